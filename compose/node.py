@@ -9,6 +9,7 @@ import base64
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -108,6 +109,13 @@ class Node:
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def complaint(self):
+        """The first error in the log, for a message of one line."""
+        with open(self.log, encoding="utf-8", errors="replace") as lines:
+            errors = re.findall(r"\[error\] <[\d.]+> (\S.*)", lines.read())
+        text = errors[0] if errors else process.last_line(self.log)
+        return text if len(text) < 160 else f"{text[:70]} ... {text[-80:]}"
+
     def ctl(self, *args):
         """What `rabbitmqctl ARGS` prints for this node."""
         done = subprocess.run(
@@ -135,7 +143,7 @@ class Node:
 
     def _ready_or_dead(self):
         if not self.alive():
-            raise ChildProcessError(f"RabbitMQ ended at once: {process.last_line(self.log)}")
+            raise ChildProcessError(f"RabbitMQ ended at once: {self.complaint()}")
         return self.ready()
 
     def _speaks_amqp(self):
