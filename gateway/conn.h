@@ -1,0 +1,26 @@
+/*
+ * conn.h: a TCP peer until we know what it wants.
+ *
+ * Reads one request head (at most handshake_ms), then: answers it and closes
+ * (page, refusal), or upgrades and hands the socket to a session. Refusals are
+ * JSON with Connection: close; the socket is shut down for writing and read for a moment so that the answer
+ * arrives (no RST over unread bytes).
+ */
+#ifndef WARREN_GATEWAY_CONN_H
+#define WARREN_GATEWAY_CONN_H
+
+#include "common/base.h"
+
+struct gateway;
+struct conns; /* all connections in this state, and what they share */
+
+struct conns *conns_new(struct gateway *g) MUST_CHECK;
+/* Closes what is left. */
+struct conns *conns_free(struct conns *c);
+
+/* Takes over an accepted, non-blocking socket. `peer` is its address as text. */
+void conns_take(struct conns *c, int fd, const char *peer);
+
+size_t conns_count(const struct conns *c);
+
+#endif

@@ -1,0 +1,36 @@
+/*
+ * dialect.h: what the messages of a session mean, by its dialect.
+ *
+ * centrifuge: Centrifuge client protocol v2, JSON. plain: each text message is
+ * a JSON object that is published to the session's one room.
+ */
+#ifndef WARREN_GATEWAY_DIALECT_H
+#define WARREN_GATEWAY_DIALECT_H
+
+#include "common/base.h"
+#include "gateway/rooms.h"
+#include "gateway/session.h"
+
+/* A whole text message, valid UTF-8, of an open session. */
+void centrifuge_on_text(struct session *s, struct slice text);
+void plain_on_text(struct session *s, struct slice text);
+
+/* The plain session's first act: it enters its room. */
+void plain_open(struct session *s, struct slice room);
+
+/* A publish of this session was confirmed, or refused with a temporary error. */
+void dialect_published(struct session *s, uint32_t id, bool ok);
+
+/* A subscription got its position (and what was missed): tell the client. `publications` as in reply_subscribe. */
+void dialect_subscribed(struct subscription *sub, uint64_t offset, bool recovered, struct slice publications);
+
+/* A subscription could not be made in time; it is removed by the caller afterwards. */
+void dialect_not_subscribed(struct subscription *sub);
+
+/* Records that the room's position lost: the client has to begin anew. The subscription is gone when this returns. */
+void dialect_lost(struct subscription *sub);
+
+/* Builds the one frame (or frames) for all sessions of a dialect. */
+struct blob *dialect_frame(enum dialect dialect, const struct record *records, size_t count);
+
+#endif

@@ -1,0 +1,64 @@
+/*
+ * gateway.h: the root object: owns the parts, starts and ends them.
+ *
+ * One thread runs the loop and owns every session, room and frame. Two bus
+ * threads speak AMQP (bus.h). At the end of each turn of the loop, in this
+ * order: batches leave, links speak, sessions are flushed, dead ones are freed.
+ */
+#ifndef WARREN_GATEWAY_GATEWAY_H
+#define WARREN_GATEWAY_GATEWAY_H
+
+#include <ev.h>
+
+#include "common/base.h"
+#include "gateway/conf.h"
+#include "gateway/metrics.h"
+#include "gateway/origin.h"
+#include "proto/limits.h"
+
+struct admin;
+struct bus;
+struct conns;
+struct lanes;
+struct links;
+struct listener;
+struct rooms;
+struct sessions;
+
+struct gateway {
+    const struct gateway_conf *conf; /* borrowed from main() */
+    struct ev_loop *loop;            /* borrowed from main() */
+    char boot[BOOT_SIZE + 1];        /* random: one life of this process */
+    struct origins *origins;
+    struct metrics metrics;
+    /* Parts, owned, in the order of their birth. */
+    struct sessions *sessions;
+    struct rooms *rooms;
+    struct links *links;
+    struct lanes *lanes;
+    struct bus *bus;
+    struct conns *conns;
+    struct listener *listener;
+    struct admin *admin;
+    ev_prepare turn_end;
+    ev_timer tick; /* every GATEWAY_TICK_MS: retries, lanes' waits, the bus' watchdog */
+    ev_timer drain;
+    bool is_draining;
+    int64_t turned_ms; /* of the last tick: what /live looks at */
+};
+
+#define GATEWAY_TICK_MS 100
+
+/* Builds everything and starts to listen. 0, or -1 after one error line; gateway_stop() is legal then too. */
+int gateway_start(struct gateway *g, const struct gateway_conf *conf, struct ev_loop *loop) MUST_CHECK;
+
+/* SIGTERM: not ready any more, no new connections, sessions end spread over drain_ms with 3001, then the loop breaks. */
+void gateway_drain(struct gateway *g);
+
+/* Ends and frees all parts. */
+void gateway_stop(struct gateway *g);
+
+/* True while another connection or session may come in. */
+bool gateway_has_room(const struct gateway *g);
+
+#endif

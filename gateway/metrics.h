@@ -1,0 +1,22 @@
+/*
+ * metrics.h: everything the gateway counts; the loop's thread writes, but for bus_* (see bus.c).
+ */
+#ifndef WARREN_GATEWAY_METRICS_H
+#define WARREN_GATEWAY_METRICS_H
+
+#include "common/stats.h"
+#include "gateway/close.h"
+
+struct metrics {
+#define METRIC(field, name, type, help) stat field;
+#include "gateway/metrics.def"
+    stat closed[CLOSE_REASON_COUNT];
+    stat refused[600];                  /* HTTP refusals by status */
+    struct histogram publish_us;        /* from accepting a publish to its confirm */
+    struct histogram delivery_us;       /* from the record's time to its fan-out here */
+};
+
+/* Appends all of it in Prometheus' text form. */
+void metrics_print(const struct metrics *m, struct buf *out);
+
+#endif

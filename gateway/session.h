@@ -1,0 +1,96 @@
+/*
+ * session.h: one WebSocket client.
+ *
+ *     OPEN ──► CLOSING ──► DEAD
+ *       └───────────────────▲
+ *
+ * OPEN reads and writes. CLOSING has queued its close frame, left all rooms and
+ * waits for the peer's close or CLOSE_WAIT_MS. DEAD is freed at the end of the
+ * turn, never inside a callback. Only session_enter() writes the state.
+ *
+ * Others refer to a session across an asynchronous gap by its handle, which is never used again.
+ */
+#ifndef WARREN_GATEWAY_SESSION_H
+#define WARREN_GATEWAY_SESSION_H
+
+#include <ev.h>
+
+#include "common/base.h"
+#include "common/deadline.h"
+#include "common/outq.h"
+#include "gateway/close.h"
+#include "gateway/identity.h"
+#include "gateway/ws.h"
+#include "proto/limits.h"
+#include "proto/reply.h"
+
+#define SESSION_READ_SIZE 16384 /* bytes for each read, from one buffer that all sessions share */
+#define SESSION_READS_MAX 4     /* reads of one session in one turn */
+#define CLOSE_WAIT_MS 5000
+
+enum dialect {
+    DIALECT_CENTRIFUGE, /* /connection/websocket */
+    DIALECT_PLAIN,      /* /ws */
+    DIALECT_ECHO,       /* /echo */
+    DIALECT_COUNT
+};
+
+enum session_state { SESSION_OPEN, SESSION_CLOSING, SESSION_DEAD };
+
+struct gateway;
+struct subscription;
+
+typedef uint64_t session_handle; /* 0: nobody */
+
+struct session {
+    struct gateway *gateway;    /* borrowed: outlives every session */
+    session_handle handle;
+    struct identity *identity;  /* owns; NULL before a good connect command */
+    struct subscription *subscriptions; /* links: of this session, through subscription.next_of_session */
+    struct session *next_dirty; /* links: those with something to flush */
+    struct session *prev, *next; /* links: all sessions */
+    ev_io io;                   /* readable, and writable while blocked */
+    struct ws ws;
+    struct outq out;
+    struct deadline ping;       /* next ping, or the first one */
+    struct deadline wait;       /* stale, pong or close: one of them at a time */
+    struct deadline expiry;     /* of the token */
+    int64_t opened_ms;
+    int64_t error_window_ms;
+    uint16_t errors;            /* error replies in this window */
+    uint16_t room_count;
+    uint8_t dialect, state, reason;
+    bool is_dirty;              /* in the flush list */
+    bool is_connected;          /* centrifuge: connect was answered; plain: from the start */
+    bool awaits_pong;
+    char client[CLIENT_ID_SIZE + 1];
+    char peer[48];
+};
+
+/* Text for this session alone, as one frame. */
+void session_send_text(struct session *s, struct slice text);
+
+/* A frame that others get too; takes a reference of its own. Whoever is further behind than out_queue is closed. */
+void session_send_frame(struct session *s, struct blob *frame);
+
+/* An error reply; whoever provokes too many of them is closed. */
+void session_send_error(struct session *s, uint32_t id, enum reply_error code);
+
+/* Ends the session: queues the close frame, leaves all rooms. The first reason counts. */
+void session_close(struct session *s, enum close_reason reason);
+
+/* The connect command was good (centrifuge), or the upgrade brought an identity: pings begin, the token's end is watched. */
+void session_connected(struct session *s);
+
+/* The peer answered a ping (or sent anything that counts as one). */
+void session_pong(struct session *s);
+
+/* `{"name":"Ann","gateway":"g1"}`: what records and presence say about the sender. */
+void session_info(const struct session *s, struct buf *out);
+
+static inline bool session_is_open(const struct session *s)
+{
+    return s->state == SESSION_OPEN;
+}
+
+#endif

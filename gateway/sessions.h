@@ -1,0 +1,43 @@
+/*
+ * sessions.h: all sessions: births, the flush at the end of a turn, deaths.
+ */
+#ifndef WARREN_GATEWAY_SESSIONS_H
+#define WARREN_GATEWAY_SESSIONS_H
+
+#include "common/base.h"
+#include "common/blob.h"
+#include "gateway/session.h"
+
+struct sessions;
+
+struct sessions *sessions_new(struct gateway *g) MUST_CHECK;
+/* Ends what is left without a word. Accepts NULL; returns NULL. */
+struct sessions *sessions_free(struct sessions *all);
+
+/* What an upgraded connection brings. */
+struct session_opening {
+    int fd;                    /* taken over */
+    const char *peer;          /* address as text */
+    enum dialect dialect;
+    struct slice room;         /* plain dialect: the room to enter */
+    struct identity *identity; /* taken over; NULL: connect has to bring a token (centrifuge) */
+    struct blob *answer;       /* taken over: the 101 head, to be sent first */
+    struct slice early;        /* bytes that came behind the request head */
+};
+
+/* A new session. It may be closing already when this returns (bad early bytes). */
+void sessions_open(struct sessions *all, const struct session_opening *o);
+
+/* The live session of a handle, or NULL. */
+struct session *sessions_find(struct sessions *all, session_handle handle);
+
+size_t sessions_count(const struct sessions *all);
+
+/* End of the turn: one write for each session that was given something; then the dead are freed. */
+void sessions_flush(struct sessions *all);
+void sessions_reap(struct sessions *all);
+
+/* Ends up to `count` sessions with `reason`; returns how many are still open. */
+size_t sessions_close_some(struct sessions *all, size_t count, enum close_reason reason);
+
+#endif

@@ -1,0 +1,61 @@
+/*
+ * command.h: what a client of the Centrifuge protocol v2 (JSON) sends.
+ *
+ * A WebSocket message holds one or more commands, one a line. A command is
+ * decoded into plain fields; raw JSON values (data) stay slices of the input,
+ * texts are unescaped into a buffer that the caller lends.
+ */
+#ifndef WARREN_PROTO_COMMAND_H
+#define WARREN_PROTO_COMMAND_H
+
+#include "common/base.h"
+#include "common/buf.h"
+#include "proto/limits.h"
+
+enum command_method {
+    COMMAND_PONG, /* {} */
+    COMMAND_CONNECT,
+    COMMAND_SUBSCRIBE,
+    COMMAND_UNSUBSCRIBE,
+    COMMAND_PUBLISH,
+    COMMAND_PRESENCE,
+    COMMAND_PRESENCE_STATS,
+    COMMAND_HISTORY,
+    COMMAND_PING,
+    COMMAND_SEND,
+    COMMAND_RPC,
+    COMMAND_REFRESH,
+    COMMAND_SUB_REFRESH,
+    COMMAND_UNKNOWN, /* one member besides id, of a name we don't know */
+};
+
+struct command {
+    enum command_method method;
+    uint32_t id;          /* 0: none */
+    struct slice channel; /* unescaped; empty when absent */
+    struct slice token;   /* unescaped */
+    struct slice name;    /* connect: of the client library; rpc: the method */
+    struct slice data;    /* raw JSON, empty when absent */
+    struct slice epoch;   /* subscribe, and since.epoch of history; unescaped */
+    uint64_t offset;      /* likewise */
+    bool has_since;       /* history */
+    bool recover, positioned, recoverable, join_leave;
+    bool reverse;
+    int64_t limit;
+    uint32_t flag;
+    uint32_t type;        /* subscribe: above 0 are kinds that we do not serve */
+    bool has_filter;      /* subscribe: tf */
+    bool has_delta;       /* subscribe: delta */
+};
+
+enum command_answer {
+    COMMAND_END = 1,       /* nothing is left */
+    COMMAND_MALFORMED = 2, /* not JSON, not an object, no method, two methods, bad id: close 3501 */
+    COMMAND_BAD = 3,       /* readable id, but a member of the wrong kind, duplicate keys, too deep: reply 107 */
+};
+
+/* Takes the next command off `rest` (blank lines are skipped). `texts` is cleared and holds the unescaped texts until the next
+ * call. 0, COMMAND_END, COMMAND_MALFORMED or COMMAND_BAD (out->id and out->method are set). */
+int command_next(struct slice *rest, struct buf *texts, struct command *out) MUST_CHECK;
+
+#endif

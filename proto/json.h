@@ -1,0 +1,74 @@
+/*
+ * json.h: a strict scanner of RFC 8259 text that keeps values as they came.
+ *
+ * Users' payloads travel byte for byte, so nothing is decoded and printed
+ * again: values are slices of the input. Strings keep their escapes until
+ * json_unescape(). UTF-8 is checked (RFC 3629), lone surrogates and \u0000 are
+ * refused in strings, depth is bounded, nothing recurses.
+ */
+#ifndef WARREN_PROTO_JSON_H
+#define WARREN_PROTO_JSON_H
+
+#include "common/base.h"
+#include "common/buf.h"
+
+/* True if `text` is exactly one JSON value (white space around it is legal) of at most `depth_max` levels. */
+bool json_is_valid(struct slice text, int depth_max);
+
+/* The first character of a value tells its kind: { [ " t f n or a digit or '-'. */
+struct json_member {
+    struct slice key;   /* without quotes, escapes kept */
+    struct slice value; /* without white space around it; strings with their quotes */
+};
+
+struct json_object {
+    const char *at, *end; /* private: what is left */
+    bool first;
+};
+
+/* Starts to walk the members of an object. `text` must be json_is_valid(). False if it is no object. */
+bool json_object_open(struct json_object *o, struct slice text);
+
+/* The next member, or false at the end. */
+bool json_object_next(struct json_object *o, struct json_member *m);
+
+/* True if an object has two members of one key (compared as written). At most `max` members are looked at; more: true. */
+bool json_has_duplicates(struct slice object, size_t max);
+
+/* The value of a top-level member, or an empty slice. */
+struct slice json_get(struct slice object, const char *key);
+
+static inline bool json_is_string(struct slice v)
+{
+    return v.size >= 2 && v.at[0] == '"';
+}
+static inline bool json_is_object(struct slice v)
+{
+    return v.size >= 2 && v.at[0] == '{';
+}
+
+/* What is between the quotes, escapes kept. Only for json_is_string(). */
+static inline struct slice json_inside(struct slice v)
+{
+    return (struct slice){v.at + 1, v.size - 2};
+}
+
+/* Appends the decoded text of what json_inside() gave. Valid input only. */
+void json_unescape(struct buf *out, struct slice inside);
+
+/* Appends `text` (valid UTF-8) as the inside of a JSON string. */
+void json_escape(struct buf *out, struct slice text);
+
+/* A whole number without sign, fraction or exponent. False otherwise or above UINT64_MAX. */
+bool json_u64(struct slice v, uint64_t *out);
+/* The same with an optional minus, within int64_t. */
+bool json_i64(struct slice v, int64_t *out);
+bool json_bool(struct slice v, bool *out);
+
+/* Appends a valid value without the line breaks (CR, LF) between its tokens. */
+void json_add_flat(struct buf *out, struct slice v);
+
+/* True if the bytes are UTF-8 without control characters (below 0x20, 0x7f) . */
+bool text_is_clean(struct slice text);
+
+#endif

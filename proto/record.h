@@ -1,0 +1,42 @@
+/*
+ * record.h: one accepted message, as two lines of JSON.
+ *
+ *     {"room":"lobby","offset":42,"epoch":"k3","user":"ann","client":"6f1c...","time":1790000000123}
+ *     {"username":"ann","message":"hello"}
+ *
+ * The first line is what warren says, the second what the user said, byte for
+ * byte but for its line breaks. The bodies of publish, append, deliver and past
+ * messages are records one after the other. Each line ends with LF.
+ * Schema: proto/schema/record.json.
+ */
+#ifndef WARREN_PROTO_RECORD_H
+#define WARREN_PROTO_RECORD_H
+
+#include "common/base.h"
+#include "common/buf.h"
+#include "proto/limits.h"
+
+struct record {
+    struct slice room;
+    uint64_t offset;      /* 0: not numbered yet (left out) */
+    struct slice epoch;   /* empty: not numbered yet (left out) */
+    struct slice user;    /* inside of a JSON string, escapes kept; may be empty (left out) */
+    struct slice client;  /* client id; may be empty (left out): not every publisher is a session */
+    struct slice info;    /* raw JSON object about the sender (name, gateway); may be empty (left out) */
+    int64_t time;         /* milliseconds since 1970, given by the gateway */
+    struct slice payload; /* raw JSON value without line breaks */
+};
+
+/* Appends both lines. */
+void record_encode(struct buf *out, const struct record *r);
+
+enum record_answer {
+    RECORD_END = 1, /* nothing is left */
+    RECORD_BAD = 2, /* not a record; `rest` is left as it was */
+};
+
+/* Takes the next record off `rest`; slices point into it. Unknown members are skipped.
+ * `is_numbered`: offset and epoch must be there (else they must not). 0, RECORD_END or RECORD_BAD. */
+int record_next(struct slice *rest, bool is_numbered, struct record *out) MUST_CHECK;
+
+#endif
