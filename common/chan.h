@@ -24,7 +24,7 @@ struct chan {
     struct chan_node *first; /* owns */
     struct chan_node **last;
     size_t cost, cost_max;
-    bool closed;             /* nothing more goes in */
+    bool closed; /* nothing more goes in */
     void (*wake)(void *user);
     void *user;
 };
@@ -34,7 +34,8 @@ void chan_init(struct chan *c, size_t cost_max, void (*wake)(void *user), void *
 /* The queue must be empty. */
 void chan_deinit(struct chan *c);
 
-/* Puts a message in if there is room (an empty queue takes any size). False: full or closed, the caller keeps it. */
+/* Puts a message in if there is room (an empty queue takes any size). False: full or closed, the
+ * caller keeps it. */
 bool chan_try_put(struct chan *c, struct chan_node *node) MUST_CHECK;
 
 /* Waits for room. False: closed while waiting, the caller keeps it. */

@@ -54,14 +54,14 @@ struct mq_channel {
 
 struct mq {
     amqp_connection_state_t amqp; /* owns; its socket too */
-    int fd;                       /* owns a duplicate of the socket: never reused under mq_abort() */
+    int fd; /* owns a duplicate of the socket: never reused under mq_abort() */
     int heartbeat_ms;
     bool is_lost;
     atomic_bool is_aborted;
     _Atomic int64_t progress_ms;
-    int64_t heard_ms;     /* the broker was heard from at this time or later */
-    bool is_drained;      /* the library said that nothing is left to read */
-    bool has_borrowed;    /* the last event borrows from the pool of `borrowed` */
+    int64_t heard_ms;  /* the broker was heard from at this time or later */
+    bool is_drained;   /* the library said that nothing is left to read */
+    bool has_borrowed; /* the last event borrows from the pool of `borrowed` */
     uint16_t borrowed;
     struct mq_saved *current; /* owns the last event, or NULL */
     struct mq_saved *saved;   /* owns events that wait for mq_next() */
@@ -101,13 +101,13 @@ int mq_lose_status(struct mq *m, int status);
 /* The same for a connection.close of the broker, which it answers. */
 int mq_lose_closed(struct mq *m, const amqp_connection_close_t *close);
 
-/* Keeps "CODE TEXT" as the last error. */
+/* Keeps "CODE TEXT" as the last error, or the text alone when there is no code. */
 void mq_set_error(struct mq *m, int code, struct slice text);
 
 /* Text of a failed library answer, for errors before there is a connection. */
 void mq_reply_text(amqp_rpc_reply_t reply, char *text, size_t size);
 
-/* Forgets the frames of a channel, unless the last event or a message on its way borrows from them. */
+/* Forgets the frames of a channel, unless the last event or a message on its way needs them. */
 void mq_release(struct mq *m, uint16_t channel);
 
 /* mq_target.c */
@@ -129,8 +129,8 @@ int mq_channel_reopen(struct mq *m, uint16_t number) MUST_CHECK;
 /* Waits for one frame. AMQP_STATUS_OK, AMQP_STATUS_TIMEOUT, or another status of the library. */
 int mq_wait_frame(struct mq *m, amqp_frame_t *frame, int wait_ms) MUST_CHECK;
 
-/* Takes in one frame. MQ_OK: it completed an event, which went to the end of the saved ones; MQ_TIMEOUT: it did
- * not; MQ_LOST. */
+/* Takes in one frame. MQ_OK: it completed an event, which went to the end of the saved ones;
+ * MQ_TIMEOUT: it did not; MQ_LOST. */
 int mq_take_frame(struct mq *m, const amqp_frame_t *frame) MUST_CHECK;
 
 /* Saves the events of all frames that the library queued. */
@@ -141,10 +141,12 @@ void mq_drop_events(struct mq *m, uint16_t channel);
 
 /* mq_props.c */
 
-/* Properties and headers of a received message, borrowed. `stream_offset` is -1 when there is none. */
+/* Properties and headers of a received message, borrowed. `stream_offset`: -1 when absent. */
 void mq_props_read(struct mq_props *p, const amqp_basic_properties_t *from, int64_t *stream_offset);
 
-/* `entries` has room for MQ_HEADERS_MAX and must live as long as `to`. False: a text is longer than AMQP allows. */
-bool mq_props_write(const struct mq_props *p, amqp_basic_properties_t *to, amqp_table_entry_t *entries) MUST_CHECK;
+/* `entries` has room for MQ_HEADERS_MAX and must live as long as `to`. False: a text is longer than
+ * AMQP allows. */
+bool mq_props_write(const struct mq_props *p, amqp_basic_properties_t *to,
+                    amqp_table_entry_t *entries) MUST_CHECK;
 
 #endif
