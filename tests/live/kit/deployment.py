@@ -13,16 +13,16 @@ _PARTITIONS = 4  # each costs the broker a queue and a stream
 class Deployment:
     """Gateways and broadcasters on one broker; a context manager that stops what it started.
 
-    `settings` ("section.key" to value) go to all services, `gateway` and `broadcaster` to theirs.
+    `settings` ("section.key" to value) go to all services, `gateway` and `broadcaster` to one kind.
     People without a token are admitted unless "auth.anonymous" says otherwise.
     """
 
     def __init__(self, broker, gateways=2, broadcasters=2, *, prefix=None, settings=None,
-                 gateway=None, broadcaster=None, folder=None):
+                 gateway=None, broadcaster=None):
         self.broker = broker
         self.prefix = prefix or f"t{secrets.token_hex(4)}"
         self.key = secrets.token_urlsafe(32)
-        self.folder = Path(folder or tempfile.mkdtemp(prefix=f"{self.prefix}-", dir=broker.folder.parent))
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{self.prefix}-", dir=broker.folder.parent))
         self.gateways = []
         self.broadcasters = []
         common = {"amqp.prefix": self.prefix, "topology.partitions": _PARTITIONS}
@@ -31,8 +31,7 @@ class Deployment:
             "auth.anonymous": "yes", **(settings or {}), **(gateway or {})}
         self._broadcaster_settings = {
             **common, "amqp.url": broker.url("broadcaster"),
-            **{k: v for k, v in (settings or {}).items() if not k.startswith(("auth.", "gateway."))},
-            **(broadcaster or {})}
+            **(settings or {}), **(broadcaster or {})}
         for _ in range(gateways):
             self.add_gateway(start=False)
         for _ in range(broadcasters):
