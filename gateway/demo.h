@@ -7,7 +7,8 @@
  * inline scripts nor inline styles, and works under
  * "default-src 'self'; connect-src 'self' ws: wss:".
  */
-#pragma once
+#ifndef WARREN_GATEWAY_DEMO_H
+#define WARREN_GATEWAY_DEMO_H
 
 #include <stddef.h>
 
@@ -20,3 +21,5 @@ struct demo_file {
 
 extern const struct demo_file demo_files[];
 extern const size_t demo_files_count;
+
+#endif
