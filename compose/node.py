@@ -27,6 +27,18 @@ _METHOD_FRAME = b"\x01"
 ADMIN = "warren"  # the account for the page, in definitions.json
 
 
+def http_status(port, path):
+    """The status that an HTTP server of this machine answers with; 0 when nobody answers."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5.0)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return 0
+    finally:
+        connection.close()
+
+
 class Node:
     """A node that is started, stopped, killed, frozen and started again on the same data."""
 

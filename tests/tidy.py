@@ -25,6 +25,7 @@ DOORS = {
 }
 TEXT = {"", ".build", ".c", ".cfg", ".conf", ".css", ".def", ".Dockerfile", ".h", ".html", ".js",
         ".json", ".md", ".mjs", ".py", ".sh", ".txt", ".yaml"}
+SKIPPED = ("node_modules", "__pycache__")
 BANNED = r"\b(v?sprintf|strn?cpy|strn?cat|strtok|ato[il]|gets|rand|srand|alloca|usleep)\s*\("
 MALLOC = r"\b(malloc|calloc|realloc|strn?dup|v?asprintf)\s*\("
 LEFT_OVER = "|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X"))
@@ -59,7 +60,7 @@ def _blank(text, pattern):
 def names_of_files():
     """All text files that people write, named from the root."""
     for folder, folders, names in os.walk(ROOT):
-        folders[:] = [f for f in folders if f[0] != "." and f not in ("node_modules", "__pycache__")]
+        folders[:] = [f for f in folders if f[0] != "." and f not in SKIPPED]
         for name in names:
             if Path(name).suffix in TEXT and name != "package-lock.json":
                 yield str((Path(folder) / name).relative_to(ROOT))

@@ -1,0 +1,27 @@
+# The gateway's image; the context is the folder above this one:
+#   docker build -f compose/gateway.Dockerfile .
+FROM debian:bookworm-slim AS build
+COPY compose/install /src/compose/install
+RUN /src/compose/install build
+COPY meson.build /src/
+COPY common /src/common
+COPY proto /src/proto
+COPY gateway /src/gateway
+COPY broadcaster /src/broadcaster
+COPY tests/meson.build /src/tests/
+COPY tests/unit /src/tests/unit
+RUN meson setup /build /src && ninja -C /build gateway/warren-gateway \
+    && strip /build/gateway/warren-gateway
+
+FROM debian:bookworm-slim
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends \
+        libev4 libhttp-parser2.9 libinih1 libjansson4 librabbitmq4 libssl3 libwslay1 libxxhash0 \
+        zlib1g \
+    && rm -rf /var/lib/apt/lists/*
+COPY --from=build /build/gateway/warren-gateway /usr/local/bin/
+USER 10001:10001
+EXPOSE 8080 9180
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["bash", "-c", \
+    "exec 3<>/dev/tcp/127.0.0.1/9180; printf 'GET /live HTTP/1.0\\r\\n\\r\\n' >&3; grep -q ' 200 ' <&3"]
+ENTRYPOINT ["warren-gateway"]

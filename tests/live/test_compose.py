@@ -1,0 +1,244 @@
+"""compose/: the command that starts everything, and the files of the containers."""
+
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import ports
+import process
+import pytest
+import yaml
+from kit import PlainClient, eventually, evidence
+
+ROOT = Path(__file__).resolve().parents[2]
+COMPOSE = ROOT / "compose"
+START_PATIENCE = 900.0  # it may have to build
+END_PATIENCE = 120.0
+
+
+class Up:
+    """A compose/up with a run folder and ports of its own."""
+
+    def __init__(self, run_dir, *options):
+        self.run_dir = Path(run_dir)
+        self.base_port = free_block(3)
+        self.options = options
+        self.output = self.run_dir.with_suffix(".out")
+        self.process = None
+        evidence.add("compose/up", self.output, lambda: False)
+
+    def command(self, *options):
+        return [str(COMPOSE / "up"), "--run-dir", str(self.run_dir), *options]
+
+    def start(self):
+        env = {k: v for k, v in os.environ.items() if not k.startswith("WARREN_")}
+        self.output.write_text("", encoding="ascii")
+        self.process = process.spawn(
+            self.command("--base-port", str(self.base_port), *self.options), self.output, env)
+        process.until(self.is_ready_or_dead, START_PATIENCE, "compose/up is ready", pause=0.2)
+        for name in ("gateway-1", "gateway-2", "broadcaster-1", "broadcaster-2", "rabbitmq"):
+            evidence.add(name, self.run_dir / f"{name}.log", self.alive)
+
+    def alive(self):
+        return self.process is not None and self.process.poll() is None
+
+    def is_ready_or_dead(self):
+        assert self.alive(), self.output.read_text(encoding="utf-8")
+        return self.lines()[-1:] == ["ready"]
+
+    def lines(self):
+        return self.output.read_text(encoding="utf-8").splitlines()
+
+    def pid(self, name):
+        """The pid in the pid file of a process, None while there is none."""
+        try:
+            return int((self.run_dir / f"{name}.pid").read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return None
+
+    def ports(self):
+        """All ports that it said it uses."""
+        return {int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", "\n".join(self.lines()))}
+
+    def relatives(self):
+        """The pids of all processes that were started for this run folder."""
+        mark = f"COMPOSE_UP_RUN_DIR={self.run_dir}".encode()
+        found = []
+        for environ in Path("/proc").glob("[0-9]*/environ"):
+            try:
+                if mark in environ.read_bytes().split(b"\0"):
+                    found.append(int(environ.parent.name))
+            except OSError:
+                continue
+        return found
+
+    def ws_url(self, offset, room):
+        """Of the balancer (0) or of a gateway (1, 2)."""
+        return f"ws://127.0.0.1:{self.base_port + offset}/ws?room={room}"
+
+    def assert_nothing_is_left(self):
+        assert not self.relatives()
+        assert not list(self.run_dir.glob("*.pid"))
+        assert not [port for port in self.ports() if ports.taken(port)]
+
+    def abandon(self):
+        if self.alive():
+            process.end(self.process, END_PATIENCE)
+        for pid in self.relatives():
+            os.kill(pid, signal.SIGKILL)
+
+
+def free_block(count):
+    """The first of some free ports in a row, away from those that people use."""
+    for first in range(18080, 30000, 10):
+        if not any(ports.taken(port) for port in range(first, first + count)):
+            return first
+    raise OSError("no free ports in a row")
+
+
+@pytest.fixture(name="up", scope="module")
+def _up(tmp_path_factory):
+    running = Up(tmp_path_factory.mktemp("up") / "run")
+    try:
+        running.start()
+        yield running
+    finally:
+        running.abandon()
+
+
+async def converse(up, room, text):
+    """People on both gateways and behind the balancer hear each other."""
+    people = [await PlainClient.join(up.ws_url(offset, room)) for offset in (1, 2, 0)]
+    try:
+        for number, person in enumerate(people):
+            await person.say(f"person{number}", f"{text} {number}")
+            for listener in people:
+                await listener.expect({"message": f"{text} {number}"})
+    finally:
+        for person in people:
+            await person.close()
+
+
+async def test_people_on_two_gateways_and_behind_the_balancer_talk(up):
+    await converse(up, "compose", "hello")
+
+
+async def test_a_killed_broadcaster_comes_back_and_the_conversation_goes_on(up):
+    room = "survivors"
+    async with (await PlainClient.join(up.ws_url(1, room)) as ann,
+                await PlainClient.join(up.ws_url(2, room)) as bob):
+        for name in ("broadcaster-1", "broadcaster-2"):
+            killed = up.pid(name)
+            os.kill(killed, signal.SIGKILL)
+            eventually(lambda: up.pid(name) not in (None, killed), what=f"{name} comes back")
+            await ann.say("ann", f"after {name}")
+            await ann.expect({"message": f"after {name}"})
+            await bob.expect({"message": f"after {name}"})
+
+
+async def test_a_killed_gateway_comes_back(up):
+    killed = up.pid("gateway-1")
+    os.kill(killed, signal.SIGKILL)
+    eventually(lambda: up.pid("gateway-1") not in (None, killed), what="gateway-1 comes back")
+    eventually(lambda: ports.taken(up.base_port + 1), what="gateway-1 listens")
+    await converse(up, "again", "back")
+
+
+async def test_a_token_makes_a_person_known(up):
+    printed = subprocess.run(up.command("--token", "ann"), capture_output=True, text=True,
+                             stdin=subprocess.DEVNULL, check=True)
+    token = printed.stdout.strip()
+    assert len(token.split(".")) == 3
+    async with await PlainClient.join(up.ws_url(0, "known"), token=token) as person:
+        await person.say("somebody else", "it is me")
+        heard = await person.expect({"message": "it is me"})
+        assert heard["username"] == "ann"
+
+
+def test_a_second_one_in_the_same_folder_is_refused_in_one_line(up):
+    second = subprocess.run(up.command(), capture_output=True, text=True,
+                            stdin=subprocess.DEVNULL, check=False)
+    assert second.returncode == 1
+    assert re.search(r"^compose/up: already running in .*\(pid \d+\)", second.stderr, re.MULTILINE)
+    assert up.alive()
+
+
+def test_a_taken_port_is_told_in_one_line(up, tmp_path):
+    second = subprocess.run(
+        [str(COMPOSE / "up"), "--run-dir", str(tmp_path), "--base-port", str(up.base_port)],
+        capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    assert second.returncode == 1
+    assert f"compose/up: port {up.base_port} is taken; choose others with --base-port\n" in (
+        second.stderr)
+    assert not list(tmp_path.glob("*.pid"))
+
+
+def test_ctrl_c_ends_everything_and_leaves_nothing(up):
+    up.process.send_signal(signal.SIGINT)
+    assert up.process.wait(END_PATIENCE) == 0
+    up.assert_nothing_is_left()
+
+
+async def test_it_starts_over_what_a_killed_one_has_left(up):
+    up.start()
+    up.process.send_signal(signal.SIGKILL)
+    up.process.wait(END_PATIENCE)
+    up.start()
+    await converse(up, "third", "hello")
+    up.process.send_signal(signal.SIGTERM)
+    assert up.process.wait(END_PATIENCE) == 0
+    up.assert_nothing_is_left()
+
+
+def test_a_service_that_cannot_start_is_told_with_its_last_line(tmp_path):
+    (tmp_path / "hmac_key").write_text("short", encoding="ascii")
+    failed = subprocess.run(
+        [str(COMPOSE / "up"), "--run-dir", str(tmp_path), "--base-port", str(free_block(3))],
+        capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    assert failed.returncode == 1
+    [line] = re.findall(r"^compose/up: (.*)$", failed.stderr, re.MULTILINE)
+    assert re.match(r"gateway-\d ended \(exit code \d+\): .*hmac_key", line)
+    assert not list(tmp_path.glob("*.pid"))
+
+
+def test_the_balancer_has_nothing_to_warn_about():
+    checked = subprocess.run(
+        ["haproxy", "-c", "-f", str(COMPOSE / "haproxy.cfg"), "-f", str(COMPOSE / "gateways.cfg")],
+        env={**os.environ, "LISTEN": ":8080"}, capture_output=True, text=True, check=False)
+    said = checked.stdout + checked.stderr
+    assert checked.returncode == 0, said
+    assert not re.search("warning|alert", said, re.IGNORECASE), said
+
+
+def test_the_compose_file_names_files_and_settings_that_exist():
+    services = yaml.safe_load((COMPOSE / "compose.yaml").read_text(encoding="utf-8"))["services"]
+    assert set(services) == {"rabbitmq", "gateway", "broadcaster", "haproxy"}
+    for name, service in services.items():
+        assert ("image" in service) != ("build" in service), name
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            assert not source.startswith("./") or (COMPOSE / source).is_file(), source
+        for needed in service.get("depends_on", []):
+            assert needed in services
+        for published in service.get("ports", []):
+            assert published.startswith(("127.0.0.1:", "${ADDRESS:-127.0.0.1}:")), published
+    for name in ("gateway", "broadcaster"):
+        service = services[name]
+        assert service["deploy"]["replicas"] == 2
+        assert "container_name" not in service and "ports" not in service, "it must scale"
+        assert (COMPOSE / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
+        assert all(key.startswith("WARREN_") for key in service["environment"])
+
+
+@pytest.mark.parametrize("service", ["gateway", "broadcaster"])
+def test_an_image_is_built_in_two_stages_and_does_not_run_as_root(service):
+    text = (COMPOSE / f"{service}.Dockerfile").read_text(encoding="utf-8")
+    assert len(re.findall(r"^FROM debian:bookworm-slim", text, re.MULTILINE)) == 2
+    last = text.rsplit("\nFROM ", 1)[1]
+    [user] = re.findall(r"^USER (\d+):\d+$", last, re.MULTILINE)
+    assert int(user) > 0
+    assert "HEALTHCHECK" in last and f'ENTRYPOINT ["warren-{service}"]' in last
+    for source in re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.MULTILINE):
+        assert (ROOT / source).exists(), source
