@@ -41,7 +41,7 @@ struct partition_conf {
 
 /* Counted by the machine, shown by the shell; shared by all partitions of the process (one thread writes). */
 struct partition_stats {
-    stat records_in, batches_in, duplicates_dropped, poisoned, appends, append_bytes, append_retries, delivered_records,
+    stat_value records_in, batches_in, duplicates_dropped, poisoned, appends, append_bytes, append_retries, delivered_records,
         delivered_messages, checkpoints, takeovers, void_records, attaches, leases_expired, forgotten_rooms, replayed_records,
         history_memory, history_incomplete, link_gaps;
 };

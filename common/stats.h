@@ -13,33 +13,33 @@
 #include "common/base.h"
 #include "common/buf.h"
 
-typedef _Atomic uint64_t stat; /* a counter or a gauge */
+typedef _Atomic uint64_t stat_value; /* a counter or a gauge */
 
-static inline void stat_add(stat *s, uint64_t n)
+static inline void stat_add(stat_value *s, uint64_t n)
 {
     atomic_store_explicit(s, atomic_load_explicit(s, memory_order_relaxed) + n, memory_order_relaxed);
 }
 
-static inline void stat_sub(stat *s, uint64_t n)
+static inline void stat_sub(stat_value *s, uint64_t n)
 {
     stat_add(s, (uint64_t)0 - n);
 }
 
-static inline void stat_set(stat *s, uint64_t value)
+static inline void stat_set(stat_value *s, uint64_t value)
 {
     atomic_store_explicit(s, value, memory_order_relaxed);
 }
 
-static inline uint64_t stat_get(const stat *s)
+static inline uint64_t stat_get(const stat_value *s)
 {
-    return atomic_load_explicit((stat *)(uintptr_t)s, memory_order_relaxed);
+    return atomic_load_explicit((stat_value *)(uintptr_t)s, memory_order_relaxed);
 }
 
 /* Latencies in microseconds: buckets 100 us, 200, 500, 1 ms, ... 10 s, and more. */
 #define STATS_BUCKETS 16
 struct histogram {
-    stat buckets[STATS_BUCKETS + 1];
-    stat sum_us;
+    stat_value buckets[STATS_BUCKETS + 1];
+    stat_value sum_us;
 };
 
 /* Counts one observation. */

@@ -8,10 +8,10 @@
 #include "gateway/close.h"
 
 struct metrics {
-#define METRIC(field, name, type, help) stat field;
+#define METRIC(field, name, type, help) stat_value field;
 #include "gateway/metrics.def"
-    stat closed[CLOSE_REASON_COUNT];
-    stat refused[600];                  /* HTTP refusals by status */
+    stat_value closed[CLOSE_REASON_COUNT];
+    stat_value refused[600];            /* HTTP refusals by status */
     struct histogram publish_us;        /* from accepting a publish to its confirm */
     struct histogram delivery_us;       /* from the record's time to its fan-out here */
 };
