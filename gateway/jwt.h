@@ -40,7 +40,8 @@ enum jwt_verdict {
 enum jwt_verdict jwt_check(const struct jwt_key *key, struct slice token, int64_t now_s, struct jwt_claims *claims,
                            const char **why) MUST_CHECK;
 
-/* Appends a token for the user (and name, if not "") with the roles, valid for `ttl_s` from `now_s`. 0, or -1: the key is too short. */
+/* Appends a token for the user (and name, if not "") with the roles, valid for `ttl_s` from `now_s`. 0, or -1: the key
+ * is too short, or jwt_check() would refuse the token (a user, name or role that is no legal text, too many roles). */
 int jwt_mint(const struct jwt_key *key, const char *user, const char *name, const char *const *roles, size_t role_count,
              int64_t ttl_s, int64_t now_s, struct buf *out) MUST_CHECK;
 

@@ -18,4 +18,7 @@ struct origins *origins_free(struct origins *o);
 /* True if a page of `origin` may connect to `host` (the Host field); `allow_self` admits the same host. */
 bool origin_is_allowed(const struct origins *o, struct slice origin, struct slice host, bool allow_self);
 
+/* The same without "*": what a cookie needs to count, for every page's requests carry the cookie. */
+bool origin_is_named(const struct origins *o, struct slice origin, struct slice host, bool allow_self);
+
 #endif
