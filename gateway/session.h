@@ -63,6 +63,7 @@ struct session {
     bool is_dirty;              /* in the flush list */
     bool is_connected;          /* centrifuge: connect was answered; plain: from the start */
     bool awaits_pong;
+    bool is_refused;            /* the connect command was answered with an error: nothing more is served */
     char client[CLIENT_ID_SIZE + 1];
     char peer[48];
 };

@@ -1,0 +1,356 @@
+#include "gateway/session.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <utlist.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "gateway/dialect.h"
+#include "gateway/frame.h"
+#include "gateway/gateway.h"
+#include "gateway/rooms.h"
+#include "gateway/sessions_internal.h"
+
+#define ERROR_WINDOW_MS 10000
+
+/* Which moves exist. Anything else is our bug, not the peer's. */
+static const uint8_t session_moves[] = {
+    [SESSION_OPEN] = 1 << SESSION_CLOSING | 1 << SESSION_DEAD,
+    [SESSION_CLOSING] = 1 << SESSION_DEAD,
+    [SESSION_DEAD] = 0,
+};
+
+static void session_stop_waiting(struct session *s)
+{
+    deadline_stop(&s->ping);
+    deadline_stop(&s->wait);
+    deadline_stop(&s->expiry);
+}
+
+void session_enter(struct session *s, enum session_state next)
+{
+    struct sessions *all = s->gateway->sessions;
+
+    assert(session_moves[s->state] & 1 << next);
+    s->state = (uint8_t)next;
+    switch (next) {
+    case SESSION_OPEN:
+        break;
+    case SESSION_CLOSING: /* the close frame has to leave, the peer's has to come */
+        rooms_leave_all(s);
+        session_stop_waiting(s);
+        deadline_start(&all->close_wait, &s->wait);
+        session_mark_dirty(s);
+        break;
+    case SESSION_DEAD:
+        rooms_leave_all(s);
+        session_stop_waiting(s);
+        ev_io_stop(s->gateway->loop, &s->io);
+        DL_DELETE(all->all, s);
+        LL_PREPEND(all->dead, s);
+        stat_add(&s->gateway->metrics.closed[s->reason], 1);
+        log_debug("session closed session=%s peer=%s reason=%s", s->client, s->peer,
+                  close_label(s->reason));
+        break;
+    }
+}
+
+void session_close(struct session *s, enum close_reason reason)
+{
+    if (s->state != SESSION_OPEN) {
+        return; /* two causes in one turn: the first one is the reason */
+    }
+    s->reason = (uint8_t)reason;
+    if (reason == CLOSE_PEER_GONE) {
+        session_enter(s, SESSION_DEAD);
+        return;
+    }
+    if (reason == CLOSE_SLOW) {
+        /* Nobody reads: what is queued would only keep the memory. Only a frame that has begun must
+         * be finished, so the queue is kept when something of it has left; CLOSE_WAIT_MS bounds its
+         * life. */
+        if (s->out.head_sent == 0) {
+            outq_deinit(&s->out);
+        }
+    }
+    outq_take(&s->out, frame_close(close_code(reason), close_text(reason)));
+    session_enter(s, SESSION_CLOSING);
+}
+
+void session_mark_dirty(struct session *s)
+{
+    if (!s->is_dirty) {
+        s->is_dirty = true;
+        s->next_dirty = s->gateway->sessions->dirty;
+        s->gateway->sessions->dirty = s;
+    }
+}
+
+void session_send_frame(struct session *s, struct blob *frame)
+{
+    if (s->state != SESSION_OPEN) {
+        return;
+    }
+    if (s->out.bytes + frame->size > (uint64_t)s->gateway->conf->out_queue) {
+        session_close(s, CLOSE_SLOW);
+        return;
+    }
+    outq_add(&s->out, frame);
+    session_mark_dirty(s);
+}
+
+void session_send_text(struct session *s, struct slice text)
+{
+    if (s->state != SESSION_OPEN) {
+        return;
+    }
+    struct blob *frame = frame_text(text);
+    session_send_frame(s, frame);
+    blob_unref(frame);
+}
+
+void session_send_error(struct session *s, uint32_t id, enum reply_error code)
+{
+    struct buf *out = &s->gateway->sessions->scratch;
+    int64_t now = clock_mono_ms();
+
+    stat_add(&s->gateway->metrics.errors_sent, 1);
+    buf_clear(out);
+    if (s->dialect == DIALECT_CENTRIFUGE) {
+        reply_error(out, id, code);
+    } else {
+        reply_plain_error(out, code);
+    }
+    session_send_text(s, buf_slice(out));
+    if (code == REPLY_INTERNAL) {
+        return; /* not the client's fault */
+    }
+    if (now - s->error_window_ms > ERROR_WINDOW_MS) {
+        s->error_window_ms = now;
+        s->errors = 0;
+    }
+    if (++s->errors > s->gateway->conf->errors_max) {
+        session_close(s, CLOSE_TOO_MANY_ERRORS);
+    }
+}
+
+void session_connected(struct session *s)
+{
+    struct sessions *all = s->gateway->sessions;
+    uint8_t start;
+
+    assert(!s->is_connected);
+    assert(s->identity != NULL);
+    s->is_connected = true;
+    deadline_stop(&s->wait); /* stale */
+    hash_random(&start, sizeof(start));
+    deadline_start(&all->ping_first[start % PING_STARTS], &s->ping);
+    if (s->identity->expires_s != 0) {
+        deadline_start(&all->expiry, &s->expiry);
+    }
+}
+
+void session_pong(struct session *s)
+{
+    if (s->awaits_pong) {
+        s->awaits_pong = false;
+        deadline_stop(&s->wait);
+        stat_add(&s->gateway->metrics.pongs, 1);
+    }
+}
+
+void session_info(const struct session *s, struct buf *out)
+{
+    buf_add_char(out, '{');
+    if (s->identity != NULL && s->identity->name[0] != '\0') {
+        buf_addf(out, "\"name\":\"%s\",", s->identity->name);
+    }
+    buf_addf(out, "\"gateway\":\"%s\"}", s->gateway->conf->id);
+}
+
+/* What the frames of the peer mean. */
+
+static void on_text(void *user, struct slice text)
+{
+    struct session *s = user;
+
+    if (s->state != SESSION_OPEN) {
+        return;
+    }
+    stat_add(&s->gateway->metrics.messages_in, 1);
+    switch ((enum dialect)s->dialect) {
+    case DIALECT_CENTRIFUGE:
+        centrifuge_on_text(s, text);
+        break;
+    case DIALECT_PLAIN:
+        plain_on_text(s, text);
+        break;
+    case DIALECT_ECHO:
+        session_send_text(s, text);
+        break;
+    case DIALECT_COUNT:
+        assert(false);
+    }
+}
+
+static void on_binary(void *user, struct slice data)
+{
+    struct session *s = user;
+
+    if (s->dialect == DIALECT_ECHO && s->state == SESSION_OPEN) {
+        struct blob *frame = frame_binary(data);
+        session_send_frame(s, frame);
+        blob_unref(frame);
+        return;
+    }
+    session_close(s, CLOSE_NOT_TEXT);
+}
+
+static void on_ping(void *user, struct slice data)
+{
+    struct session *s = user;
+
+    if (s->state == SESSION_OPEN) {
+        struct blob *frame = frame_pong(data);
+        session_send_frame(s, frame);
+        blob_unref(frame);
+    }
+}
+
+static void on_pong(void *user)
+{
+    struct session *s = user;
+
+    if (s->dialect != DIALECT_CENTRIFUGE) {
+        session_pong(s);
+    }
+}
+
+static void on_close(void *user, uint16_t code)
+{
+    struct session *s = user;
+
+    if (s->state == SESSION_CLOSING) {
+        shutdown(s->io.fd, SHUT_WR); /* both close frames have been exchanged */
+        session_enter(s, SESSION_DEAD);
+        return;
+    }
+    if (s->state == SESSION_OPEN) {
+        s->reason = CLOSE_PEER_CLOSED;
+        outq_take(&s->out, frame_close(code, ""));
+        session_enter(s, SESSION_CLOSING);
+    }
+}
+
+static void on_violation(void *user, enum close_reason reason)
+{
+    session_close(user, reason);
+}
+
+static const struct ws_events session_events = {
+    .on_text = on_text,
+    .on_binary = on_binary,
+    .on_ping = on_ping,
+    .on_pong = on_pong,
+    .on_close = on_close,
+    .on_violation = on_violation,
+};
+
+void session_take_bytes(struct session *s, const char *at, size_t size)
+{
+    if (s->state == SESSION_DEAD) {
+        return;
+    }
+    stat_add(&s->gateway->metrics.bytes_in, size);
+    ws_feed(&s->ws, &s->gateway->sessions->limits, at, size, clock_mono_ms(), &session_events, s);
+}
+
+/* One read; false when there is nothing more to read now. */
+static bool session_read_once(struct session *s)
+{
+    struct sessions *all = s->gateway->sessions;
+    ssize_t size = recv(s->io.fd, all->read_buffer, sizeof(all->read_buffer), 0);
+
+    if (size > 0) {
+        session_take_bytes(s, all->read_buffer, (size_t)size);
+        return s->state != SESSION_DEAD && (size_t)size == sizeof(all->read_buffer);
+    }
+    if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+        return false;
+    }
+    if (size < 0 && errno == EINTR) {
+        return true;
+    }
+    if (s->state == SESSION_OPEN) {
+        session_close(s, CLOSE_PEER_GONE);
+    } else {
+        session_enter(s, SESSION_DEAD); /* the peer ended TCP: nobody waits for us */
+    }
+    return false;
+}
+
+static void on_io(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    struct session *s = container_of(watcher, struct session, io);
+
+    (void)loop;
+    assert(s->state != SESSION_DEAD);
+    if (events & EV_WRITE) {
+        session_mark_dirty(s);
+    }
+    if (events & EV_READ) {
+        /* A fast talker must not starve its neighbours: what is left brings us back on the next
+         * turn. */
+        for (int i = 0; i < SESSION_READS_MAX && session_read_once(s); i++) {
+        }
+    }
+}
+
+void session_begin(struct session *s)
+{
+    int fd = s->io.fd;
+
+    ev_io_init(&s->io, on_io, fd, EV_READ);
+    ev_io_start(s->gateway->loop, &s->io);
+}
+
+static void session_watch(struct session *s, int events)
+{
+    if ((s->io.events & (EV_READ | EV_WRITE)) != events) {
+        ev_io_stop(s->gateway->loop, &s->io);
+        ev_io_set(&s->io, s->io.fd, events);
+        ev_io_start(s->gateway->loop, &s->io);
+    }
+}
+
+void session_flush(struct session *s)
+{
+    uint64_t before = s->out.bytes;
+    int r = outq_flush(&s->out, s->io.fd);
+
+    stat_add(&s->gateway->metrics.bytes_out, before - s->out.bytes);
+    if (r == OUTQ_BLOCKED) {
+        session_watch(s, EV_READ | EV_WRITE);
+        return;
+    }
+    if (r == OUTQ_DRAINED) {
+        session_watch(s, EV_READ);
+        if (s->state == SESSION_CLOSING && s->reason == CLOSE_PEER_CLOSED) {
+            session_enter(s, SESSION_DEAD); /* the peer's close is answered: RFC 6455 7.1.1, the
+                                               server ends TCP */
+        } else if (s->state == SESSION_CLOSING && s->ws.is_closed) {
+            shutdown(
+                s->io.fd,
+                SHUT_WR); /* after a violation nothing is read any more, a close frame neither */
+        }
+        return;
+    }
+    if (s->state == SESSION_OPEN) {
+        session_close(s, CLOSE_PEER_GONE);
+    } else {
+        session_enter(s, SESSION_DEAD);
+    }
+}

@@ -1,0 +1,274 @@
+#include "gateway/sessions.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <utlist.h>
+
+#include "common/clock.h"
+#include "common/hash.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "gateway/dialect.h"
+#include "gateway/frame.h"
+#include "gateway/gateway.h"
+#include "gateway/sessions_internal.h"
+
+#define EXPIRY_LOOK_MS 1000
+
+static void on_ping_due(struct deadline_queue *q, struct deadline *d)
+{
+    struct session *s = container_of(d, struct session, ping);
+    struct sessions *all = s->gateway->sessions;
+
+    (void)q;
+    deadline_start(&all->ping, d);
+    stat_add(&s->gateway->metrics.pings, 1);
+    session_send_frame(s, s->dialect == DIALECT_CENTRIFUGE ? all->ping_text : all->ping_frame);
+    if (s->state == SESSION_OPEN && !s->awaits_pong) {
+        s->awaits_pong = true;
+        deadline_start(&all->pong, &s->wait);
+    }
+}
+
+static void on_pong_due(struct deadline_queue *q, struct deadline *d)
+{
+    (void)q;
+    session_close(container_of(d, struct session, wait), CLOSE_NO_PONG);
+}
+
+static void on_stale_due(struct deadline_queue *q, struct deadline *d)
+{
+    (void)q;
+    session_close(container_of(d, struct session, wait), CLOSE_STALE);
+}
+
+static void on_close_due(struct deadline_queue *q, struct deadline *d)
+{
+    (void)q;
+    session_enter(container_of(d, struct session, wait), SESSION_DEAD);
+}
+
+static void on_expiry_due(struct deadline_queue *q, struct deadline *d)
+{
+    struct session *s = container_of(d, struct session, expiry);
+
+    if (clock_wall_ms() / 1000 >= s->identity->expires_s) {
+        session_close(s, CLOSE_EXPIRED);
+        return;
+    }
+    deadline_start(q, d);
+}
+
+struct sessions *sessions_new(struct gateway *g)
+{
+    static const int64_t starts[PING_STARTS] = {50, 65, 80, 95}; /* per cent of the interval */
+    struct sessions *all = mem_new(struct sessions);
+    const struct gateway_conf *conf = g->conf;
+
+    all->gateway = g;
+    for (size_t i = 0; i < PING_STARTS; i++) {
+        deadline_queue_init(&all->ping_first[i], g->loop, MAX(1, conf->ping_ms * starts[i] / 100),
+                            on_ping_due);
+    }
+    deadline_queue_init(&all->ping, g->loop, conf->ping_ms, on_ping_due);
+    deadline_queue_init(&all->pong, g->loop, conf->pong_ms, on_pong_due);
+    deadline_queue_init(&all->stale, g->loop, conf->stale_ms, on_stale_due);
+    deadline_queue_init(&all->close_wait, g->loop, CLOSE_WAIT_MS, on_close_due);
+    deadline_queue_init(&all->expiry, g->loop, EXPIRY_LOOK_MS, on_expiry_due);
+    all->ping_text = frame_text(SLICE_LIT("{}"));
+    all->ping_frame = frame_ping();
+    all->limits = (struct ws_limits){
+        .message_max = (uint32_t)conf->max_message,
+        .fragments_max = (uint32_t)conf->max_fragments,
+        .control_max = (uint32_t)conf->max_control_rate,
+    };
+    return all;
+}
+
+struct sessions *sessions_free(struct sessions *all)
+{
+    struct session *s, *next;
+
+    if (all == NULL) {
+        return NULL;
+    }
+    DL_FOREACH_SAFE (all->all, s, next) {
+        s->reason = s->state == SESSION_OPEN ? CLOSE_SHUTDOWN : s->reason;
+        session_enter(s, SESSION_DEAD);
+    }
+    sessions_reap(all);
+    assert(all->count == 0);
+    for (size_t i = 0; i < PING_STARTS; i++) {
+        deadline_queue_deinit(&all->ping_first[i]);
+    }
+    deadline_queue_deinit(&all->ping);
+    deadline_queue_deinit(&all->pong);
+    deadline_queue_deinit(&all->stale);
+    deadline_queue_deinit(&all->close_wait);
+    deadline_queue_deinit(&all->expiry);
+    blob_unref(all->ping_text);
+    blob_unref(all->ping_frame);
+    buf_deinit(&all->scratch);
+    mem_free(all->slots);
+    mem_free(all);
+    return NULL;
+}
+
+static session_handle slot_take(struct sessions *all, struct session *s)
+{
+    if (all->first_free == all->slot_count) {
+        uint32_t more = MAX(64u, all->slot_count);
+
+        all->slots = mem_realloc(all->slots, (all->slot_count + more) * sizeof(all->slots[0]));
+        for (uint32_t i = all->slot_count; i < all->slot_count + more; i++) {
+            all->slots[i] = (struct session_slot){NULL, 0, i + 1};
+        }
+        all->slot_count += more;
+    }
+    uint32_t index = all->first_free;
+    struct session_slot *slot = &all->slots[index];
+
+    all->first_free = slot->next_free;
+    slot->session = s;
+    slot->generation++;
+    return (uint64_t)slot->generation << 32 | index;
+}
+
+static void slot_give(struct sessions *all, session_handle handle)
+{
+    uint32_t index = (uint32_t)handle;
+
+    all->slots[index].session = NULL;
+    all->slots[index].next_free = all->first_free;
+    all->first_free = index;
+}
+
+struct session *sessions_find(struct sessions *all, session_handle handle)
+{
+    uint32_t index = (uint32_t)handle;
+
+    if (handle == 0 || index >= all->slot_count ||
+        all->slots[index].generation != (uint32_t)(handle >> 32)) {
+        return NULL;
+    }
+    return all->slots[index].session;
+}
+
+/* Random, in the shape of a UUID. */
+static void client_id_make(char out[CLIENT_ID_SIZE + 1])
+{
+    uint8_t r[16];
+
+    hash_random(r, sizeof(r));
+    snprintf(out, CLIENT_ID_SIZE + 1,
+             "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", r[0], r[1],
+             r[2], r[3], r[4], r[5], (r[6] & 0x0f) | 0x40, r[7], (r[8] & 0x3f) | 0x80, r[9], r[10],
+             r[11], r[12], r[13], r[14], r[15]);
+}
+
+void sessions_open(struct sessions *all, const struct session_opening *o)
+{
+    struct session *s = mem_new(struct session);
+
+    s->gateway = all->gateway;
+    s->handle = slot_take(all, s);
+    s->identity = o->identity;
+    s->dialect = (uint8_t)o->dialect;
+    s->state = SESSION_OPEN;
+    s->ws = WS_IDLE;
+    s->out = OUTQ_EMPTY;
+    s->opened_ms = clock_mono_ms();
+    s->io.fd = o->fd;
+    client_id_make(s->client);
+    snprintf(s->peer, sizeof(s->peer), "%s", o->peer);
+    DL_APPEND(all->all, s);
+    all->count++;
+    stat_add(&all->gateway->metrics.sessions_opened, 1);
+    stat_set(&all->gateway->metrics.sessions, all->count);
+    log_debug("session opened session=%s peer=%s", s->client, s->peer);
+
+    outq_take(&s->out, o->answer);
+    session_mark_dirty(s);
+    session_begin(s);
+    if (s->dialect == DIALECT_CENTRIFUGE) {
+        deadline_start(&all->stale, &s->wait);
+    } else {
+        session_connected(s);
+    }
+    if (s->dialect == DIALECT_PLAIN) {
+        plain_open(s, o->room);
+    }
+    if (o->early.size > 0) {
+        session_take_bytes(s, o->early.at, o->early.size);
+    }
+}
+
+void session_free(struct session *s)
+{
+    struct sessions *all = s->gateway->sessions;
+
+    assert(s->state == SESSION_DEAD);
+    assert(s->subscriptions == NULL);
+    assert(!s->is_dirty);
+    close(s->io.fd);
+    slot_give(all, s->handle);
+    ws_deinit(&s->ws);
+    outq_deinit(&s->out);
+    identity_free(s->identity);
+    mem_free(s);
+    all->count--;
+    stat_set(&all->gateway->metrics.sessions, all->count);
+}
+
+size_t sessions_count(const struct sessions *all)
+{
+    return all->count;
+}
+
+void sessions_flush(struct sessions *all)
+{
+    struct session *s = all->dirty;
+
+    all->dirty = NULL;
+    while (s != NULL) {
+        struct session *next = s->next_dirty;
+
+        s->is_dirty = false;
+        s->next_dirty = NULL;
+        if (s->state != SESSION_DEAD) {
+            session_flush(s);
+        }
+        s = next;
+    }
+}
+
+void sessions_reap(struct sessions *all)
+{
+    struct session *s, *next;
+
+    sessions_flush(all); /* nobody may be freed while on the list */
+    s = all->dead;
+    all->dead = NULL;
+    for (; s != NULL; s = next) {
+        next = s->next;
+        session_free(s);
+    }
+}
+
+size_t sessions_close_some(struct sessions *all, size_t count, enum close_reason reason)
+{
+    struct session *s, *next;
+    size_t open = 0;
+
+    DL_FOREACH_SAFE (all->all, s, next) {
+        if (s->state == SESSION_OPEN && count > 0) {
+            count--;
+            session_close(s, reason);
+        }
+        open += s->state == SESSION_OPEN;
+    }
+    return open;
+}
