@@ -1,0 +1,198 @@
+/*
+ * fanout.c: the records of one message, to everybody who is in their rooms.
+ *
+ * Records of one room are gathered into a run; a run becomes one frame for each
+ * dialect, which all sessions share. A session that has been given part of a run
+ * before (it came ahead of its gateway) gets a frame of its own.
+ */
+#include "common/clock.h"
+#include "common/mem.h"
+#include "gateway/dialect.h"
+#include "gateway/gateway.h"
+#include "gateway/rooms_internal.h"
+
+/* Starts a new life of the room's numbers. */
+static void room_renew(struct room *room, struct slice epoch)
+{
+    assert(epoch.size <= EPOCH_MAX);
+    memcpy(room->epoch, epoch.at, epoch.size);
+    room->epoch[epoch.size] = '\0';
+    room->offset = 0;
+    recents_free(room);
+    for (uint32_t i = 0; i < room->count; i++) {
+        room->subscriptions[i]->last = 0;
+    }
+}
+
+/* What of the run is new for this one; counts from the front. */
+static size_t run_seen(const struct record *const *run, size_t count, uint64_t last)
+{
+    size_t seen = 0;
+
+    while (seen < count && run[seen]->offset <= last) {
+        seen++;
+    }
+    return seen;
+}
+
+static void give_rest(struct subscription *sub, const struct record *const *run, size_t count)
+{
+    size_t seen = run_seen(run, count, sub->last);
+
+    if (seen < count) {
+        struct blob *frame =
+            dialect_frame((enum dialect)sub->session->dialect, run + seen, count - seen);
+
+        session_send_frame(sub->session, frame);
+        blob_unref(frame);
+    }
+}
+
+/* One frame a dialect, a counted pointer a session. */
+static void run_deliver(struct rooms *all, struct room *room, const struct record *const *run,
+                        size_t count)
+{
+    struct metrics *metrics = &all->gateway->metrics;
+    struct blob *frames[DIALECT_COUNT] = {NULL};
+    uint64_t first = run[0]->offset, last = run[count - 1]->offset;
+    uint64_t given = 0;
+
+    room->offset = last;
+    recents_keep(room, run, count, all->gateway->conf->recent_records,
+                 all->gateway->conf->recent_bytes);
+    room->is_busy = true;
+    /* Backwards: one that is closed for being slow is replaced by one that has had its turn. */
+    for (uint32_t i = room->count; i-- > 0;) {
+        struct subscription *sub = room->subscriptions[i];
+        struct session *s = sub->session;
+
+        if (sub->joining != NULL) {
+            continue; /* its answer comes first, and holds these */
+        }
+        if (sub->last >= first) {
+            uint64_t before = sub->last;
+            sub->last = MAX(before, last);
+            struct subscription copy = *sub;
+            copy.last = before;
+            give_rest(&copy, run, count);
+            continue;
+        }
+        if (frames[s->dialect] == NULL) {
+            frames[s->dialect] = dialect_frame((enum dialect)s->dialect, run, count);
+            stat_add(&metrics->frames_built, 1);
+        }
+        sub->last = last;
+        given += count;
+        session_send_frame(s, frames[s->dialect]);
+    }
+    room->is_busy = false;
+    for (size_t i = 0; i < DIALECT_COUNT; i++) {
+        blob_unref(frames[i]);
+    }
+    stat_add(&metrics->deliveries, given);
+    histogram_add(&metrics->delivery_us, MAX(0, (clock_wall_ms() - run[0]->time) * 1000));
+    room_free_if_empty(all, room);
+}
+
+static void scratch_grow(struct rooms *all)
+{
+    all->capacity = MAX((size_t)64, all->capacity * 2);
+    all->records = mem_realloc(all->records, all->capacity * sizeof(all->records[0]));
+    all->links = mem_realloc(all->links, all->capacity * sizeof(all->links[0]));
+    all->run = mem_realloc(all->run, all->capacity * sizeof(all->run[0]));
+    all->touched = mem_realloc(all->touched, all->capacity * sizeof(all->touched[0]));
+}
+
+/* Sorts the records into one list for each room; returns how many rooms there are. */
+static size_t records_sort(struct rooms *all, struct slice body)
+{
+    struct metrics *metrics = &all->gateway->metrics;
+    size_t count = 0, touched = 0;
+    int r;
+
+    for (;;) {
+        if (count == all->capacity) {
+            scratch_grow(all);
+        }
+        r = record_next(&body, true, &all->records[count]);
+        if (r != 0) {
+            break;
+        }
+        struct room *room = rooms_get(all, all->records[count].room);
+        if (room == NULL || room->state != ROOM_LIVE) {
+            stat_add(&metrics->records_stale, 1);
+            continue;
+        }
+        all->links[count] = -1;
+        if (room->run_first < 0) {
+            room->run_first = (int32_t)count;
+            all->touched[touched++] = room;
+        } else {
+            all->links[room->run_last] = (int32_t)count;
+        }
+        room->run_last = (int32_t)count;
+        count++;
+    }
+    if (r == RECORD_BAD) {
+        stat_add(&metrics->poisoned, 1);
+    }
+    stat_add(&metrics->records_in, count);
+    return touched;
+}
+
+/* Delivers what continues the room; 0 or ROOMS_HOLE. */
+static int room_take_run(struct rooms *all, struct room *room)
+{
+    const struct record **run = all->run;
+    struct slice name = {room->name, room->name_size};
+    int32_t at = room->run_first;
+    size_t count = 0;
+    uint64_t next = room->offset + 1;
+
+    room->run_first = -1;
+    for (; at >= 0; at = all->links[at]) {
+        const struct record *r = &all->records[at];
+
+        if (!slice_equal(r->epoch, slice_of(room->epoch))) {
+            if (r->offset != 1) {
+                break;
+            }
+            if (count > 0) {
+                run_deliver(all, room, run, count);
+                room = rooms_get(all, name);
+                if (room == NULL) {
+                    return 0; /* everybody was too slow */
+                }
+                count = 0;
+            }
+            room_renew(room, r->epoch);
+            next = 1;
+        }
+        if (r->offset < next) {
+            stat_add(&all->gateway->metrics.records_stale, 1);
+            continue;
+        }
+        if (r->offset > next) {
+            break;
+        }
+        run[count++] = r;
+        next++;
+    }
+    if (count > 0) {
+        run_deliver(all, room, run, count);
+    }
+    return at >= 0 ? ROOMS_HOLE : 0;
+}
+
+int rooms_deliver(struct rooms *all, struct slice body)
+{
+    size_t touched = records_sort(all, body);
+    int answer = 0;
+
+    for (size_t i = 0; i < touched; i++) {
+        if (room_take_run(all, all->touched[i]) == ROOMS_HOLE) {
+            answer = ROOMS_HOLE;
+        }
+    }
+    return answer;
+}

@@ -1,0 +1,94 @@
+/*
+ * recent.c: the newest records of a followed room, for sessions that come back.
+ */
+#include "common/mem.h"
+#include "gateway/rooms_internal.h"
+#include "proto/reply.h"
+
+static void recents_drop_first(struct room *room)
+{
+    struct recent *first = room->recent;
+
+    room->recent = first->next;
+    if (room->recent == NULL) {
+        room->recent_last = NULL;
+    }
+    room->recent_count -= (uint32_t)(first->last - first->first + 1);
+    room->recent_bytes -= first->lines->size;
+    blob_unref(first->lines);
+    mem_free(first);
+}
+
+void recents_free(struct room *room)
+{
+    while (room->recent != NULL) {
+        recents_drop_first(room);
+    }
+    assert(room->recent_count == 0);
+    assert(room->recent_bytes == 0);
+}
+
+void recents_keep(struct room *room, const struct record *const *run, size_t count,
+                  int64_t records_max, int64_t bytes_max)
+{
+    struct buf lines = BUF_EMPTY;
+
+    if (records_max == 0) {
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        record_encode(&lines, run[i]);
+    }
+    struct recent *r = mem_new(struct recent);
+    r->first = run[0]->offset;
+    r->last = run[count - 1]->offset;
+    r->lines = blob_copy(lines.at, lines.size);
+    buf_deinit(&lines);
+    if (room->recent_last != NULL) {
+        room->recent_last->next = r;
+    } else {
+        room->recent = r;
+    }
+    room->recent_last = r;
+    room->recent_count += (uint32_t)count;
+    room->recent_bytes += r->lines->size;
+    while (room->recent != room->recent_last &&
+           (room->recent_count > records_max || room->recent_bytes > (size_t)bytes_max)) {
+        recents_drop_first(room);
+    }
+}
+
+bool recents_add(const struct room *room, uint64_t since, uint64_t top, struct buf *out)
+{
+    size_t before = out->size;
+    uint64_t next = since + 1;
+
+    assert(since <= top);
+    if (since == top) {
+        return true;
+    }
+    if (top - since > ROOMS_RECOVER_MAX || room->recent == NULL || room->recent->first > next) {
+        return false;
+    }
+    for (const struct recent *r = room->recent; r != NULL && next <= top; r = r->next) {
+        struct slice rest = blob_slice(r->lines);
+        struct record record;
+
+        while (next <= top && record_next(&rest, true, &record) == 0) {
+            if (record.offset < next) {
+                continue;
+            }
+            assert(record.offset == next); /* fanout.c keeps only what continues */
+            if (out->size > 0) {
+                buf_add_char(out, ',');
+            }
+            reply_publication(out, &record);
+            next++;
+        }
+    }
+    if (next != top + 1) {
+        out->size = before;
+        return false;
+    }
+    return true;
+}

@@ -1,0 +1,120 @@
+/*
+ * rooms.h: rooms with sessions in them, and the fan-out.
+ *
+ * A room exists here while somebody is subscribed. It is JOINING until its
+ * owner told its position, then LIVE: it knows (epoch, offset) of the last
+ * record it was given and keeps a few recent ones for those who come back.
+ * Records reach a room only through links.c, in order. Each is encoded once per
+ * dialect; each subscription remembers the last offset it was given and drops
+ * what is not above it.
+ */
+#ifndef WARREN_GATEWAY_ROOMS_H
+#define WARREN_GATEWAY_ROOMS_H
+
+#include "common/base.h"
+#include "common/deadline.h"
+#include "common/hash.h"
+#include "gateway/session.h"
+#include "proto/record.h"
+
+enum room_state { ROOM_JOINING, ROOM_LIVE };
+
+/* A run of records as they came, kept for recovery. */
+struct recent {
+    struct recent *next;
+    uint64_t first, last; /* offsets */
+    struct blob *lines;   /* owns: the records' lines */
+};
+
+/* What a subscription waits for; only until it is answered. */
+struct joining {
+    struct subscription *subscription; /* borrowed: owns this */
+    struct deadline wait;              /* subscribe_wait_ms */
+    uint32_t command_id;               /* of the subscribe command */
+    bool recovers;                     /* the client told where it was */
+    bool asks_owner;                   /* what it missed has to come from the owner */
+    uint64_t since;                    /* offset that the client has */
+    char epoch[EPOCH_MAX + 1];         /* of that offset; "" matches any */
+};
+
+struct subscription {
+    struct session *session;              /* borrowed: the session leaves before it dies */
+    struct room *room;                    /* borrowed: lives while it has subscriptions */
+    struct subscription *next_of_session; /* links */
+    struct joining *joining;              /* owns; not NULL: not answered yet, gets no records */
+    uint64_t last;                        /* offset of the last record given */
+    uint32_t index;                       /* in room->subscriptions */
+};
+
+struct room {
+    UT_hash_handle hh;
+    struct room *prev, *next;             /* links: rooms of the same partition */
+    struct subscription **subscriptions;  /* owns */
+    uint32_t count, capacity;
+    bool is_busy;                         /* being walked: it may not be freed */
+    bool asks_owner;                      /* a question for missed records is open, after `asked_since` */
+    uint64_t asked_since;
+    uint32_t partition;
+    enum room_state state;
+    char epoch[EPOCH_MAX + 1];            /* "" until the room spoke */
+    uint64_t offset;                      /* of the last record given to the room */
+    struct recent *recent, *recent_last;  /* owns: oldest first */
+    uint32_t recent_count;                /* records */
+    size_t recent_bytes;
+    int32_t run_first, run_last;          /* scratch of the fan-out: -1 outside of it */
+    uint16_t name_size;
+    char name[];
+};
+
+struct gateway;
+struct rooms;
+
+struct rooms *rooms_new(struct gateway *g) MUST_CHECK;
+/* All sessions have left. */
+struct rooms *rooms_free(struct rooms *all);
+
+enum rooms_answer {
+    ROOMS_ALREADY = 1, /* the session is in that room */
+    ROOMS_LIMIT = 2,   /* it is in as many rooms as it may be */
+};
+
+/* Where a client says it was. */
+struct rooms_since {
+    bool recovers;
+    struct slice epoch;
+    uint64_t offset;
+};
+
+/* Lets an open session in. Answered through dialect_subscribed(), perhaps before this returns. 0 or an answer. */
+int rooms_enter(struct session *s, struct slice name, uint32_t command_id, const struct rooms_since *since) MUST_CHECK;
+
+/* The session's subscription of that room, or NULL. */
+struct subscription *rooms_find(struct session *s, struct slice name);
+
+/* Frees the subscription; the last one takes the room with it. */
+void rooms_leave(struct subscription *sub);
+void rooms_leave_all(struct session *s);
+
+/* For links.c. */
+
+/* The room of that name, or NULL. */
+struct room *rooms_get(struct rooms *all, struct slice name);
+/* First room of a partition; the others follow by ->next. NULL: none. */
+struct room *rooms_of(struct rooms *all, uint32_t partition);
+
+/* The owner told the room's position; records after `from` follow on the link. */
+void rooms_positioned(struct rooms *all, struct room *room, struct slice epoch, uint64_t from);
+
+enum rooms_deliver_answer {
+    ROOMS_HOLE = 1, /* a record does not continue its room: the link has to begin anew */
+};
+
+/* The records of one deliver message, to all rooms that are followed. 0 or ROOMS_HOLE (what came before it is delivered). */
+int rooms_deliver(struct rooms *all, struct slice body) MUST_CHECK;
+
+/* The owner's answer to the question for missed records: those it has, up to the room's offset `top`. */
+void rooms_past(struct rooms *all, struct room *room, struct slice epoch, uint64_t top, struct slice records);
+
+size_t rooms_count(const struct rooms *all);
+
+#endif
