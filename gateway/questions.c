@@ -1,0 +1,251 @@
+#include "gateway/questions.h"
+
+#include "common/clock.h"
+#include "common/hash.h"
+#include "common/mem.h"
+#include "gateway/gateway.h"
+#include "gateway/links.h"
+#include "gateway/rooms.h"
+#include "gateway/sessions.h"
+#include "proto/line.h"
+#include "proto/record.h"
+#include "proto/room.h"
+
+struct open_question {
+    UT_hash_handle hh; /* also the order in which they were asked */
+    uint64_t request;
+    enum question_kind kind;
+    session_handle session;
+    uint32_t command_id;
+    int64_t asked_ms;
+    uint16_t room_size;
+    char room[ROOM_NAME_MAX];
+};
+
+struct questions {
+    struct gateway *gateway;    /* borrowed */
+    struct open_question *open; /* owns */
+    uint64_t last_request;
+    struct buf scratch, reply;
+};
+
+struct questions *questions_new(struct gateway *g)
+{
+    struct questions *all = mem_new(struct questions);
+
+    all->gateway = g;
+    return all;
+}
+
+static void question_end(struct questions *all, struct open_question *q)
+{
+    HASH_DELETE(hh, all->open, q);
+    mem_free(q);
+}
+
+struct questions *questions_free(struct questions *all)
+{
+    struct open_question *q, *next;
+
+    if (all == NULL) {
+        return NULL;
+    }
+    HASH_ITER (hh, all->open, q, next) {
+        question_end(all, q);
+    }
+    buf_deinit(&all->scratch);
+    buf_deinit(&all->reply);
+    mem_free(all);
+    return NULL;
+}
+
+int questions_ask(struct questions *all, const struct question *q)
+{
+    bool is_past = q->kind == QUESTION_HISTORY || q->kind == QUESTION_RECOVER;
+    const struct line line = {
+        .room = q->room,
+        .epoch = q->epoch,
+        .has_offset = q->has_offset,
+        .offset = q->offset,
+        .from = q->offset,
+        .limit = q->limit,
+        .reverse = q->reverse,
+    };
+    const struct message m = {
+        .type = is_past ? MESSAGE_HISTORY : MESSAGE_PRESENCE,
+        .has = HAS_REQUEST,
+        .partition = room_partition(q->room, (uint32_t)all->gateway->conf->partitions),
+        .request = all->last_request + 1,
+    };
+
+    if (HASH_COUNT(all->open) >= QUESTIONS_MAX) {
+        return -1;
+    }
+    buf_clear(&all->scratch);
+    line_encode(&all->scratch, &line);
+    if (links_send_question(all->gateway->links, &m, buf_slice(&all->scratch)) != 0) {
+        return -1;
+    }
+    struct open_question *open = mem_new(struct open_question);
+    open->request = ++all->last_request;
+    open->kind = q->kind;
+    open->session = q->session;
+    open->command_id = q->command_id;
+    open->asked_ms = clock_mono_ms();
+    open->room_size = (uint16_t)q->room.size;
+    memcpy(open->room, q->room.at, q->room.size);
+    HASH_ADD(hh, all->open, request, sizeof(open->request), open);
+    return 0;
+}
+
+static void answer_presence(struct questions *all, const struct open_question *q, struct session *s,
+                            struct slice rest)
+{
+    struct line line;
+    size_t count = 0;
+
+    buf_clear(&all->scratch);
+    buf_clear(&all->reply);
+    while (line_next(&rest, &line) == 0) {
+        if (line.client.size == 0) {
+            continue;
+        }
+        if (count++ > 0) {
+            buf_add_char(&all->scratch, ',');
+        }
+        reply_member(&all->scratch, line.client, line.user, line.info);
+    }
+    reply_presence(&all->reply, q->command_id, buf_slice(&all->scratch));
+    session_send_text(s, buf_slice(&all->reply));
+}
+
+struct seen_user {
+    UT_hash_handle hh;
+    struct slice user; /* borrowed from the message */
+};
+
+static void answer_presence_stats(struct questions *all, const struct open_question *q,
+                                  struct session *s, struct slice rest)
+{
+    struct seen_user *users = NULL, *user, *next;
+    uint64_t clients = 0;
+    struct line line;
+
+    while (line_next(&rest, &line) == 0) {
+        if (line.client.size == 0) {
+            continue;
+        }
+        clients++;
+        HASH_FIND(hh, users, line.user.at, line.user.size, user);
+        if (user == NULL) {
+            user = mem_new(struct seen_user);
+            user->user = line.user;
+            HASH_ADD_KEYPTR(hh, users, user->user.at, user->user.size, user);
+        }
+    }
+    buf_clear(&all->reply);
+    reply_presence_stats(&all->reply, q->command_id, clients, HASH_COUNT(users));
+    HASH_ITER (hh, users, user, next) {
+        HASH_DELETE(hh, users, user);
+        mem_free(user);
+    }
+    session_send_text(s, buf_slice(&all->reply));
+}
+
+static void answer_history(struct questions *all, const struct open_question *q, struct session *s,
+                           const struct line *top, struct slice rest)
+{
+    struct record r;
+
+    buf_clear(&all->scratch);
+    buf_clear(&all->reply);
+    if (!top->complete && top->limit < 0) {
+        session_send_error(s, q->command_id, REPLY_UNRECOVERABLE_POSITION);
+        return;
+    }
+    while (record_next(&rest, true, &r) == 0) {
+        if (all->scratch.size > 0) {
+            buf_add_char(&all->scratch, ',');
+        }
+        reply_publication(&all->scratch, &r);
+    }
+    reply_history(&all->reply, q->command_id, buf_slice(&all->scratch), top->epoch, top->offset);
+    session_send_text(s, buf_slice(&all->reply));
+}
+
+static void answer_past(struct questions *all, const struct open_question *q,
+                        const struct message *m)
+{
+    struct slice rest = m->body;
+    struct line top;
+
+    if (line_next(&rest, &top) != 0) {
+        stat_add(&all->gateway->metrics.poisoned, 1);
+        return;
+    }
+    if (q->kind == QUESTION_RECOVER) {
+        struct room *room = rooms_get(all->gateway->rooms, (struct slice){q->room, q->room_size});
+
+        if (room != NULL && room->state == ROOM_LIVE) {
+            rooms_past(all->gateway->rooms, room, top.epoch, top.offset, rest);
+        }
+        return;
+    }
+    struct session *s = sessions_find(all->gateway->sessions, q->session);
+    if (s != NULL) {
+        answer_history(all, q, s, &top, rest);
+    }
+}
+
+void questions_on_answer(struct questions *all, const struct message *m)
+{
+    struct open_question *q;
+
+    HASH_FIND(hh, all->open, &m->request, sizeof(m->request), q);
+    if (q == NULL) {
+        return; /* it came too late: the asker was told */
+    }
+    struct session *s = sessions_find(all->gateway->sessions, q->session);
+    switch (q->kind) {
+    case QUESTION_PRESENCE:
+        if (s != NULL) {
+            answer_presence(all, q, s, m->body);
+        }
+        break;
+    case QUESTION_PRESENCE_STATS:
+        if (s != NULL) {
+            answer_presence_stats(all, q, s, m->body);
+        }
+        break;
+    case QUESTION_HISTORY:
+    case QUESTION_RECOVER:
+        answer_past(all, q, m);
+        break;
+    }
+    question_end(all, q);
+}
+
+void questions_tick(struct questions *all)
+{
+    int64_t now = clock_mono_ms();
+    struct open_question *q, *next;
+
+    HASH_ITER (hh, all->open, q, next) {
+        if (now - q->asked_ms < all->gateway->conf->subscribe_wait_ms) {
+            return; /* they stand in the order in which they were asked */
+        }
+        if (q->kind == QUESTION_RECOVER) {
+            struct room *room =
+                rooms_get(all->gateway->rooms, (struct slice){q->room, q->room_size});
+            if (room != NULL) {
+                room->asks_owner = false; /* the next who needs it asks again */
+            }
+        } else {
+            struct session *s = sessions_find(all->gateway->sessions, q->session);
+            if (s != NULL) {
+                session_send_error(s, q->command_id, REPLY_INTERNAL);
+            }
+        }
+        question_end(all, q);
+    }
+}
