@@ -1,0 +1,73 @@
+/*
+ * bus_internal.h: what the loop's side of the bus and its two threads share.
+ */
+#ifndef WARREN_GATEWAY_BUS_INTERNAL_H
+#define WARREN_GATEWAY_BUS_INTERNAL_H
+
+#include <ev.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "common/chan.h"
+#include "common/mq.h"
+#include "common/topology.h"
+#include "gateway/bus.h"
+
+#define BUS_BACKOFF_MIN_MS 100
+#define BUS_BACKOFF_MAX_MS 5000
+#define BUS_POLL_MS 200 /* longest sleep of a thread: heartbeats are served after it */
+#define BUS_ERROR_SIZE 256
+
+enum bus_news_kind {
+    NEWS_UP,
+    NEWS_DOWN,
+    NEWS_BLOCKED,
+    NEWS_UNBLOCKED,
+    NEWS_RESULT,  /* a batch comes back */
+    NEWS_MESSAGE, /* from an owner */
+    NEWS_FATAL,   /* the broker holds another topology: the process has to end */
+    NEWS_POISON,  /* a message that could not be understood */
+};
+
+/* What a thread tells the loop. */
+struct bus_news {
+    struct chan_node node; /* first */
+    enum bus_news_kind kind;
+    bool from_publisher;
+    struct bus_out *batch;  /* RESULT: owns */
+    enum bus_result result;
+    struct message message; /* MESSAGE: slices point into `bytes` */
+    struct blob *bytes;     /* owns */
+};
+
+/* One thread and its connection. */
+struct bus_thread {
+    struct bus *bus;
+    const char *role;       /* "publish" or "consume": part of the connection's name */
+    pthread_t thread;
+    bool is_started;
+    int event_fd;           /* wakes it */
+    _Atomic bool stops;
+    _Atomic int64_t progress_ms; /* of its last turn; 0: it is waiting to reconnect */
+    pthread_mutex_t mutex;  /* guards mq against the watchdog */
+    struct mq *mq;          /* owned by the thread */
+    struct chan to_loop;
+    uint32_t attempts;      /* since the last time it was up */
+};
+
+struct bus {
+    struct gateway *gateway; /* borrowed; the threads read only what is fixed: conf, boot */
+    struct topology topology;
+    struct mq_target *target[2]; /* owns: one for each thread */
+    struct bus_thread publish, consume;
+    struct chan to_publish;
+    ev_async wake;           /* a thread has news */
+    bool publish_is_up, consume_is_up, is_blocked;
+    bool warned;             /* of the broker being away, once each time */
+};
+
+/* bus_threads.c */
+void *bus_publish_run(void *user);
+void *bus_consume_run(void *user);
+
+#endif

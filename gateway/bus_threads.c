@@ -1,0 +1,432 @@
+/*
+ * bus_threads.c: the two threads that speak AMQP for the gateway.
+ *
+ * Both live the same way: connect with a growing pause between attempts,
+ * declare, tell the loop, work until the connection is lost, tell the loop. Only
+ * their work differs. They touch nothing of the gateway but its fixed settings.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <unistd.h>
+#include <utlist.h>
+
+#include "common/clock.h"
+#include "common/hash.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "gateway/bus_internal.h"
+#include "gateway/gateway.h"
+
+#define CHANNEL_DECLARE 1
+#define CHANNEL_INPUT 2 /* publishes with confirms */
+#define CHANNEL_OWNER 3 /* publishes without */
+#define CHANNEL_CONSUME 4
+#define BUS_TAKE_MAX 64 /* messages published between two looks at what the broker says */
+#define BUS_REOPEN_NACKS                                                                           \
+    20 /* a channel that gets only nacks may hold a dead leader: open it anew */
+
+static struct bus_news *news_new(const struct bus_thread *t, enum bus_news_kind kind)
+{
+    struct bus_news *news = mem_new(struct bus_news);
+
+    news->kind = kind;
+    news->from_publisher = t == &t->bus->publish;
+    return news;
+}
+
+/* Costs nothing, so there is always room. */
+static void tell(struct bus_thread *t, struct bus_news *news)
+{
+    news->node.cost = 0;
+    if (!chan_put(&t->to_loop, &news->node)) {
+        if (news->batch != NULL) {
+            bus_out_free(news->batch);
+        }
+        mem_free(news);
+    }
+}
+
+static void tell_result(struct bus_thread *t, struct bus_out *batch, enum bus_result result)
+{
+    struct bus_news *news = news_new(t, NEWS_RESULT);
+
+    news->batch = batch;
+    news->result = result;
+    tell(t, news);
+}
+
+static void progress(struct bus_thread *t)
+{
+    atomic_store_explicit(&t->progress_ms, clock_mono_ms(), memory_order_relaxed);
+}
+
+static bool stops(struct bus_thread *t)
+{
+    return atomic_load_explicit(&t->stops, memory_order_acquire);
+}
+
+static void event_clear(struct bus_thread *t)
+{
+    uint64_t ignored;
+
+    while (read(t->event_fd, &ignored, sizeof(ignored)) < 0 && errno == EINTR) {
+    }
+}
+
+/* Full jitter: somewhere between nothing and twice as long as the last time. */
+static void pause_before_retry(struct bus_thread *t)
+{
+    uint32_t r;
+    int64_t top = BUS_BACKOFF_MIN_MS << MIN(t->attempts, 6u);
+    int64_t until;
+
+    hash_random(&r, sizeof(r));
+    top = MIN(top, BUS_BACKOFF_MAX_MS);
+    until = clock_mono_ms() + BUS_BACKOFF_MIN_MS / 2 + (int64_t)(r % (uint32_t)top);
+    t->attempts++;
+    while (!stops(t)) {
+        int64_t left = until - clock_mono_ms();
+        struct pollfd fd = {.fd = t->event_fd, .events = POLLIN};
+
+        if (left <= 0) {
+            return;
+        }
+        if (poll(&fd, 1, (int)left) > 0) {
+            event_clear(t);
+            poll(NULL, 0,
+                 (int)MIN(left, 20)); /* woken for messages that have to wait: do not spin */
+        }
+    }
+}
+
+static void set_mq(struct bus_thread *t, struct mq *mq)
+{
+    pthread_mutex_lock(&t->mutex);
+    t->mq = mq;
+    pthread_mutex_unlock(&t->mutex);
+}
+
+static void disconnect(struct bus_thread *t)
+{
+    struct mq *mq = t->mq;
+
+    atomic_store_explicit(&t->progress_ms, 0, memory_order_relaxed);
+    set_mq(t, NULL);
+    mq_close(mq);
+}
+
+/* Tells why once for each time that the broker goes away. */
+static void complain(struct bus_thread *t, const char *what, const char *error)
+{
+    if (t->attempts == 0) {
+        log_warn("bus lost role=%s what=%s reason=%s", t->role, what,
+                 log_quote(error, strlen(error)));
+    }
+}
+
+/* Opens the connection and declares what every service needs. */
+static bool connect_bus(struct bus_thread *t, size_t which)
+{
+    struct bus *b = t->bus;
+    char name[ID_MAX + 64], error[TOPOLOGY_ERROR_SIZE];
+    struct mq *mq;
+    int r;
+
+    snprintf(name, sizeof(name), "warren-gateway %s %s", b->gateway->conf->id, t->role);
+    if (mq_open(&mq, b->target[which], name, error, sizeof(error)) != MQ_OK) {
+        complain(t, "connect", error);
+        return false;
+    }
+    set_mq(t, mq);
+    progress(t);
+    r = mq_channel_open(mq, CHANNEL_DECLARE, false);
+    if (r == MQ_OK) {
+        r = topology_declare_common(mq, CHANNEL_DECLARE, &b->topology, error, sizeof(error));
+        if (r == MQ_REFUSED && mq_error_code(mq) == 406) {
+            log_error("%s", error);
+            tell(t, news_new(t, NEWS_FATAL));
+        }
+    }
+    if (r != MQ_OK) {
+        complain(t, "declare", r == MQ_REFUSED ? error : mq_error(mq));
+        disconnect(t);
+        return false;
+    }
+    return true;
+}
+
+/* The publishing thread. */
+
+struct publisher {
+    struct bus_thread *thread;
+    struct bus_out *unconfirmed; /* owns: in the order of their tags */
+    uint64_t next_tag;
+    uint32_t nacks_in_row;
+    bool is_blocked;
+    char exchange_in[TOPOLOGY_NAME_SIZE], exchange_owner[TOPOLOGY_NAME_SIZE];
+    char app_id[ID_MAX + 32];
+};
+
+static struct bus_out *next_out(struct bus_out *out)
+{
+    return (struct bus_out *)(void *)out->node.next;
+}
+
+static void confirm(struct publisher *p, uint64_t tag, bool multiple, enum bus_result result)
+{
+    struct bus_out **link = &p->unconfirmed;
+
+    while (*link != NULL && (*link)->tag <= tag) {
+        struct bus_out *out = *link;
+
+        if (multiple || out->tag == tag) {
+            *link = next_out(out);
+            out->node.next = NULL;
+            tell_result(p->thread, out, result);
+        } else {
+            link = (struct bus_out **)(void *)&out->node.next;
+        }
+    }
+    p->nacks_in_row = result == BUS_CONFIRMED ? 0 : p->nacks_in_row + 1;
+}
+
+/* All that is unconfirmed is in doubt; all that waits is too, as far as the lanes know. */
+static void give_back(struct publisher *p)
+{
+    struct chan_node *node = chan_take(&p->thread->bus->to_publish);
+
+    confirm(p, UINT64_MAX, true, BUS_LOST);
+    while (node != NULL) {
+        struct bus_out *out = (struct bus_out *)(void *)node;
+
+        node = node->next;
+        out->node.next = NULL;
+        if (out->target == BUS_TO_INPUT) {
+            tell_result(p->thread, out, BUS_LOST);
+        } else {
+            bus_out_free(out); /* the link begins anew when the bus is up again */
+        }
+    }
+    p->nacks_in_row = 0;
+}
+
+static int publish_one(struct publisher *p, struct bus_out *out)
+{
+    struct mq *mq = p->thread->mq;
+    char scratch[ID_MAX * 2], key[TOPOLOGY_KEY_SIZE];
+    struct mq_props props;
+    bool to_input = out->target == BUS_TO_INPUT;
+
+    message_to_props(&out->message, slice_of(p->app_id), scratch, &props);
+    topology_key(key, out->message.partition);
+    int r = mq_publish(mq, to_input ? CHANNEL_INPUT : CHANNEL_OWNER,
+                       to_input ? p->exchange_in : p->exchange_owner, key, false, &props,
+                       blob_slice(out->body));
+    if (!to_input) {
+        bus_out_free(out);
+        return r;
+    }
+    out->tag = p->next_tag++;
+    out->node.next = NULL;
+    struct bus_out **link = &p->unconfirmed;
+    while (*link != NULL) {
+        link = (struct bus_out **)(void *)&(*link)->node.next;
+    }
+    *link = out;
+    return r;
+}
+
+static int publish_some(struct publisher *p)
+{
+    for (int i = 0; i < BUS_TAKE_MAX && !p->is_blocked; i++) {
+        struct chan_node *node = chan_take_one(&p->thread->bus->to_publish);
+
+        if (node == NULL) {
+            return MQ_TIMEOUT; /* nothing left: sleep */
+        }
+        int r = publish_one(p, (struct bus_out *)(void *)node);
+        if (r != MQ_OK) {
+            return r;
+        }
+    }
+    return p->is_blocked ? MQ_TIMEOUT : MQ_OK;
+}
+
+/* Everything that the broker has said. MQ_TIMEOUT: all is read. */
+static int publisher_listen(struct publisher *p)
+{
+    struct mq_event e;
+    int r;
+
+    while ((r = mq_next(p->thread->mq, &e, 0)) == MQ_OK) {
+        if (e.kind == MQ_ACK || e.kind == MQ_NACK) {
+            confirm(p, e.tag, e.multiple, e.kind == MQ_ACK ? BUS_CONFIRMED : BUS_REFUSED);
+        } else if (e.kind == MQ_BLOCKED || e.kind == MQ_UNBLOCKED) {
+            p->is_blocked = e.kind == MQ_BLOCKED;
+            tell(p->thread, news_new(p->thread, p->is_blocked ? NEWS_BLOCKED : NEWS_UNBLOCKED));
+        } else if (e.kind == MQ_CHANNEL_CLOSED) {
+            log_warn("bus channel closed role=publish reason=%s",
+                     log_quote(mq_error(p->thread->mq), strlen(mq_error(p->thread->mq))));
+            return MQ_LOST; /* what is unconfirmed on it is in doubt: begin anew */
+        }
+    }
+    return p->nacks_in_row >= BUS_REOPEN_NACKS ? MQ_LOST : r;
+}
+
+static void publisher_work(struct publisher *p)
+{
+    struct bus_thread *t = p->thread;
+
+    while (!stops(t)) {
+        progress(t);
+        if (publisher_listen(p) != MQ_TIMEOUT) {
+            return;
+        }
+        int r = publish_some(p);
+        if (r == MQ_TIMEOUT) {
+            mq_idle_wait(t->mq, t->event_fd, BUS_POLL_MS);
+            event_clear(t);
+        } else if (r != MQ_OK) {
+            return;
+        }
+    }
+}
+
+void *bus_publish_run(void *user)
+{
+    struct bus_thread *t = user;
+    struct bus *b = t->bus;
+    struct publisher p = {.thread = t};
+
+    topology_name(p.exchange_in, &b->topology, "in");
+    topology_name(p.exchange_owner, &b->topology, "owner");
+    snprintf(p.app_id, sizeof(p.app_id), "warren-gateway/%s", b->gateway->conf->id);
+    while (!stops(t)) {
+        if (connect_bus(t, 0)) {
+            if (mq_channel_open(t->mq, CHANNEL_INPUT, true) == MQ_OK &&
+                mq_channel_open(t->mq, CHANNEL_OWNER, false) == MQ_OK) {
+                p.next_tag = 1;
+                p.is_blocked = false;
+                t->attempts = 0;
+                tell(t, news_new(t, NEWS_UP));
+                publisher_work(&p);
+                complain(t, "publish", mq_error(t->mq));
+                tell(t, news_new(t, NEWS_DOWN));
+            }
+            disconnect(t);
+        }
+        give_back(&p);
+        if (!stops(t)) {
+            pause_before_retry(t);
+        }
+    }
+    give_back(&p);
+    return NULL;
+}
+
+/* The consuming thread. */
+
+static struct slice news_copy(struct blob *bytes, size_t *at, struct slice s)
+{
+    struct slice copy = {bytes->bytes + *at, s.size};
+
+    if (s.size > 0) {
+        memcpy(bytes->bytes + *at, s.at, s.size);
+        *at += s.size;
+    }
+    return copy;
+}
+
+/* Waits for room on the way to the loop: then the broker keeps the rest. */
+static void hand_over(struct bus_thread *t, const struct mq_event *e)
+{
+    struct message m;
+    const char *why = e->too_large ? "too large" : message_from_event(e, &m);
+
+    if (why != NULL) {
+        log_warn("message not understood role=consume reason=\"%s\" type=%s", why,
+                 log_quote(e->props.type.at, e->props.type.size));
+        tell(t, news_new(t, NEWS_POISON));
+        return;
+    }
+    struct bus_news *news = news_new(t, NEWS_MESSAGE);
+    size_t at = 0;
+
+    news->bytes = blob_new((uint32_t)(m.boot.size + m.owner.size + m.body.size));
+    news->message = m;
+    news->message.boot = news_copy(news->bytes, &at, m.boot);
+    news->message.owner = news_copy(news->bytes, &at, m.owner);
+    news->message.body = news_copy(news->bytes, &at, m.body);
+    news->message.gateway = news->message.lanes = SLICE_NONE;
+    news->node.cost = sizeof(*news) + news->bytes->size;
+    if (!chan_put(&t->to_loop, &news->node)) {
+        blob_unref(news->bytes);
+        mem_free(news);
+    }
+}
+
+static void consumer_work(struct bus_thread *t)
+{
+    struct mq_event e;
+
+    while (!stops(t)) {
+        progress(t);
+        int r = mq_next(t->mq, &e, BUS_POLL_MS);
+
+        if (r == MQ_OK && e.kind == MQ_DELIVERY) {
+            hand_over(t, &e);
+        } else if (r == MQ_OK && (e.kind == MQ_CANCELLED || e.kind == MQ_CHANNEL_CLOSED)) {
+            log_warn("bus consumer cancelled role=consume");
+            return;
+        } else if (r == MQ_LOST) {
+            return;
+        }
+    }
+}
+
+static bool consumer_open(struct bus_thread *t)
+{
+    struct bus *b = t->bus;
+    char queue[TOPOLOGY_NAME_SIZE], tag[ID_MAX + 16], error[TOPOLOGY_ERROR_SIZE];
+    const char *id = b->gateway->conf->id;
+
+    if (topology_declare_gateway(t->mq, CHANNEL_DECLARE, &b->topology, id, error, sizeof(error)) !=
+        MQ_OK) {
+        complain(t, "declare", error);
+        return false;
+    }
+    topology_name_id(queue, &b->topology, "gateway", id);
+    snprintf(tag, sizeof(tag), "%s/deliveries", id);
+    const struct mq_consume consume = {
+        .queue = queue,
+        .tag = tag,
+        .no_ack = true,
+        .exclusive = true,
+        .stream_offset = -1,
+    };
+    return mq_channel_open(t->mq, CHANNEL_CONSUME, false) == MQ_OK &&
+           mq_consume(t->mq, CHANNEL_CONSUME, &consume) == MQ_OK;
+}
+
+void *bus_consume_run(void *user)
+{
+    struct bus_thread *t = user;
+
+    while (!stops(t)) {
+        if (connect_bus(t, 1)) {
+            if (consumer_open(t)) {
+                t->attempts = 0;
+                tell(t, news_new(t, NEWS_UP));
+                consumer_work(t);
+                complain(t, "consume", mq_error(t->mq));
+                tell(t, news_new(t, NEWS_DOWN));
+            }
+            disconnect(t);
+        }
+        if (!stops(t)) {
+            pause_before_retry(t);
+        }
+    }
+    return NULL;
+}
