@@ -18,6 +18,13 @@ void plain_on_text(struct session *s, struct slice text);
 /* The plain session's first act: it enters its room. */
 void plain_open(struct session *s, struct slice room);
 
+/* What the functions below do for sessions of one dialect. */
+void centrifuge_published(struct session *s, uint32_t id);
+void centrifuge_subscribed(struct subscription *sub, uint64_t offset, bool recovered, struct slice publications);
+void centrifuge_lost(struct subscription *sub);
+struct blob *centrifuge_frame(const struct record *const *run, size_t count) MUST_CHECK;
+struct blob *plain_frame(const struct record *const *run, size_t count) MUST_CHECK;
+
 /* A publish of this session was confirmed, or refused with a temporary error. */
 void dialect_published(struct session *s, uint32_t id, bool ok);
 
@@ -31,6 +38,6 @@ void dialect_not_subscribed(struct subscription *sub);
 void dialect_lost(struct subscription *sub);
 
 /* Builds the one frame (or frames) for all sessions of a dialect. */
-struct blob *dialect_frame(enum dialect dialect, const struct record *records, size_t count);
+struct blob *dialect_frame(enum dialect dialect, const struct record *const *run, size_t count) MUST_CHECK;
 
 #endif

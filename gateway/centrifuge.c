@@ -1,0 +1,324 @@
+/*
+ * centrifuge.c: the Centrifuge client protocol v2 in JSON: what each command does.
+ */
+#include "common/clock.h"
+#include "common/log.h"
+#include "gateway/dialect.h"
+#include "gateway/frame.h"
+#include "gateway/gateway.h"
+#include "gateway/lanes.h"
+#include "gateway/questions.h"
+#include "gateway/sessions_internal.h"
+#include "proto/command.h"
+#include "proto/json.h"
+#include "proto/room.h"
+
+#define UNSUBSCRIBE_INSUFFICIENT 2500 /* the client subscribes again */
+#define HISTORY_LIMIT_MAX 300
+
+/* Looks at the token of a connect command. NULL: the session was told no. */
+static struct identity *connect_identity(struct session *s, const struct command *c)
+{
+    const struct gateway_conf *conf = s->gateway->conf;
+    const struct jwt_key key = {conf->hmac_key, conf->audience, conf->issuer};
+    struct jwt_claims claims;
+    const char *why = "";
+
+    if (c->token.size == 0) {
+        if (conf->anonymous) {
+            return identity_new(NULL);
+        }
+        session_close(s, CLOSE_BAD_REQUEST);
+        return NULL;
+    }
+    switch (jwt_check(&key, c->token, clock_wall_ms() / 1000, &claims, &why)) {
+    case JWT_GOOD:
+        stat_add(&s->gateway->metrics.tokens_good, 1);
+        return identity_new(&claims);
+    case JWT_EXPIRED:
+        stat_add(&s->gateway->metrics.tokens_refused, 1);
+        session_send_error(s, c->id, REPLY_TOKEN_EXPIRED);
+        s->is_refused = true; /* SDKs close such a connection, or the stale timer does */
+        return NULL;
+    case JWT_INVALID:
+        stat_add(&s->gateway->metrics.tokens_refused, 1);
+        log_debug("token refused session=%s reason=\"%s\"", s->client, why);
+        session_close(s, CLOSE_INVALID_TOKEN);
+        return NULL;
+    }
+    assert(false);
+    return NULL;
+}
+
+static void do_connect(struct session *s, const struct command *c)
+{
+    struct buf *out = &s->gateway->sessions->scratch;
+    struct buf data = BUF_EMPTY;
+
+    if (s->is_connected) {
+        session_close(s, CLOSE_BAD_REQUEST);
+        return;
+    }
+    if (s->identity == NULL) { /* the handshake brought none */
+        s->identity = connect_identity(s, c);
+        if (s->identity == NULL) {
+            return;
+        }
+    }
+    session_connected(s);
+    buf_addf(&data, "{\"gateway\":\"%s\"}", s->gateway->conf->id);
+    buf_clear(out);
+    reply_connect(out, c->id,
+                  &(struct reply_connect){
+                      .client = slice_of(s->client),
+                      .version = SLICE_LIT("warren " WARREN_VERSION),
+                      .ping_s = (uint32_t)((s->gateway->conf->ping_ms + 999) / 1000),
+                      .data = buf_slice(&data),
+                  });
+    buf_deinit(&data);
+    session_send_text(s, buf_slice(out));
+}
+
+static void do_subscribe(struct session *s, const struct command *c)
+{
+    const struct rooms_since since = {
+        .recovers = c->recover,
+        .epoch = c->epoch,
+        .offset = c->offset,
+    };
+
+    if (c->channel.size == 0) {
+        session_close(s, CLOSE_BAD_REQUEST);
+    } else if (c->type != 0) {
+        session_send_error(s, c->id, REPLY_NOT_AVAILABLE);
+    } else if (c->has_filter || !room_is_valid(c->channel) || c->epoch.size > EPOCH_MAX) {
+        session_send_error(s, c->id, REPLY_BAD_REQUEST);
+    } else if (!identity_may(s->identity, s->gateway->conf->room_subscribe)) {
+        session_send_error(s, c->id, REPLY_PERMISSION_DENIED);
+    } else {
+        int r = rooms_enter(s, c->channel, c->id, &since);
+
+        if (r != 0) {
+            session_send_error(
+                s, c->id, r == ROOMS_ALREADY ? REPLY_ALREADY_SUBSCRIBED : REPLY_LIMIT_EXCEEDED);
+        }
+    }
+}
+
+static void reply_done(struct session *s, uint32_t id, const char *method)
+{
+    struct buf *out = &s->gateway->sessions->scratch;
+
+    buf_clear(out);
+    reply_empty(out, id, method);
+    session_send_text(s, buf_slice(out));
+}
+
+static void do_unsubscribe(struct session *s, const struct command *c)
+{
+    struct subscription *sub = rooms_find(s, c->channel);
+
+    if (sub != NULL) {
+        rooms_leave(sub);
+    }
+    reply_done(s, c->id,
+               "unsubscribe"); /* also when it was not there: an error would make SDKs reconnect */
+}
+
+static void do_publish(struct session *s, const struct command *c)
+{
+    const struct gateway_conf *conf = s->gateway->conf;
+    struct buf info = BUF_EMPTY, payload = BUF_EMPTY;
+
+    if (!room_is_valid(c->channel) || c->data.size == 0 ||
+        !json_is_valid(c->data, PAYLOAD_DEPTH_MAX)) {
+        session_send_error(s, c->id, REPLY_BAD_REQUEST);
+        return;
+    }
+    if (c->data.size > (size_t)conf->max_payload) {
+        session_send_error(s, c->id, REPLY_LIMIT_EXCEEDED);
+        return;
+    }
+    if (!identity_may(s->identity, conf->room_publish)) {
+        session_send_error(s, c->id, REPLY_PERMISSION_DENIED);
+        return;
+    }
+    session_info(s, &info);
+    json_add_flat(&payload, c->data);
+    const struct record r = {
+        .room = c->channel,
+        .user = slice_of(s->identity->user),
+        .client = slice_of(s->client),
+        .info = buf_slice(&info),
+        .time = clock_wall_ms(),
+        .payload = buf_slice(&payload),
+    };
+    if (lanes_publish(s->gateway->lanes, &r, s->handle, c->id) != 0) {
+        session_send_error(s, c->id, REPLY_INTERNAL);
+    }
+    buf_deinit(&info);
+    buf_deinit(&payload);
+}
+
+static void do_question(struct session *s, const struct command *c)
+{
+    struct question q = {
+        .room = c->channel,
+        .session = s->handle,
+        .command_id = c->id,
+        .epoch = c->epoch,
+        .offset = c->offset,
+        .has_offset = c->has_since,
+        .reverse = c->reverse,
+        .limit = c->limit < 0 ? HISTORY_LIMIT_MAX : MIN(c->limit, HISTORY_LIMIT_MAX),
+    };
+
+    if (!room_is_valid(c->channel) || c->epoch.size > EPOCH_MAX) {
+        session_send_error(s, c->id, REPLY_BAD_REQUEST);
+        return;
+    }
+    if (rooms_find(s, c->channel) == NULL) {
+        session_send_error(s, c->id, REPLY_PERMISSION_DENIED);
+        return;
+    }
+    if (c->method == COMMAND_HISTORY) {
+        q.kind = QUESTION_HISTORY;
+    } else if (!s->gateway->conf->room_presence) {
+        session_send_error(s, c->id, REPLY_NOT_AVAILABLE);
+        return;
+    } else {
+        q.kind = c->method == COMMAND_PRESENCE ? QUESTION_PRESENCE : QUESTION_PRESENCE_STATS;
+    }
+    if (questions_ask(s->gateway->questions, &q) != 0) {
+        session_send_error(s, c->id, REPLY_INTERNAL);
+    }
+}
+
+static void do_pong(struct session *s)
+{
+    if (!s->awaits_pong) {
+        session_close(s, CLOSE_BAD_REQUEST);
+        return;
+    }
+    session_pong(s);
+}
+
+static void do_command(struct session *s, const struct command *c)
+{
+    if (!s->is_connected && c->method != COMMAND_CONNECT) {
+        session_close(s, CLOSE_BAD_REQUEST); /* connect comes first */
+        return;
+    }
+    switch (c->method) {
+    case COMMAND_PONG:
+        do_pong(s);
+        break;
+    case COMMAND_CONNECT:
+        do_connect(s, c);
+        break;
+    case COMMAND_SUBSCRIBE:
+        do_subscribe(s, c);
+        break;
+    case COMMAND_UNSUBSCRIBE:
+        do_unsubscribe(s, c);
+        break;
+    case COMMAND_PUBLISH:
+        do_publish(s, c);
+        break;
+    case COMMAND_PRESENCE:
+    case COMMAND_PRESENCE_STATS:
+    case COMMAND_HISTORY:
+        do_question(s, c);
+        break;
+    case COMMAND_SEND:
+        break; /* nobody to give it to, and no reply either */
+    case COMMAND_PING:
+    case COMMAND_SUB_REFRESH:
+        session_send_error(s, c->id, REPLY_NOT_AVAILABLE);
+        break;
+    case COMMAND_REFRESH:
+        session_close(s, CLOSE_BAD_REQUEST); /* not announced, so not expected */
+        break;
+    case COMMAND_RPC:
+    case COMMAND_UNKNOWN:
+        session_send_error(s, c->id, REPLY_METHOD_NOT_FOUND);
+        break;
+    }
+}
+
+void centrifuge_on_text(struct session *s, struct slice text)
+{
+    struct buf texts = BUF_EMPTY;
+    struct command c;
+    int r = COMMAND_END;
+
+    if (s->is_refused) {
+        session_close(s, CLOSE_BAD_REQUEST);
+    }
+    while (s->state == SESSION_OPEN && !s->is_refused) {
+        r = command_next(&text, &texts, &c);
+        if (r == COMMAND_END) {
+            break;
+        }
+        stat_add(&s->gateway->metrics.commands, 1);
+        if (r == 0) {
+            do_command(s, &c);
+        } else if (r == COMMAND_BAD && s->is_connected) {
+            session_send_error(s, c.id, REPLY_BAD_REQUEST);
+        } else {
+            session_close(s, CLOSE_BAD_REQUEST);
+        }
+    }
+    buf_deinit(&texts);
+}
+
+void centrifuge_subscribed(struct subscription *sub, uint64_t offset, bool recovered,
+                           struct slice publications)
+{
+    struct session *s = sub->session;
+    struct buf *out = &s->gateway->sessions->scratch;
+
+    buf_clear(out);
+    reply_subscribe(out, sub->joining->command_id,
+                    &(struct reply_subscribe){
+                        .recoverable = true,
+                        .epoch = slice_of(sub->room->epoch),
+                        .offset = offset,
+                        .was_recovering = sub->joining->recovers,
+                        .recovered = recovered,
+                        .publications = publications,
+                    });
+    session_send_text(s, buf_slice(out));
+}
+
+void centrifuge_lost(struct subscription *sub)
+{
+    struct session *s = sub->session;
+    struct buf *out = &s->gateway->sessions->scratch;
+
+    buf_clear(out);
+    reply_push_unsubscribe(out, (struct slice){sub->room->name, sub->room->name_size},
+                           UNSUBSCRIBE_INSUFFICIENT, "insufficient state");
+    rooms_leave(sub);
+    session_send_text(s, buf_slice(out));
+}
+
+void centrifuge_published(struct session *s, uint32_t id)
+{
+    reply_done(s, id, "publish");
+}
+
+struct blob *centrifuge_frame(const struct record *const *run, size_t count)
+{
+    struct buf text = BUF_EMPTY;
+
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0) {
+            buf_add_char(&text, '\n');
+        }
+        reply_push_record(&text, run[i]);
+    }
+    struct blob *frame = frame_text(buf_slice(&text));
+    buf_deinit(&text);
+    return frame;
+}

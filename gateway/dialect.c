@@ -1,0 +1,42 @@
+#include "gateway/dialect.h"
+
+void dialect_published(struct session *s, uint32_t id, bool ok)
+{
+    if (!ok) {
+        session_send_error(s, id, REPLY_INTERNAL);
+    } else if (s->dialect == DIALECT_CENTRIFUGE) {
+        centrifuge_published(s, id);
+    }
+    /* plain: the record itself is the answer */
+}
+
+void dialect_subscribed(struct subscription *sub, uint64_t offset, bool recovered,
+                        struct slice publications)
+{
+    if (sub->session->dialect == DIALECT_CENTRIFUGE) {
+        centrifuge_subscribed(sub, offset, recovered, publications);
+    }
+}
+
+void dialect_not_subscribed(struct subscription *sub)
+{
+    session_send_error(sub->session, sub->joining->command_id, REPLY_INTERNAL);
+    if (sub->session->dialect == DIALECT_PLAIN) {
+        session_close(sub->session, CLOSE_INTERNAL); /* it has no other room: it comes back */
+    }
+}
+
+void dialect_lost(struct subscription *sub)
+{
+    if (sub->session->dialect == DIALECT_CENTRIFUGE) {
+        centrifuge_lost(sub);
+    } else {
+        session_close(sub->session, CLOSE_INSUFFICIENT_STATE);
+    }
+}
+
+struct blob *dialect_frame(enum dialect dialect, const struct record *const *run, size_t count)
+{
+    assert(count > 0);
+    return dialect == DIALECT_CENTRIFUGE ? centrifuge_frame(run, count) : plain_frame(run, count);
+}

@@ -1,0 +1,93 @@
+/*
+ * plain.c: the plain dialect: one room, bare JSON objects both ways.
+ *
+ * Whoever opens /ws?room=lobby is in that room. Each text message is a JSON
+ * object that is published there; each record of the room arrives as the bare
+ * object. A known user's name replaces what the object says as `username`.
+ * Errors are objects too: {"error":{"code":100,"message":"..."}}.
+ */
+#include "common/clock.h"
+#include "gateway/dialect.h"
+#include "gateway/frame.h"
+#include "gateway/gateway.h"
+#include "gateway/lanes.h"
+#include "gateway/sessions_internal.h"
+#include "proto/json.h"
+#include "proto/room.h"
+
+void plain_open(struct session *s, struct slice room)
+{
+    const struct rooms_since since = {.recovers = false};
+
+    assert(room_is_valid(room)); /* the request was refused otherwise */
+    if (!identity_may(s->identity, s->gateway->conf->room_subscribe)) {
+        session_send_error(s, 0, REPLY_PERMISSION_DENIED);
+        session_close(s, CLOSE_BAD_REQUEST);
+        return;
+    }
+    int r = rooms_enter(s, room, 0, &since);
+    assert(r == 0); /* it is the session's first room, and rooms_max is at least 1 */
+}
+
+static void plain_publish(struct session *s, struct slice text)
+{
+    struct room *room = s->subscriptions->room;
+    struct buf info = BUF_EMPTY, payload = BUF_EMPTY;
+
+    session_info(s, &info);
+    plain_with_username(&payload, text, slice_of(s->identity->name));
+    const struct record r = {
+        .room = {room->name, room->name_size},
+        .user = slice_of(s->identity->user),
+        .client = slice_of(s->client),
+        .info = buf_slice(&info),
+        .time = clock_wall_ms(),
+        .payload = buf_slice(&payload),
+    };
+    if (lanes_publish(s->gateway->lanes, &r, s->handle, 0) != 0) {
+        session_send_error(s, 0, REPLY_INTERNAL);
+    }
+    buf_deinit(&info);
+    buf_deinit(&payload);
+}
+
+/* White space around the object is not part of it. */
+static struct slice text_trim(struct slice t)
+{
+    while (t.size > 0 && strchr(" \t\r\n", t.at[0]) != NULL) {
+        t.at++;
+        t.size--;
+    }
+    while (t.size > 0 && strchr(" \t\r\n", t.at[t.size - 1]) != NULL) {
+        t.size--;
+    }
+    return t;
+}
+
+void plain_on_text(struct session *s, struct slice text)
+{
+    text = text_trim(text);
+    if (!json_is_valid(text, PAYLOAD_DEPTH_MAX) || !json_is_object(text)) {
+        session_send_error(s, 0, REPLY_BAD_REQUEST);
+    } else if (text.size > (size_t)s->gateway->conf->max_payload) {
+        session_send_error(s, 0, REPLY_LIMIT_EXCEEDED);
+    } else if (!identity_may(s->identity, s->gateway->conf->room_publish)) {
+        session_send_error(s, 0, REPLY_PERMISSION_DENIED);
+    } else if (s->subscriptions == NULL) {
+        session_send_error(s, 0, REPLY_INTERNAL); /* it could not enter its room in time */
+    } else {
+        plain_publish(s, text);
+    }
+}
+
+struct blob *plain_frame(const struct record *const *run, size_t count)
+{
+    struct buf frames = BUF_EMPTY;
+
+    for (size_t i = 0; i < count; i++) {
+        frame_add_text(&frames, run[i]->payload);
+    }
+    struct blob *frame = blob_copy(frames.at, frames.size);
+    buf_deinit(&frames);
+    return frame;
+}
