@@ -22,6 +22,7 @@ struct conns;
 struct lanes;
 struct links;
 struct listener;
+struct questions;
 struct rooms;
 struct sessions;
 
@@ -35,6 +36,7 @@ struct gateway {
     struct sessions *sessions;
     struct rooms *rooms;
     struct links *links;
+    struct questions *questions;
     struct lanes *lanes;
     struct bus *bus;
     struct conns *conns;
@@ -43,7 +45,8 @@ struct gateway {
     ev_prepare turn_end;
     ev_timer tick; /* every GATEWAY_TICK_MS: retries, lanes' waits, the bus' watchdog */
     ev_timer drain;
-    bool is_draining;
+    bool is_draining, has_failed;
+    int64_t drain_until_ms;
     int64_t turned_ms; /* of the last tick: what /live looks at */
 };
 
@@ -54,6 +57,9 @@ int gateway_start(struct gateway *g, const struct gateway_conf *conf, struct ev_
 
 /* SIGTERM: not ready any more, no new connections, sessions end spread over drain_ms with 3001, then the loop breaks. */
 void gateway_drain(struct gateway *g);
+
+/* Something that cannot be cured: the loop breaks and main() ends with an error. */
+void gateway_fail(struct gateway *g);
 
 /* Ends and frees all parts. */
 void gateway_stop(struct gateway *g);

@@ -1,0 +1,197 @@
+#include "gateway/conf.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/hash.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "gateway/jwt.h"
+
+#define AT(field) offsetof(struct gateway_conf, field)
+#define DAY_MS 86400000
+
+static const struct conf_key keys[] = {
+    {"amqp", "url", CONF_SECRET, AT(amqp_url), "amqp://guest:guest@127.0.0.1:5672/", 0, 0,
+     "broker, amqp:// or amqps://; several, comma-separated, for a cluster"},
+    {"amqp", "prefix", CONF_TEXT, AT(amqp_prefix), "warren", 0, 0,
+     "first part of all names in the broker"},
+    {"amqp", "ca_file", CONF_TEXT, AT(amqp_ca_file), "", 0, 0,
+     "certificates that an amqps:// broker must be signed by (PEM)"},
+    {"topology", "partitions", CONF_NUMBER, AT(partitions), "16", 1, PARTITIONS_MAX,
+     "slices of all rooms; fixed at the first start, the same everywhere"},
+    {"topology", "queue_type", CONF_TEXT, AT(queue_type), "classic", 0, 0,
+     "classic (one broker node) or quorum (a cluster)"},
+    {"topology", "in_max_length", CONF_NUMBER, AT(in_max_length), "20000", 100, 10000000,
+     "batches that may wait in one partition's input; the same everywhere"},
+    {"gateway", "id", CONF_TEXT, AT(id), "", 0, 0,
+     "unique name [A-Za-z0-9._-]; default: host name and a random part"},
+    {"gateway", "listen", CONF_TEXT, AT(listen), "127.0.0.1:8080", 0, 0, "address for WebSockets"},
+    {"gateway", "admin", CONF_TEXT, AT(admin), "127.0.0.1:9180", 0, 0,
+     "address for /live, /ready and /metrics"},
+    {"gateway", "demo", CONF_BOOL, AT(demo), "no", 0, 0,
+     "serve the chat page at / and tokens for it: not for production"},
+    {"gateway", "echo", CONF_BOOL, AT(echo), "no", 0, 0, "serve an echo service at /echo"},
+    {"gateway", "connections", CONF_NUMBER, AT(connections_max), "15000", 1, 10000000,
+     "sessions and handshakes at once; more are answered 503"},
+    {"gateway", "handshake", CONF_DURATION, AT(handshake_ms), "5s", 100, 600000,
+     "time for a whole request head"},
+    {"gateway", "stale", CONF_DURATION, AT(stale_ms), "10s", 100, 600000,
+     "time from the upgrade to the connect command"},
+    {"gateway", "ping", CONF_DURATION, AT(ping_ms), "25s", 100, 3600000, "between two pings"},
+    {"gateway", "pong", CONF_DURATION, AT(pong_ms), "8s", 50, 3600000,
+     "time for the answer to a ping; less than ping"},
+    {"gateway", "max_message", CONF_SIZE, AT(max_message), "64k", 128, 16 << 20,
+     "of a client's WebSocket message; 1009 above it"},
+    {"gateway", "max_payload", CONF_SIZE, AT(max_payload), "64k", 16, PAYLOAD_CEILING,
+     "of what is published; error 106 above it"},
+    {"gateway", "max_fragments", CONF_NUMBER, AT(max_fragments), "1024", 1, 1000000,
+     "frames of one message; 1008 above it"},
+    {"gateway", "max_control_rate", CONF_NUMBER, AT(max_control_rate), "50", 1, 100000,
+     "pings and pongs of a client in a second; 1008 above it"},
+    {"gateway", "out_queue", CONF_SIZE, AT(out_queue), "1m", 1024, 1 << 30,
+     "that a session may be behind; 3008 above it"},
+    {"gateway", "rooms", CONF_NUMBER, AT(rooms_max), "128", 1, 10000, "rooms of one session"},
+    {"gateway", "errors", CONF_NUMBER, AT(errors_max), "50", 1, 1000000,
+     "error replies to one session in 10 s; 3509 above it"},
+    {"gateway", "publish_wait", CONF_DURATION, AT(publish_wait_ms), "3s", 50, 60000,
+     "behind a batch that the broker has not confirmed; then error 100"},
+    {"gateway", "subscribe_wait", CONF_DURATION, AT(subscribe_wait_ms), "4s", 50, 60000,
+     "for the owner's answer; then error 100"},
+    {"gateway", "recent", CONF_NUMBER, AT(recent_records), "100", 0, 100000,
+     "records of each followed room kept here for sessions that come back"},
+    {"gateway", "recent_bytes", CONF_SIZE, AT(recent_bytes), "256k", 0, 1 << 30,
+     "of them, at most"},
+    {"gateway", "drain", CONF_DURATION, AT(drain_ms), "10s", 0, 3600000,
+     "over which sessions are ended after SIGTERM"},
+    {"auth", "hmac_key", CONF_SECRET, AT(hmac_key), "", 0, 0,
+     "HS256 key of the tokens, at least 32 bytes"},
+    {"auth", "anonymous", CONF_BOOL, AT(anonymous), "no", 0, 0, "admit people without a token"},
+    {"auth", "audience", CONF_TEXT, AT(audience), "", 0, 0, "that tokens must be made for"},
+    {"auth", "issuer", CONF_TEXT, AT(issuer), "", 0, 0, "that tokens must be made by"},
+    {"auth", "cookie", CONF_TEXT, AT(cookie), "warren_token", 0, 0,
+     "name of the cookie that may hold a token"},
+    {"origin", "allow", CONF_TEXT, AT(origins), "", 0, 0,
+     "origins of web pages that may connect, besides the gateway's own; * for any"},
+    {"room", "subscribe", CONF_TEXT, AT(room_subscribe), "*", 0, 0,
+     "who may subscribe: roles, * for everybody who is admitted, or none"},
+    {"room", "publish", CONF_TEXT, AT(room_publish), "*", 0, 0, "who may publish: likewise"},
+    {"room", "presence", CONF_BOOL, AT(room_presence), "yes", 0, 0,
+     "keep the list of who is in a room"},
+    {"room", "history_size", CONF_NUMBER, AT(history_size), "100", 0, 100000,
+     "records kept of a room by its owner"},
+    {"room", "history_ttl", CONF_DURATION, AT(history_ttl_ms), "24h", 1000, INT64_C(365) * DAY_MS,
+     "after which a silent room is forgotten"},
+    {"log", "level", CONF_TEXT, AT(log_level), "info", 0, 0, "debug, info, warn or error"},
+};
+
+static const char *const foreign[] = {"broadcaster", NULL};
+
+static const struct conf_table table = {
+    .keys = keys,
+    .count = ARRAY_LEN(keys),
+    .foreign = foreign,
+};
+
+static int complain(const char *text)
+{
+    fprintf(stderr, "warren-gateway: %s\n", text);
+    return -1;
+}
+
+static bool id_is_valid(const char *id)
+{
+    size_t size = strlen(id);
+
+    for (size_t i = 0; i < size; i++) {
+        if (!isalnum((unsigned char)id[i]) && strchr("._-", id[i]) == NULL) {
+            return false;
+        }
+    }
+    return size >= 1 && size <= ID_MAX && strcmp(id, "all") != 0;
+}
+
+/* Host name and a random part: unique without anybody's care. */
+static void id_make(struct gateway_conf *c)
+{
+    char host[ID_MAX - 16] = "", id[ID_MAX + 1];
+    uint32_t r;
+
+    gethostname(host, sizeof(host) - 1);
+    for (char *h = host; *h != '\0'; h++) {
+        if (!isalnum((unsigned char)*h) && strchr("._-", *h) == NULL) {
+            *h = '-';
+        }
+    }
+    hash_random(&r, sizeof(r));
+    snprintf(id, sizeof(id), "%s-%08x", host[0] != '\0' ? host : "gateway", r);
+    mem_free(c->id);
+    c->id = mem_copy_text(id, strlen(id));
+}
+
+static int log_level_set(const char *name)
+{
+    static const char *const names[] = {
+        [LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARN] = "warn", [LOG_ERROR] = "error"};
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (strcmp(name, names[i]) == 0) {
+            log_set_level((enum log_level)i);
+            return 0;
+        }
+    }
+    return -1;
+}
+
+/* What a single key cannot show. */
+static int conf_check(struct gateway_conf *c)
+{
+    if (c->id[0] == '\0') {
+        id_make(c);
+    }
+    if (!id_is_valid(c->id)) {
+        return complain("[gateway] id: 1 to 64 of [A-Za-z0-9._-], and not \"all\"");
+    }
+    if (strcmp(c->queue_type, "classic") != 0 && strcmp(c->queue_type, "quorum") != 0) {
+        return complain("[topology] queue_type: classic or quorum");
+    }
+    if (log_level_set(c->log_level) != 0) {
+        return complain("[log] level: debug, info, warn or error");
+    }
+    if (c->pong_ms >= c->ping_ms) {
+        return complain("[gateway] pong: has to be shorter than ping");
+    }
+    if (c->amqp_prefix[0] == '\0' || strlen(c->amqp_prefix) > 64) {
+        return complain("[amqp] prefix: 1 to 64 bytes");
+    }
+    if (c->hmac_key[0] != '\0' && strlen(c->hmac_key) < JWT_KEY_MIN) {
+        return complain("[auth] hmac_key: at least 32 bytes");
+    }
+    if (c->hmac_key[0] == '\0' && !c->anonymous) {
+        return complain(
+            "[auth] nobody could come in: set hmac_key (or hmac_key_file), or anonymous = yes");
+    }
+    return 0;
+}
+
+int gateway_conf_load(struct gateway_conf *c, const char *path)
+{
+    *c = (struct gateway_conf){0};
+    if (conf_load(&table, path, c) != 0 || conf_check(c) != 0) {
+        gateway_conf_free(c);
+        return -1;
+    }
+    return 0;
+}
+
+void gateway_conf_free(struct gateway_conf *c)
+{
+    conf_free(&table, c);
+}
+
+void gateway_conf_print(void)
+{
+    conf_print(&table);
+}

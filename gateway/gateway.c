@@ -1,0 +1,189 @@
+#include "gateway/gateway.h"
+
+#include <stdio.h>
+
+#include "common/admin.h"
+#include "common/clock.h"
+#include "common/hash.h"
+#include "common/log.h"
+#include "gateway/bus.h"
+#include "gateway/conn.h"
+#include "gateway/lanes.h"
+#include "gateway/links.h"
+#include "gateway/listener.h"
+#include "gateway/questions.h"
+#include "gateway/rooms.h"
+#include "gateway/sessions.h"
+
+#define DRAIN_STEP_MS 50
+#define DRAIN_CONFIRM_MS 3000 /* after the last session, for what is still in doubt */
+#define LIVE_MS 5000
+
+/* The heartbeat. Everything the turn has marked happens here, in this order. */
+static void on_turn_end(struct ev_loop *loop, ev_prepare *watcher, int events)
+{
+    struct gateway *g = container_of(watcher, struct gateway, turn_end);
+
+    (void)loop;
+    (void)events;
+    lanes_flush(g->lanes);       /* what clients published, as one batch a partition */
+    links_flush(g->links);       /* who came and went */
+    sessions_flush(g->sessions); /* one write for each session that was given something */
+    sessions_reap(g->sessions);  /* nobody can hold a dead session any more */
+}
+
+static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+    struct gateway *g = container_of(watcher, struct gateway, tick);
+
+    (void)loop;
+    (void)events;
+    g->turned_ms = clock_mono_ms();
+    lanes_tick(g->lanes);
+    links_tick(g->links);
+    questions_tick(g->questions);
+    bus_tick(g->bus);
+}
+
+static bool is_live(void *user)
+{
+    const struct gateway *g = user;
+
+    return clock_mono_ms() - g->turned_ms < LIVE_MS;
+}
+
+static const char *not_ready(void *user)
+{
+    const struct gateway *g = user;
+
+    if (g->is_draining) {
+        return "draining";
+    }
+    if (!gateway_has_room(g)) {
+        return "full";
+    }
+    return bus_not_ready(g->bus);
+}
+
+static void print_metrics(void *user, struct buf *out)
+{
+    const struct gateway *g = user;
+
+    metrics_print(&g->metrics, out);
+    stats_process(out, "warren_gateway");
+}
+
+bool gateway_has_room(const struct gateway *g)
+{
+    return !g->is_draining &&
+           sessions_count(g->sessions) + conns_count(g->conns) < (size_t)g->conf->connections_max;
+}
+
+static void boot_id_make(char out[BOOT_SIZE + 1])
+{
+    uint64_t r;
+
+    hash_random(&r, sizeof(r));
+    snprintf(out, BOOT_SIZE + 1, "%016llx", (unsigned long long)r);
+}
+
+int gateway_start(struct gateway *g, const struct gateway_conf *conf, struct ev_loop *loop)
+{
+    const struct admin_hooks hooks = {g, is_live, not_ready, print_metrics};
+    char error[160];
+
+    g->conf = conf;
+    g->loop = loop;
+    g->turned_ms = clock_mono_ms();
+    boot_id_make(g->boot);
+    ev_prepare_init(&g->turn_end, on_turn_end);
+    ev_timer_init(&g->tick, on_tick, GATEWAY_TICK_MS / 1e3, GATEWAY_TICK_MS / 1e3);
+    ev_init(&g->drain, NULL);
+    g->origins = origins_new(conf->origins, error, sizeof(error));
+    if (g->origins == NULL) {
+        log_error("[origin] allow: %s", error);
+        return -1;
+    }
+    g->sessions = sessions_new(g);
+    g->rooms = rooms_new(g);
+    g->links = links_new(g);
+    g->questions = questions_new(g);
+    g->lanes = lanes_new(g);
+    g->conns = conns_new(g);
+    g->bus = bus_new(g);
+    if (g->bus == NULL) {
+        return -1;
+    }
+    g->listener = listener_new(g);
+    if (g->listener == NULL) {
+        return -1;
+    }
+    g->admin = admin_new(loop, conf->admin, &hooks);
+    if (g->admin == NULL) {
+        return -1;
+    }
+    ev_prepare_start(loop, &g->turn_end);
+    ev_timer_start(loop, &g->tick);
+    log_info("gateway started gateway=%s boot=%s listen=%s admin=%s", conf->id, g->boot,
+             conf->listen, conf->admin);
+    return 0;
+}
+
+void gateway_fail(struct gateway *g)
+{
+    g->has_failed = true;
+    ev_break(g->loop, EVBREAK_ALL);
+}
+
+/* Sessions end evenly over drain_ms, so that those who come back do not come all at once. */
+static void on_drain(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+    struct gateway *g = container_of(watcher, struct gateway, drain);
+    int64_t left_ms = g->drain_until_ms - clock_mono_ms();
+    size_t count = sessions_count(g->sessions);
+    size_t steps = left_ms > DRAIN_STEP_MS ? (size_t)(left_ms / DRAIN_STEP_MS) : 1;
+
+    (void)events;
+    sessions_close_some(g->sessions, (count + steps - 1) / steps, CLOSE_SHUTDOWN);
+    if (left_ms > 0 && count > 0) {
+        return;
+    }
+    if (lanes_waiting(g->lanes) > 0 && left_ms > -DRAIN_CONFIRM_MS) {
+        return;
+    }
+    if (count > 0 && left_ms > -DRAIN_CONFIRM_MS) {
+        return; /* their close frames are on the way */
+    }
+    ev_break(loop, EVBREAK_ALL);
+}
+
+void gateway_drain(struct gateway *g)
+{
+    if (g->is_draining) {
+        return;
+    }
+    log_info("gateway draining gateway=%s sessions=%zu", g->conf->id, sessions_count(g->sessions));
+    g->is_draining = true;
+    g->drain_until_ms = clock_mono_ms() + g->conf->drain_ms;
+    g->listener = listener_free(g->listener);
+    ev_timer_init(&g->drain, on_drain, 0., DRAIN_STEP_MS / 1e3);
+    ev_timer_start(g->loop, &g->drain);
+}
+
+void gateway_stop(struct gateway *g)
+{
+    ev_prepare_stop(g->loop, &g->turn_end);
+    ev_timer_stop(g->loop, &g->tick);
+    ev_timer_stop(g->loop, &g->drain);
+    g->admin = admin_free(g->admin);
+    g->listener = listener_free(g->listener);
+    g->conns = conns_free(g->conns);
+    g->sessions = sessions_free(g->sessions);
+    g->rooms = rooms_free(g->rooms);
+    g->bus = bus_free(g->bus);
+    g->lanes = lanes_free(g->lanes);
+    g->questions = questions_free(g->questions);
+    g->links = links_free(g->links);
+    g->origins = origins_free(g->origins);
+    log_info("gateway ended gateway=%s", g->conf->id);
+}

@@ -1,0 +1,37 @@
+#include "gateway/metrics.h"
+
+#include <stdio.h>
+
+static void print_by_reason(const struct metrics *m, struct buf *out)
+{
+    char labels[64];
+
+    stats_head(out, "warren_gateway_sessions_closed_total", "counter",
+               "Sessions ended, by reason.");
+    for (size_t i = 0; i < CLOSE_REASON_COUNT; i++) {
+        snprintf(labels, sizeof(labels), "reason=\"%s\"", close_label((enum close_reason)i));
+        stats_line(out, "warren_gateway_sessions_closed_total", labels, stat_get(&m->closed[i]));
+    }
+    stats_head(out, "warren_gateway_requests_refused_total", "counter",
+               "Requests that were not upgraded, by status.");
+    for (size_t i = 0; i < ARRAY_LEN(m->refused); i++) {
+        if (stat_get(&m->refused[i]) > 0) {
+            snprintf(labels, sizeof(labels), "status=\"%zu\"", i);
+            stats_line(out, "warren_gateway_requests_refused_total", labels,
+                       stat_get(&m->refused[i]));
+        }
+    }
+}
+
+void metrics_print(const struct metrics *m, struct buf *out)
+{
+#define METRIC(field, name, type, help)                                                            \
+    stats_head(out, "warren_gateway_" name, type, help);                                           \
+    stats_line(out, "warren_gateway_" name, "", stat_get(&m->field));
+#include "gateway/metrics.def"
+    print_by_reason(m, out);
+    stats_histogram(out, "warren_gateway_publish_seconds",
+                    "From accepting a publish to the broker's confirm.", &m->publish_us);
+    stats_histogram(out, "warren_gateway_delivery_seconds",
+                    "From a record's acceptance anywhere to its fan-out here.", &m->delivery_us);
+}
