@@ -46,6 +46,7 @@ struct admission {
 void admit(struct admission *a, const struct gateway_conf *conf, const struct origins *origins,
            const struct http_head *h, enum dialect dialect, int64_t now_s);
 
+/* Frees what the caller has not taken over, and makes the admission inert. */
 void admission_deinit(struct admission *a);
 
 #endif

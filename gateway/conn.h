@@ -3,8 +3,8 @@
  *
  * Reads one request head (at most handshake_ms), then: answers it and closes
  * (page, refusal), or upgrades and hands the socket to a session. Refusals are
- * JSON with Connection: close; the socket is shut down for writing and read for a moment so that the answer
- * arrives (no RST over unread bytes).
+ * JSON with Connection: close; the socket is shut down for writing and read for a moment so that
+ * the answer arrives (no RST over unread bytes).
  */
 #ifndef WARREN_GATEWAY_CONN_H
 #define WARREN_GATEWAY_CONN_H
@@ -14,13 +14,14 @@
 struct gateway;
 struct conns; /* all connections in this state, and what they share */
 
+/* Nobody yet. conns_free() closes what is left; it accepts NULL and returns NULL. */
 struct conns *conns_new(struct gateway *g) MUST_CHECK;
-/* Closes what is left. */
 struct conns *conns_free(struct conns *c);
 
 /* Takes over an accepted, non-blocking socket. `peer` is its address as text. */
 void conns_take(struct conns *c, int fd, const char *peer);
 
+/* How many there are, those that are being refused included. */
 size_t conns_count(const struct conns *c);
 
 #endif

@@ -8,18 +8,20 @@
 #include "gateway/jwt.h"
 
 struct identity {
-    bool is_known;       /* false: anonymous */
-    char *user;          /* owns; inside of a JSON string (escaped); "" when anonymous */
-    char *name;          /* owns; likewise */
-    char **roles;        /* owns; NULL-terminated; NULL when there are none */
-    int64_t expires_s;   /* 0: never */
+    bool is_known;     /* false: anonymous */
+    char *user;        /* owns; inside of a JSON string (escaped); "" when anonymous */
+    char *name;        /* owns; likewise */
+    char **roles;      /* owns; NULL-terminated; NULL when there are none */
+    int64_t expires_s; /* 0: never */
 };
 
-/* From good claims; anonymous when `claims` is NULL. One reference-free owner. */
+/* From good claims; anonymous when `claims` is NULL. Freed with identity_free(), which accepts NULL
+ * and returns NULL. */
 struct identity *identity_new(const struct jwt_claims *claims) MUST_CHECK;
 struct identity *identity_free(struct identity *i);
 
-/* `rule` is "*" (every known user; anonymous too when `anonymous` may come in at all), "none", or role names separated by spaces or commas. */
+/* `rule` is "*" (every known user; anonymous too when `anonymous` may come in at all), "none", or
+ * role names separated by spaces or commas. */
 bool identity_may(const struct identity *i, const char *rule);
 
 #endif

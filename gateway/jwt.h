@@ -14,7 +14,7 @@
 #define JWT_KEY_MIN 32     /* bytes of an HMAC key */
 #define JWT_LEEWAY_S 10
 #define JWT_ROLES_MAX 16
-#define JWT_ROLE_SIZE 33   /* bytes with the NUL */
+#define JWT_ROLE_SIZE 33 /* bytes with the NUL */
 
 struct jwt_key {
     const char *hmac_key; /* borrowed; "" when tokens are not accepted at all */
@@ -23,8 +23,8 @@ struct jwt_key {
 };
 
 struct jwt_claims {
-    char user[129];  /* sub, decoded; never empty */
-    char name[129];  /* claim `name`, or the user */
+    char user[129]; /* sub, decoded; never empty */
+    char name[129]; /* claim `name`, or the user */
     char roles[JWT_ROLES_MAX][JWT_ROLE_SIZE];
     size_t role_count;
     int64_t expires_s; /* exp */
@@ -32,17 +32,20 @@ struct jwt_claims {
 
 enum jwt_verdict {
     JWT_GOOD = 0,
-    JWT_INVALID = 1, /* malformed, bad signature, wrong algorithm, audience, issuer; `channel` claim present */
+    JWT_INVALID =
+        1, /* malformed, bad signature, wrong algorithm, key or claims; `channel` present */
     JWT_EXPIRED = 2, /* exp is past, or nbf is still ahead */
 };
 
 /* `why` (may be NULL) gets a few static words for the log. */
-enum jwt_verdict jwt_check(const struct jwt_key *key, struct slice token, int64_t now_s, struct jwt_claims *claims,
-                           const char **why) MUST_CHECK;
+enum jwt_verdict jwt_check(const struct jwt_key *key, struct slice token, int64_t now_s,
+                           struct jwt_claims *claims, const char **why) MUST_CHECK;
 
-/* Appends a token for the user (and name, if not "") with the roles, valid for `ttl_s` from `now_s`. 0, or -1: the key
- * is too short, or jwt_check() would refuse the token (a user, name or role that is no legal text, too many roles). */
-int jwt_mint(const struct jwt_key *key, const char *user, const char *name, const char *const *roles, size_t role_count,
-             int64_t ttl_s, int64_t now_s, struct buf *out) MUST_CHECK;
+/* Appends a token for the user (and name, if not "") with the roles, valid for `ttl_s` from
+ * `now_s`. 0, or -1: the key is too short, or jwt_check() would refuse the token (a user, name or
+ * role that is no legal text, too many roles). */
+int jwt_mint(const struct jwt_key *key, const char *user, const char *name,
+             const char *const *roles, size_t role_count, int64_t ttl_s, int64_t now_s,
+             struct buf *out) MUST_CHECK;
 
 #endif

@@ -1,8 +1,9 @@
 /*
  * listener.h: accepts connections, at most LISTENER_TURN_MAX a turn.
  *
- * When descriptors or places run out, accepting pauses for LISTENER_PAUSE_MS and says so once; whoever
- * waits in the backlog is served when there is room. When the gateway is full a connection is accepted and refused with 503.
+ * When descriptors or places run out, accepting pauses for LISTENER_PAUSE_MS and says so once;
+ * whoever waits in the backlog is served when there is room. When the gateway is full a connection
+ * is accepted and refused with 503.
  */
 #ifndef WARREN_GATEWAY_LISTENER_H
 #define WARREN_GATEWAY_LISTENER_H

@@ -27,6 +27,7 @@ struct route {
     const struct demo_file *file; /* borrowed: constant */
 };
 
+/* ROUTE_NOWHERE, too, for what the settings do not open. */
 struct route route_find(const struct gateway_conf *conf, struct slice path);
 
 enum param_answer {

@@ -27,17 +27,19 @@ struct ws {
     struct ws_engine *engine; /* owns; NULL while idle */
     int64_t control_second;
     uint16_t control_count;
-    bool is_closed; /* a close frame came or a violation was found: the rest of the input is ignored */
+    bool is_closed; /* a close frame came or a violation was found: what follows is ignored */
 };
 
 #define WS_IDLE ((struct ws){NULL, 0, 0, false})
 
-/* What happened; called from ws_feed(), in order. The slices are valid during the call. A callback may not call ws_feed()
- * or ws_deinit() of the same connection, but may set ws.is_closed to have the rest ignored. */
+/* What happened; called from ws_feed(), in order. The slices are valid during the call. A callback
+ * may not call ws_feed() or ws_deinit() of the same connection, but may set ws.is_closed to have
+ * the rest ignored. */
 struct ws_events {
-    void (*on_text)(void *user, struct slice text);  /* a whole message, valid UTF-8 */
+    void (*on_text)(void *user, struct slice text); /* a whole message, valid UTF-8 */
     void (*on_binary)(void *user, struct slice data);
-    void (*on_ping)(void *user, struct slice data);  /* at most 125 bytes: answer with frame_pong() */
+    /* At most 125 bytes: answer with frame_pong(). */
+    void (*on_ping)(void *user, struct slice data);
     void (*on_pong)(void *user);
     /* The peer's close frame: its code, or 0 when it carried none. The answer is the caller's. */
     void (*on_close)(void *user, uint16_t code);
@@ -46,8 +48,8 @@ struct ws_events {
 };
 
 /* Takes bytes from the peer. `now_ms` for the rate of control frames. */
-void ws_feed(struct ws *w, const struct ws_limits *limits, const char *at, size_t size, int64_t now_ms,
-             const struct ws_events *events, void *user);
+void ws_feed(struct ws *w, const struct ws_limits *limits, const char *at, size_t size,
+             int64_t now_ms, const struct ws_events *events, void *user);
 
 /* True when no message or frame is in progress. */
 static inline bool ws_is_idle(const struct ws *w)
@@ -55,6 +57,7 @@ static inline bool ws_is_idle(const struct ws *w)
     return w->engine == NULL;
 }
 
+/* Forgets what is in progress; bytes that come later are ignored. */
 void ws_deinit(struct ws *w);
 
 #endif
