@@ -187,7 +187,7 @@ class Warren:
 
     def _broadcaster(self, number):
         admin = self._near(9280 + number, f"broadcaster-{number}'s admin address")
-        return children.Child(f"broadcaster-{number}", self.run_dir, [str(program(_BROADCASTER))], {
+        return children.Child(f"broadcaster-{number}", self.run_dir, [str(self.arguments.build / _BROADCASTER)], {
             **self._common("broadcaster"),
             "WARREN_BROADCASTER_ID": f"broadcaster-{number}",
             "WARREN_BROADCASTER_ADMIN": f"127.0.0.1:{admin}",
@@ -195,9 +195,7 @@ class Warren:
 
     def _gateway(self, number):
         admin = self._near(9180 + number, f"gateway-{number}'s admin address")
-        pages = [self.base_port, *range(self.base_port + 1, self.base_port + 1 +
-                                        self.arguments.gateways)]
-        return children.Child(f"gateway-{number}", self.run_dir, [str(program(_GATEWAY))], {
+        return children.Child(f"gateway-{number}", self.run_dir, [str(self.arguments.build / _GATEWAY)], {
             **self._common("gateway"),
             "WARREN_GATEWAY_ID": f"gateway-{number}",
             "WARREN_GATEWAY_LISTEN": f"127.0.0.1:{self.base_port + number}",
@@ -205,8 +203,7 @@ class Warren:
             "WARREN_GATEWAY_DEMO": "yes",
             "WARREN_AUTH_HMAC_KEY_FILE": str(key_file(self.run_dir)),
             "WARREN_AUTH_ANONYMOUS": "yes",
-            "WARREN_ORIGIN_ALLOW": ", ".join(
-                f"http://{host}:{port}" for port in pages for host in ("127.0.0.1", "localhost")),
+            "WARREN_GATEWAY_DRAIN": "1s",
         }, lambda: answers(admin, "/ready"))
 
     def _balancer(self):
@@ -223,10 +220,6 @@ class Warren:
                      ["haproxy", "-db", "-f", str(shared), "-f", str(servers)],
                      {"LISTEN": f"127.0.0.1:{self.base_port}", "PER_ADDRESS": "100000"},
                      lambda: answers(self.base_port, "/"))
-
-
-def program(name):
-    return Path(os.environ.get("WARREN_BUILD") or _ROOT / ".build" / "up").resolve() / name
 
 
 def answers(port, path):
@@ -252,10 +245,10 @@ def key_file(run_dir):
     return path
 
 
-def print_token(name, run_dir):
+def print_token(program, name, run_dir):
     env = {k: v for k, v in os.environ.items() if not k.startswith("WARREN_")}
     env["WARREN_AUTH_HMAC_KEY_FILE"] = str(key_file(run_dir))
-    return subprocess.run([str(program(_GATEWAY)), "token", "--user", name], env=env,
+    return subprocess.run([str(program), "token", "--user", name], env=env,
                           stdin=subprocess.DEVNULL, check=False).returncode
 
 
@@ -328,7 +321,9 @@ def parse(argv):
     parser.add_argument("--run-dir", type=Path, default=_ROOT / ".run")
     parser.add_argument("--no-restart", action="store_true")
     parser.add_argument("--token", metavar="NAME")
-    parser.add_argument("--check", action="store_true", help=argparse.SUPPRESS)
+    # Of compose/up itself: where the programs are; and to look at the options only.
+    parser.add_argument("--build", type=Path, default=_ROOT / ".build" / "up")
+    parser.add_argument("--check", action="store_true")
     return parser.parse_args(argv)
 
 
@@ -336,7 +331,7 @@ def run(arguments):
     run_dir = arguments.run_dir.resolve()
     run_dir.mkdir(parents=True, exist_ok=True)
     if arguments.token:
-        return print_token(arguments.token, run_dir)
+        return print_token(arguments.build / _GATEWAY, arguments.token, run_dir)
     holder = lock(run_dir)
     end_strays(run_dir)
     warren = Warren(arguments, run_dir)
