@@ -29,6 +29,7 @@ struct chan {
     void *user;
 };
 
+/* An empty queue; `wake(user)` is called in the thread of the sender, without a lock. */
 void chan_init(struct chan *c, size_t cost_max, void (*wake)(void *user), void *user);
 
 /* The queue must be empty. */

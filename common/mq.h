@@ -99,6 +99,7 @@ int mq_open(struct mq **out, struct mq_target *target, const char *name, char *e
 /* Closes politely if the connection is open, waits at most a second; accepts NULL; returns NULL. */
 struct mq *mq_close(struct mq *m);
 
+/* False from the first failure or mq_abort() on. */
 bool mq_is_open(const struct mq *m);
 
 /* The last refusal or failure as text ("404 NOT_FOUND - no queue ..."), and its AMQP code (0 if
@@ -165,9 +166,9 @@ int mq_consume(struct mq *m, uint16_t channel, const struct mq_consume *c) MUST_
 int mq_cancel(struct mq *m, uint16_t channel, const char *tag) MUST_CHECK;
 
 /* Writes a message. May block: see the top. MQ_REFUSED: a text is longer than AMQP can carry (255
- * bytes; all headers together a frame); nothing was written and the channel is as it was. On a
- * channel that the broker has closed nothing is written either: the MQ_CHANNEL_CLOSED that puts it
- * in doubt is on its way. */
+ * bytes; all headers together a frame) or a key is not UTF-8; nothing was written and the channel
+ * is as it was. On a channel that the broker has closed nothing is written either: the
+ * MQ_CHANNEL_CLOSED that puts it in doubt is on its way. */
 int mq_publish(struct mq *m, uint16_t channel, const char *exchange, const char *key,
                bool mandatory, const struct mq_props *props, struct slice body) MUST_CHECK;
 int mq_ack(struct mq *m, uint16_t channel, uint64_t tag, bool multiple) MUST_CHECK;

@@ -16,8 +16,7 @@
 #include "common/mem.h"
 #include "common/mq_internal.h"
 
-#define GONE_MS 30000 /* TCP gives up on bytes that the broker's machine did not take for so long  \
-                       */
+#define GONE_MS 30000 /* TCP gives up on bytes that nobody has acknowledged for so long */
 #define BYE_MS 1000   /* longest polite close */
 
 static struct timeval timeval_ms(int ms)
@@ -144,8 +143,7 @@ static amqp_rpc_reply_t login(struct mq *m, const struct amqp_connection_info *i
                                       info->user, info->password);
 }
 
-static amqp_socket_t *new_socket(struct mq *m, bool has_tls, const char *ca_file, char *error,
-                                 size_t error_size)
+static amqp_socket_t *new_socket(struct mq *m, bool has_tls, const char *ca_file)
 {
     if (!has_tls) {
         return amqp_tcp_socket_new(m->amqp);
@@ -156,32 +154,31 @@ static amqp_socket_t *new_socket(struct mq *m, bool has_tls, const char *ca_file
     }
     amqp_ssl_socket_set_verify_peer(s, 1);
     amqp_ssl_socket_set_verify_hostname(s, 1);
-    if (amqp_ssl_socket_set_ssl_versions(s, AMQP_TLSv1_2, AMQP_TLSvLATEST) != AMQP_STATUS_OK) {
-        return NULL;
+    int status = amqp_ssl_socket_set_ssl_versions(s, AMQP_TLSv1_2, AMQP_TLSvLATEST);
+    if (status == AMQP_STATUS_OK) {
+        status = amqp_ssl_socket_set_cacert(s, ca_file);
     }
-    if (amqp_ssl_socket_set_cacert(s, ca_file) != AMQP_STATUS_OK) {
-        (void)snprintf(error, error_size, "no CA certificates in %s", ca_file);
-        return NULL;
-    }
-    return s;
+    return status == AMQP_STATUS_OK ? s : NULL;
 }
 
 /* The library sets TCP_NODELAY, SO_KEEPALIVE and close-on-exec. */
 static bool connect_socket(struct mq *m, const struct amqp_connection_info *info,
                            const char *ca_file, char *error, size_t error_size)
 {
-    (void)snprintf(error, error_size, "no socket");
-    amqp_socket_t *s = new_socket(m, info->ssl, ca_file, error, error_size);
+    amqp_socket_t *s = new_socket(m, info->ssl, ca_file);
     if (s == NULL) {
+        (void)snprintf(error, error_size, "no socket%s%s",
+                       info->ssl ? ": are there CA certificates in " : "",
+                       info->ssl ? ca_file : "");
         return false;
     }
     struct timeval wait = timeval_ms(MQ_CONNECT_MS);
-    errno = 0;
     int status = amqp_socket_open_noblock(s, info->host, info->port, &wait);
     if (status != AMQP_STATUS_OK) {
-        int code = status == AMQP_STATUS_SOCKET_ERROR && errno != EINPROGRESS ? errno : 0;
+        /* The library loses the reason of a refused connect on the way. */
         (void)snprintf(error, error_size, "%s:%d: %s", info->host, info->port,
-                       code != 0 ? strerror(code) : amqp_error_string2(status));
+                       status == AMQP_STATUS_SOCKET_ERROR ? "cannot connect"
+                                                          : amqp_error_string2(status));
         return false;
     }
     int gone_ms = GONE_MS;

@@ -42,6 +42,41 @@ static bool fits_frame(const struct mq *m, const struct mq_props *p)
     return size <= (size_t)amqp_get_frame_max(m->amqp);
 }
 
+/* One UTF-8 sequence at `at`, which ends with a NUL: its size, or 0 when it is malformed. */
+static size_t utf8_size(const unsigned char *at)
+{
+    if (at[0] < 0x80) {
+        return 1;
+    }
+    size_t size = at[0] >= 0xf0 ? 4 : at[0] >= 0xe0 ? 3 : 2;
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    uint32_t code = at[0] & (0xffu >> (size + 1));
+
+    for (size_t i = 1; i < size; i++) {
+        if ((at[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+        code = code << 6 | (at[i] & 0x3f);
+    }
+    bool is_valid = at[0] >= 0xc2 && at[0] < 0xf5 && code >= least[size] && code <= 0x10ffff &&
+                    (code < 0xd800 || code > 0xdfff);
+    return is_valid ? size : 0;
+}
+
+/* Keys may come from other services, and the broker ends the whole connection over one that is not
+ * UTF-8. */
+static bool is_key(const char *text)
+{
+    const unsigned char *at = (const unsigned char *)text;
+    size_t size = 1;
+
+    while (*at != '\0' && size > 0) {
+        size = utf8_size(at);
+        at += size;
+    }
+    return size > 0 && strlen(text) <= MQ_SHORT_MAX;
+}
+
 /* The library leaves MSG_MORE on when a body fills its last frame: setting TCP_NODELAY again sends
  * what waits. */
 static void push_last_frame(struct mq *m, size_t body_size)
@@ -65,9 +100,9 @@ int mq_publish(struct mq *m, uint16_t channel, const char *exchange, const char 
     }
     const struct mq_channel *c = mq_channel_find(m, channel);
     assert(c != NULL && c->is_open);
-    if (!mq_props_write(props, &properties, entries) || !fits_frame(m, props) ||
-        strlen(key) > MQ_SHORT_MAX || strlen(exchange) > MQ_SHORT_MAX) {
-        mq_set_error(m, 0, SLICE_LIT("a property or key is longer than AMQP allows"));
+    if (!mq_props_write(props, &properties, entries) || !fits_frame(m, props) || !is_key(key) ||
+        !is_key(exchange)) {
+        mq_set_error(m, 0, SLICE_LIT("a property or key is not as AMQP wants it"));
         return MQ_REFUSED;
     }
     int rc = hear_broker(m);

@@ -120,9 +120,9 @@ static void declare_in_exchange(struct declaring *d)
         {.name = NULL},
     };
 
+    (void)topology_name(in, d->t, "in");
     if (d->rc == MQ_OK) {
-        note(d, topology_name(in, d->t, "in"),
-             mq_exchange_declare(d->m, d->channel, in, "direct", true, false, args));
+        note(d, in, mq_exchange_declare(d->m, d->channel, in, "direct", true, false, args));
     }
 }
 
