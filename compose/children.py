@@ -49,7 +49,7 @@ class Child:
     def epitaph(self):
         """How it ended, in a few words."""
         code = self.process.returncode
-        how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+        how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         complaint = self.complaint() if code > 0 else ""
         return f"{self.name} ended ({how})" + (f": {complaint}" if complaint else "")
 

@@ -268,7 +268,7 @@ def lock(run_dir):
 
 
 def end_strays(run_dir):
-    """Ends what an earlier compose/up has left, if it was killed a moment ago."""
+    """Ends what children have left, or an earlier compose/up that was killed a moment ago."""
     mark = f"{children.MARK}={run_dir}".encode()
     strays = []
     for environ in Path("/proc").glob("[0-9]*/environ"):
@@ -346,6 +346,7 @@ def run(arguments):
         say("ending")
     finally:
         warren.finish()
+        end_strays(run_dir)
         holder.close()
     say("ended")
     return 0
