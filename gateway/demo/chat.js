@@ -229,8 +229,8 @@ function sendMessage() {
 
 function readMessage(publication) {
   const message = readPublication(publication);
-  const isMine = clients.has(message.client) || (message.user !== "" && message.user === me.user);
-  return { ...message, own: isMine };
+  const isMe = message.user !== "" && message.user === me.user && message.name === me.name;
+  return { ...message, own: isMe || clients.has(message.client) };
 }
 
 function onPublication(_, publication) {

@@ -1,14 +1,14 @@
 // What the form of the page asks for: its rules, and what of it is remembered.
 
 const ROOM = /^[A-Za-z0-9_.:-]{1,64}$/;
-const NAME_MAX = 32;
+const NAME_BYTES_MAX = 64;
 
 // Both say what is wrong, or nothing.
 export function checkName(name) {
   if (name === "") {
     return "Choose a name.";
   }
-  return [...name].length > NAME_MAX ? `At most ${NAME_MAX} characters.` : "";
+  return new TextEncoder().encode(name).length > NAME_BYTES_MAX ? "This name is too long." : "";
 }
 
 export function checkRoom(room) {

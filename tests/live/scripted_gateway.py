@@ -8,6 +8,7 @@ Everything of a Hub runs on the loop of one thread; the methods named here may b
 any other.
 """
 import asyncio
+import contextlib
 import http
 import itertools
 import json
@@ -91,21 +92,47 @@ class Hub:
         if info is not None:
             pub["info"] = info
         room.publications.append(pub)
-        text = json.dumps({"push": {"channel": name, "pub": pub}})
-        for session in list(room.members.values()):
-            await session.socket.send(text)
+        await self.send_all(name, json.dumps({"push": {"channel": name, "pub": pub}}))
+
+    def send(self, name, text):
+        """Any frame to everybody in the room."""
+        self.run(self.send_all(name, text))
+
+    def push(self, name, push, leave=False):
+        """Any push; with `leave`, nobody is in the room any more."""
+        async def send():
+            await self.send_all(name, json.dumps(push))
+            if leave:
+                self.room(name).members.clear()
+        self.run(send())
+
+    async def send_all(self, name, text):
+        for session in list(self.room(name).members.values()):
+            with contextlib.suppress(websockets.ConnectionClosed):
+                await session.socket.send(text)
 
 
 class ScriptedGateway:
-    """publish_errors: answers for the next publish commands. silent_publish: they are taken but
-    never answered. recovers: whether a missed part is given. denied: rooms nobody may enter."""
+    """A test sets how it answers.
+
+    token_status: of the answer at /demo/token. connect_errors, subscribe_errors, publish_errors:
+    answers for the next such commands. silent_publish: publish commands are taken but never
+    answered; deaf_publish: nor taken, but kept in `unheard`. recovers: whether a missed part is
+    given. denied: rooms nobody may enter.
+    """
 
     def __init__(self, hub, name, port=0):
         self.hub = hub
         self.name = name
         self.port = port
+        self.token_status = 200
+        self.connect_errors = []
+        self.subscribe_errors = []
         self.publish_errors = []
         self.silent_publish = False
+        self.deaf_publish = False
+        self.unheard = []
+        self.pongs = 0
         self.recovers = True
         self.denied = set()
         self.sessions = set()
@@ -151,6 +178,8 @@ class ScriptedGateway:
         headers = [("Content-Security-Policy", POLICY), ("Cache-Control", "no-store")]
         if url.path == "/demo/token":
             name = urllib.parse.parse_qs(url.query).get("name", [""])[0]
+            if self.token_status != 200:
+                return http.HTTPStatus(self.token_status), headers, b"no\n"
             body = json.dumps({"token": name, "user": name, "name": name}).encode()
             return http.HTTPStatus.OK, [*headers, ("Content-Type", "application/json")], body
         file = DEMO / (url.path[1:] or "index.html")
@@ -174,6 +203,7 @@ class ScriptedGateway:
                 room.members.pop(session.client, None)
 
     async def take(self, session, command):
+        self.pongs += command == {}
         for method in ("connect", "subscribe", "unsubscribe", "publish", "presence", "history"):
             if method in command:
                 reply = await getattr(self, method)(session, command[method])
@@ -182,6 +212,8 @@ class ScriptedGateway:
                     await session.socket.send(json.dumps({"id": command["id"], key: reply}))
 
     async def connect(self, session, params):
+        if self.connect_errors:
+            return self.connect_errors.pop(0)
         session.client = f"client-{next(self.hub.clients)}"
         session.user = params["token"]
         return {"client": session.client, "ping": 25, "pong": True, "data": {"gateway": self.name}}
@@ -190,6 +222,8 @@ class ScriptedGateway:
         name = params["channel"]
         if not ROOM.fullmatch(name):
             return {"code": 107, "message": "bad request"}
+        if self.subscribe_errors:
+            return self.subscribe_errors.pop(0)
         if name in self.denied:
             return DENIED
         room = self.hub.room(name)
@@ -210,6 +244,9 @@ class ScriptedGateway:
     async def publish(self, session, params):
         if self.publish_errors:
             return self.publish_errors.pop(0)
+        if self.deaf_publish:
+            self.unheard.append(params)
+            return None
         await self.hub.spread(params["channel"], params["data"], session.info)
         return None if self.silent_publish else {}
 
