@@ -19,7 +19,7 @@ struct mq_target *rig_target(void)
     const char *url = getenv("WARREN_TEST_AMQP");
 
     assert_non_null(url);
-    struct mq_target *t = mq_target_new(url, NULL, error, sizeof(error));
+    struct mq_target *t = mq_target_new(url, getenv("WARREN_TEST_CA_FILE"), error, sizeof(error));
     assert_string_equal(error, "");
     assert_non_null(t);
     return t;

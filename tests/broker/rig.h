@@ -1,8 +1,9 @@
 /*
  * rig.h: what the tests against a real RabbitMQ share.
  *
- * WARREN_TEST_AMQP names the broker as a URL; WARREN_TEST_BROKER_PID, where a test
- * freezes it, its process. A wait that does not end fails the program by SIGALRM.
+ * WARREN_TEST_AMQP names the broker as a URL, WARREN_TEST_CA_FILE the authority of its
+ * certificate if that is amqps://; WARREN_TEST_BROKER_PID, where a test freezes it, its
+ * process. A wait that does not end fails the program by SIGALRM.
  */
 #ifndef WARREN_TESTS_BROKER_RIG_H
 #define WARREN_TESTS_BROKER_RIG_H

@@ -3,24 +3,66 @@
 import os
 import subprocess
 
+import ports
 import pytest
 
+from kit import Broker
 from kit.services import build_folder
 
 _PATIENCE = 500.0  # for one program, under sanitizers, on a busy machine
 
 
-def _start(program, broker):
+def _start(program, broker, **more):
     env = dict(os.environ, WARREN_TEST_AMQP=broker.url(), WARREN_TEST_BROKER_PID=str(broker.pid))
+    env.update(more)
     return subprocess.Popen(
         [str(build_folder() / "tests" / "broker" / program)], env=env, stdin=subprocess.PIPE,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
 
 
-def _run(program, broker):
-    with _start(program, broker) as process:
+def _run(program, broker, **more):
+    with _start(program, broker, **more) as process:
         said, _ = process.communicate(timeout=_PATIENCE)
     assert process.returncode == 0, f"{program} ended with {process.returncode}:\n{said}"
+
+
+def _openssl(folder, *args):
+    subprocess.run(["openssl", *args], cwd=folder, stdin=subprocess.DEVNULL, check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def _certificate(folder, name, *signing):
+    """NAME.key and NAME.pem in the folder: an authority by itself, or signed by one."""
+    _openssl(folder, "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+             "-x509", "-days", "2", "-subj", f"/CN={name}", "-keyout", f"{name}.key",
+             "-out", f"{name}.pem", *signing)
+
+
+@pytest.fixture
+def tls_broker(tmp_path):
+    """A broker with a TLS door, whose certificate for localhost authority.pem has signed."""
+    _certificate(tmp_path, "authority")
+    _certificate(tmp_path, "stranger")
+    _certificate(tmp_path, "localhost", "-CA", "authority.pem", "-CAkey", "authority.key",
+                 "-addext", "subjectAltName=DNS:localhost",
+                 "-addext", "basicConstraints=critical,CA:FALSE")
+    node = Broker(tmp_path / "broker")
+    node.tls_port = ports.claim_any()
+    extra = tmp_path / "broker" / "conf.d"
+    extra.mkdir(parents=True)
+    (extra / "tls.conf").write_text("\n".join([
+        f"listeners.ssl.local = 127.0.0.1:{node.tls_port}",
+        f"ssl_options.cacertfile = {tmp_path / 'authority.pem'}",
+        f"ssl_options.certfile = {tmp_path / 'localhost.pem'}",
+        f"ssl_options.keyfile = {tmp_path / 'localhost.key'}",
+        "ssl_options.verify = verify_none",
+    ]) + "\n", encoding="utf-8")
+    try:
+        node.start()
+        node.wait_ready()
+        yield node
+    finally:
+        node.remove()
 
 
 @pytest.mark.parametrize("program", ["test_mq_requests", "test_mq_messages", "test_mq_topology"])
@@ -46,3 +88,23 @@ def test_an_alarm_is_announced_and_taken_back(own_broker):
                 process.stdin.write("done\n")
                 process.stdin.flush()
         assert process.wait(_PATIENCE) == 0, "".join(said)
+
+
+def test_messages_go_through_tls(tls_broker, tmp_path):
+    _run("test_mq_messages", tls_broker,
+         WARREN_TEST_AMQP=f"amqps://warren:warren@localhost:{tls_broker.tls_port}/",
+         WARREN_TEST_CA_FILE=str(tmp_path / "authority.pem"))
+
+
+@pytest.mark.parametrize("host, authority, reason", [
+    ("localhost", "stranger.pem", "verification failed"),
+    ("127.0.0.1", "authority.pem", "hostname verification failed"),
+    ("localhost", "absent.pem", "are there CA certificates in"),
+])
+def test_a_certificate_that_does_not_fit_is_refused(tls_broker, tmp_path, host, authority, reason):
+    process = _start("test_mq_messages", tls_broker,
+                     WARREN_TEST_AMQP=f"amqps://warren:warren@{host}:{tls_broker.tls_port}/",
+                     WARREN_TEST_CA_FILE=str(tmp_path / authority))
+    said, _ = process.communicate(timeout=_PATIENCE)
+    assert process.returncode != 0
+    assert reason in said
