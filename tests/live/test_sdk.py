@@ -1,0 +1,129 @@
+"""The real JavaScript SDK talks to warren: nothing in it was written or changed by us."""
+
+import asyncio
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from kit import PATIENCE, Deployment
+
+_SDK = Path(__file__).with_name("sdk")
+
+
+class Sdk:
+    """One SDK client in a Node process of its own."""
+
+    def __init__(self, process):
+        self.process = process
+        self.events = []
+        self._seen = 0
+        self._last_id = 0
+
+    @classmethod
+    async def start(cls, gateway, token=""):
+        return cls(await asyncio.create_subprocess_exec(
+            shutil.which("node"), "client.mjs", gateway.centrifuge_url, token, cwd=_SDK,
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE))
+
+    async def _next(self):
+        async with asyncio.timeout(PATIENCE):
+            line = await self.process.stdout.readline()
+        assert line, f"the SDK ended; it said {self.events[-5:]}"
+        self.events.append(json.loads(line))
+
+    async def expect(self, event, **wanted):
+        """The next event of that name with these fields."""
+        while True:
+            while self._seen < len(self.events):
+                found = self.events[self._seen]
+                self._seen += 1
+                if found["event"] == event and \
+                        all(found.get(key) == value for key, value in wanted.items()):
+                    return found
+            await self._next()
+
+    async def do(self, action, **more):
+        """The result of an action; events that come before it stay for expect()."""
+        self._last_id += 1
+        line = json.dumps({"id": self._last_id, "action": action, **more})
+        self.process.stdin.write(line.encode() + b"\n")
+        await self.process.stdin.drain()
+        while True:
+            for event in self.events:
+                if event["event"] == "result" and event["id"] == self._last_id:
+                    return event
+            await self._next()
+
+    def pubs(self):
+        return [e["data"] for e in self.events if e["event"] == "publication"]
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        self.process.stdin.close()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self.process.wait()
+        except TimeoutError:
+            self.process.kill()
+            raise
+
+
+@pytest.fixture
+def warren(broker):
+    with Deployment(broker) as running:
+        yield running
+
+
+async def test_the_sdk_connects_subscribes_publishes_and_unsubscribes(warren):
+    one, two = warren.gateways
+    async with await Sdk.start(one, warren.token("ann", name="Ann")) as ann, \
+            await Sdk.start(two, warren.token("bob")) as bob:
+        for person, gateway in ((ann, one), (bob, two)):
+            await person.do("connect")
+            assert (await person.expect("connected"))["data"] == {"gateway": gateway.name}
+            await person.do("subscribe", channel="sdk")
+            assert (await person.expect("subscribed"))["recoverable"] is True
+        assert "error" not in await ann.do("publish", channel="sdk", data={"text": "hello"})
+        heard = await bob.expect("publication")
+        assert heard["data"] == {"text": "hello"} and heard["offset"] == 1
+        assert heard["info"]["user"] == "ann"
+        presence = (await bob.do("presence", channel="sdk"))["result"]["clients"]
+        assert sorted(p["user"] for p in presence.values()) == ["ann", "bob"]
+        stats = (await bob.do("presenceStats", channel="sdk"))["result"]
+        assert stats == {"numClients": 2, "numUsers": 2}
+        await bob.do("unsubscribe", channel="sdk")
+        await bob.expect("unsubscribed", code=0)
+        await ann.do("publish", channel="sdk", data={"text": "anybody?"})
+        await ann.expect("publication", data={"text": "anybody?"})
+        assert bob.pubs() == [{"text": "hello"}]
+
+
+async def test_the_sdk_comes_back_by_itself_when_its_gateway_was_killed(warren):
+    one, two = warren.gateways
+    async with await Sdk.start(one) as ann, await Sdk.start(two) as bob:
+        for person in (ann, bob):
+            await person.do("connect")
+            await person.do("subscribe", channel="back")
+            await person.expect("subscribed")
+        await bob.do("publish", channel="back", data=1)
+        await ann.expect("publication", data=1)
+        one.kill()
+        await ann.expect("connecting")
+        await bob.do("publish", channel="back", data=2)
+        one.start()
+        await ann.expect("connected")
+        again = await ann.expect("subscribed")
+        assert again["wasRecovering"] is True and again["recovered"] is True
+        await bob.do("publish", channel="back", data=3)
+        await ann.expect("publication", data=3)
+        assert ann.pubs() == [1, 2, 3]  # what it missed came with the recovery
+
+
+async def test_the_sdk_stops_for_good_at_a_wrong_token(warren):
+    async with await Sdk.start(warren.gateways[0], "not.a.token") as eve:
+        await eve.do("connect")
+        ended = await eve.expect("disconnected")
+        assert ended["code"] == 3500
