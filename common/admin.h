@@ -27,7 +27,8 @@ struct admin_hooks {
 struct admin;
 
 /* Listens on `address` ("127.0.0.1:9180"). NULL after writing one error line. */
-struct admin *admin_new(struct ev_loop *loop, const char *address, const struct admin_hooks *hooks) MUST_CHECK;
+struct admin *admin_new(struct ev_loop *loop, const char *address,
+                        const struct admin_hooks *hooks) MUST_CHECK;
 
 /* Accepts NULL. Closes everything; returns NULL. */
 struct admin *admin_free(struct admin *a);

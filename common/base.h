@@ -21,7 +21,8 @@
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 
 /* The object of `type` whose `member` lives at `pointer`. */
-#define container_of(pointer, type, member) ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+#define container_of(pointer, type, member)                                                        \
+    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 /* Borrowed bytes. `at` may be NULL only when `size` is 0. */
 struct slice {

@@ -6,7 +6,10 @@
  * upper case). A secret key `hmac_key` can also be given as `hmac_key_file`:
  * the file's contents without trailing white space. Unknown sections and keys
  * in the file, unknown WARREN_ variables and bad values are errors, each told
- * in one line that names file, line, key and what would be right.
+ * in one line that names file, line, key and what would be right. So are a key
+ * that stands twice in the file and a secret that is given both ways in one place.
+ * A comment starts with '#' or ';' at the start of a line, or with ';' after
+ * white space. Indentation means nothing.
  *
  * Sections such as [room "support"] reach the service as rows of their own:
  * see conf_table.named.
@@ -38,19 +41,22 @@ struct conf_key {
 struct conf_table {
     const struct conf_key *keys;
     size_t count;
-    const char *const *foreign; /* sections of the other service, NULL-terminated: accepted and ignored */
+    const char *const
+        *foreign; /* sections of the other service, NULL-terminated: accepted and ignored */
     /* Called for each key of a section with a name, e.g. [room "support"]. 0, or -1 with a
      * message of at most `size` bytes in `error`. NULL: such sections are errors. */
-    int (*named)(void *settings, const char *section, const char *name, const char *key, const char *value,
-                 char *error, size_t size);
+    int (*named)(void *settings, const char *section, const char *name, const char *key,
+                 const char *value, char *error, size_t size);
 };
 
 /* Fills `settings` (zeroed by the caller): defaults, then `path` (may be NULL), then the
- * environment. 0, or -1 after writing one line to standard error. */
+ * environment. 0, or -1 after writing one line to standard error and freeing the texts. */
 int conf_load(const struct conf_table *table, const char *path, void *settings) MUST_CHECK;
 
-/* Parses one value as the table's row says; used by conf_load and by `named`. 0 or -1 with `error` filled. */
-int conf_set(const struct conf_key *key, void *settings, const char *value, char *error, size_t size) MUST_CHECK;
+/* Parses one value as the table's row says; used by conf_load and by `named`. 0 or -1 with `error`
+ * filled. */
+int conf_set(const struct conf_key *key, void *settings, const char *value, char *error,
+             size_t size) MUST_CHECK;
 
 /* Frees the texts. */
 void conf_free(const struct conf_table *table, void *settings);

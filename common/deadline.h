@@ -18,9 +18,9 @@ struct deadline {
 };
 
 struct deadline_queue {
-    struct deadline head;                    /* ring; head.next is due first */
+    struct deadline head; /* ring; head.next is due first */
     ev_timer timer;
-    struct ev_loop *loop;                    /* borrowed */
+    struct ev_loop *loop; /* borrowed */
     int64_t wait_ms;
     void (*on_due)(struct deadline_queue *q, struct deadline *d); /* d has been removed before */
 };

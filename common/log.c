@@ -51,7 +51,7 @@ static size_t put_head(char *line, size_t room, enum log_level level)
 }
 
 /* Keeps errno, so that a line can stand between a failure and its report. */
-static void write_line(enum log_level level, const char *format, va_list args)
+static void PRINTF_LIKE(2, 0) write_line(enum log_level level, const char *format, va_list args)
 {
     if (!is_written(level)) {
         return;
@@ -63,6 +63,11 @@ static void write_line(enum log_level level, const char *format, va_list args)
     errno = saved_errno; /* for %m */
     int more = vsnprintf(line + size, sizeof(line) - size, format, args);
     size = more < 0 ? size : MIN(size + (size_t)more, sizeof(line) - 1);
+    for (char *c = line; c < line + size; c++) {
+        if (*c == '\n' || *c == '\r') {
+            *c = ' '; /* texts of libraries and of the system may have them */
+        }
+    }
     line[size++] = '\n';
 
     ssize_t written;

@@ -17,7 +17,8 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 /* Lines below `level` are dropped. Default LOG_INFO. */
 void log_set_level(enum log_level level);
 
-/* error: somebody must act. warn: we coped. info: life of the process and the bus. debug: sessions. */
+/* error: somebody must act. warn: we coped. info: life of the process and the bus. debug: sessions.
+ */
 void log_error(const char *format, ...) PRINTF_LIKE(1, 2);
 void log_warn(const char *format, ...) PRINTF_LIKE(1, 2);
 void log_info(const char *format, ...) PRINTF_LIKE(1, 2);
@@ -26,12 +27,13 @@ void log_debug(const char *format, ...) PRINTF_LIKE(1, 2);
 /* True when a debug line would be written: guards costly arguments. */
 bool log_is_debug(void);
 
-/* `size` bytes of foreign text in quotes, control characters and quotes escaped, cut after 80 bytes.
- * Valid until the eighth next call in the same thread. */
+/* `size` bytes of foreign text in quotes, control characters and quotes escaped, cut after 80
+ * bytes. Valid until the eighth next call in the same thread. */
 const char *log_quote(const char *at, size_t size);
 
-/* For lines that a peer can provoke: true at most `LOG_BURST` times a second per `state`; the caller skips
- * the line otherwise. `state` starts zeroed and belongs to one call site and one thread. */
+/* For lines that a peer can provoke: true at most `LOG_BURST` times a second per `state`; the
+ * caller skips the line otherwise. `state` starts zeroed and belongs to one call site and one
+ * thread. */
 #define LOG_BURST 10
 struct log_limit {
     int64_t second;

@@ -11,8 +11,9 @@
 #include "common/base.h"
 #include "common/blob.h"
 
-#define OUTQ_IOV_MAX 64        /* blobs in one writev() */
-#define OUTQ_TURN_BYTES 262144 /* a flush stops after so many bytes, so that neighbours get their turn */
+#define OUTQ_IOV_MAX 64 /* blobs in one system call */
+#define OUTQ_TURN_BYTES                                                                            \
+    262144 /* a flush stops after so many bytes, so that neighbours get their turn */
 
 struct outq {
     struct blob **slots; /* owns a ring of shared blobs; NULL while empty */
@@ -33,13 +34,15 @@ enum outq_answer {
 /* Drops every blob and makes the queue inert. */
 void outq_deinit(struct outq *q);
 
-/* Takes its own reference of the blob. */
+/* Takes its own reference of the blob. One without bytes is not queued. */
 void outq_add(struct outq *q, struct blob *b);
 
 /* Takes over the caller's reference. */
 void outq_take(struct outq *q, struct blob *b);
 
-/* Writes with writev() until empty or blocked. OUTQ_DRAINED, OUTQ_BLOCKED, or -errno. */
+/* Writes until empty, blocked or the turn's share is used up, with sendmsg() rather than writev():
+ * a peer that is gone is an answer (-EPIPE), never a SIGPIPE. `fd` is a socket, blocking or not.
+ * OUTQ_DRAINED, OUTQ_BLOCKED, or -errno. */
 int outq_flush(struct outq *q, int fd) MUST_CHECK;
 
 #endif

@@ -17,7 +17,8 @@ typedef _Atomic uint64_t stat_value; /* a counter or a gauge */
 
 static inline void stat_add(stat_value *s, uint64_t n)
 {
-    atomic_store_explicit(s, atomic_load_explicit(s, memory_order_relaxed) + n, memory_order_relaxed);
+    atomic_store_explicit(s, atomic_load_explicit(s, memory_order_relaxed) + n,
+                          memory_order_relaxed);
 }
 
 static inline void stat_sub(stat_value *s, uint64_t n)
@@ -52,9 +53,11 @@ void stats_head(struct buf *out, const char *name, const char *type, const char 
 void stats_line(struct buf *out, const char *name, const char *labels, uint64_t value);
 
 /* The _bucket, _sum (seconds) and _count lines of a histogram, head included. */
-void stats_histogram(struct buf *out, const char *name, const char *help, const struct histogram *h);
+void stats_histogram(struct buf *out, const char *name, const char *help,
+                     const struct histogram *h);
 
-/* process_resident_memory_bytes, process_open_fds, process_cpu_seconds_total, with the given prefix "warren_gateway". */
+/* process_resident_memory_bytes, process_open_fds, process_cpu_seconds_total, with the given prefix
+ * "warren_gateway". */
 void stats_process(struct buf *out, const char *prefix);
 
 #endif
