@@ -1,0 +1,47 @@
+/*
+ * test_close.c: the table of reasons to end a session.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "gateway/close.h"
+
+static void every_reason_has_a_code_that_fits_its_meaning_a_label_and_a_text(void **state)
+{
+    (void)state;
+    for (int i = 0; i < CLOSE_REASON_COUNT; i++) {
+        enum close_reason reason = (enum close_reason)i;
+        assert_true(close_code(reason) >= 1000 && close_code(reason) < 4000);
+        assert_true(strlen(close_label(reason)) > 0);
+        assert_in_range(strlen(close_text(reason)), 1, 123);
+        assert_int_not_equal(close_text(reason)[0], '{');
+    }
+    assert_int_equal(close_code(CLOSE_BAD_UTF8), 1007);
+    assert_int_equal(close_code(CLOSE_SHUTDOWN), 3001);
+    assert_string_equal(close_label(CLOSE_SLOW), "slow");
+}
+
+static void labels_are_different_and_safe_in_a_metric(void **state)
+{
+    (void)state;
+    for (int i = 0; i < CLOSE_REASON_COUNT; i++) {
+        const char *label = close_label((enum close_reason)i);
+        assert_int_equal(strspn(label, "abcdefghijklmnopqrstuvwxyz_0123456789"), strlen(label));
+        for (int k = 0; k < i; k++) {
+            assert_string_not_equal(label, close_label((enum close_reason)k));
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_reason_has_a_code_that_fits_its_meaning_a_label_and_a_text),
+        cmocka_unit_test(labels_are_different_and_safe_in_a_metric),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

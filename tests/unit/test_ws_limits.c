@@ -1,0 +1,186 @@
+/*
+ * test_ws_limits.c: peers that want more than is allowed: long messages, many
+ * fragments, many pings. See ws_peer.h for the method.
+ */
+#include <malloc.h>
+
+#include "tests/unit/ws_peer.h"
+
+/* A header that announces `size` bytes of text, none of which come. */
+static void announce(struct buf *out, int first, uint64_t size)
+{
+    buf_add_char(out, (char)first);
+    add_length(out, size, 0, 0x80);
+    buf_add(out, "\1\2\3\4", 4);
+}
+
+static void a_message_above_the_limit_is_refused_by_its_header(void **state)
+{
+    (void)state;
+    static const uint64_t sizes[] = {MESSAGE_MAX + 1,   65535,    65536, 1u << 30,
+                                     (uint64_t)1 << 40, INT64_MAX};
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        struct buf bytes = BUF_EMPTY;
+        announce(&bytes, FIN | TEXT, sizes[i]);
+        expect(buf_slice(&bytes), "violation(too_big)", false);
+        buf_clear(&bytes);
+        announce(&bytes, BINARY, sizes[i]);
+        expect(buf_slice(&bytes), "violation(too_big)", false);
+        buf_deinit(&bytes);
+    }
+}
+
+static void a_length_with_its_top_bit_set_is_a_protocol_error(void **state)
+{
+    (void)state;
+    struct buf bytes = BUF_EMPTY;
+
+    announce(&bytes, FIN | TEXT, (uint64_t)1 << 63);
+    expect(buf_slice(&bytes), "violation(protocol_error)", false);
+    buf_clear(&bytes);
+    announce(&bytes, FIN | TEXT, UINT64_MAX);
+    expect(buf_slice(&bytes), "violation(protocol_error)", false);
+    buf_deinit(&bytes);
+}
+
+/* A text frame of `size` times 'x'. */
+static void add_xs(struct buf *out, int first, size_t size)
+{
+    char xs[MESSAGE_MAX + 1];
+
+    memset(xs, 'x', sizeof(xs));
+    assert_true(size < sizeof(xs));
+    xs[size] = '\0';
+    add_frame(out, &(struct frame){.first = (uint8_t)first, .payload = xs});
+}
+
+static void an_announced_size_takes_no_memory(void **state)
+{
+    (void)state;
+    static const struct ws_limits huge = {1u << 30, FRAGMENTS_MAX, CONTROL_MAX};
+    struct listener l = {.heard = BUF_EMPTY};
+    struct buf bytes = BUF_EMPTY;
+
+    announce(&bytes, FIN | TEXT, 1u << 30);
+    size_t before = mallinfo2().uordblks + mallinfo2().hblkhd;
+    ws_feed(&l.ws, &huge, bytes.at, bytes.size, 0, &events, &l);
+    size_t after = mallinfo2().uordblks + mallinfo2().hblkhd;
+    assert_in_range(after - before, 0, 16384); /* a sanitizer's heap shows nothing here */
+    assert_false(ws_is_idle(&l.ws));
+    expect_heard(&l, "", "a header only", bytes.size);
+    buf_deinit(&bytes);
+}
+
+static void fragments_are_summed_against_the_limit(void **state)
+{
+    (void)state;
+    struct buf bytes = BUF_EMPTY;
+    struct buf want = BUF_EMPTY;
+
+    add_xs(&bytes, TEXT, 600);
+    add_xs(&bytes, FIN | CONTINUATION, 400);
+    add_xs(&bytes, TEXT, 600); /* a new message counts anew */
+    announce(&bytes, FIN | CONTINUATION, 401);
+    buf_add_lit(&want, "text(");
+    for (int i = 0; i < MESSAGE_MAX; i++) {
+        buf_add_char(&want, 'x');
+    }
+    buf_add_lit(&want, ")violation(too_big)");
+    buf_add_char(&want, '\0');
+    expect(buf_slice(&bytes), want.at, false);
+    buf_deinit(&bytes);
+    buf_deinit(&want);
+}
+
+static void more_fragments_than_allowed_are_refused(void **state)
+{
+    (void)state;
+    struct buf bytes = BUF_EMPTY;
+
+    for (int message = 0; message < 2; message++) { /* the second has one too many */
+        add_xs(&bytes, TEXT, 1);
+        for (int i = 2; i < FRAGMENTS_MAX + message; i++) {
+            add_xs(&bytes, CONTINUATION, 1);
+        }
+        add_xs(&bytes, FIN | CONTINUATION, 1);
+    }
+    expect(buf_slice(&bytes), "text(xxxxxxxx)violation(too_many_fragments)", false);
+    buf_deinit(&bytes);
+}
+
+static void more_than_a_hundred_empty_fragments_are_refused(void **state)
+{
+    (void)state;
+    static const struct ws_limits many = {MESSAGE_MAX, 1000000, CONTROL_MAX};
+
+    for (int empty = 99; empty <= 101; empty++) {
+        struct listener l = {.heard = BUF_EMPTY};
+        struct buf bytes = BUF_EMPTY;
+        add_xs(&bytes, TEXT, 1);
+        for (int i = 0; i < empty; i++) {
+            add_xs(&bytes, CONTINUATION, 0);
+        }
+        add_xs(&bytes, FIN | CONTINUATION, 1);
+        ws_feed(&l.ws, &many, bytes.at, bytes.size, 0, &events, &l);
+        expect_heard(&l, empty <= 100 ? "text(xx)" : "violation(too_many_fragments)", "empty ones",
+                     (size_t)empty);
+        buf_deinit(&bytes);
+    }
+}
+
+static void a_flood_of_control_frames_is_refused_and_the_next_second_counts_anew(void **state)
+{
+    (void)state;
+    struct listener l = {.heard = BUF_EMPTY};
+    struct buf ping = BUF_EMPTY;
+    struct buf want = BUF_EMPTY;
+
+    add_frame(&ping, &(struct frame){.first = FIN | PING, .payload = ""});
+    for (int i = 0; i < 2 * CONTROL_MAX; i++) {
+        int64_t now_ms = i < CONTROL_MAX ? 1999 : 2000;
+        ws_feed(&l.ws, &limits, ping.at, ping.size, now_ms, &events, &l);
+        buf_add_lit(&want, "ping()");
+    }
+    assert_true(ws_is_idle(&l.ws));
+    ws_feed(&l.ws, &limits, ping.at, ping.size, 2999, &events, &l);
+    buf_add_lit(&want, "violation(ping_flood)");
+    buf_add_char(&want, '\0');
+    expect_heard(&l, want.at, "pings", CONTROL_MAX);
+    buf_deinit(&ping);
+    buf_deinit(&want);
+}
+
+static void a_connection_is_idle_between_messages_only(void **state)
+{
+    (void)state;
+    struct listener l = {.heard = BUF_EMPTY};
+    struct buf bytes = BUF_EMPTY;
+
+    add_xs(&bytes, TEXT, 5);
+    size_t first = bytes.size;
+    add_frame(&bytes, &(struct frame){.first = FIN | PING, .payload = "?"});
+    add_xs(&bytes, FIN | CONTINUATION, 5);
+    for (size_t i = 0; i < bytes.size; i++) {
+        assert_int_equal(ws_is_idle(&l.ws), i == 0);
+        feed(&l, bytes.at + i, 1);
+    }
+    assert_true(first < bytes.size);
+    assert_true(ws_is_idle(&l.ws));
+    expect_heard(&l, "ping(?)text(xxxxxxxxxx)", "byte by byte", 1);
+    buf_deinit(&bytes);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_message_above_the_limit_is_refused_by_its_header),
+        cmocka_unit_test(a_length_with_its_top_bit_set_is_a_protocol_error),
+        cmocka_unit_test(an_announced_size_takes_no_memory),
+        cmocka_unit_test(fragments_are_summed_against_the_limit),
+        cmocka_unit_test(more_fragments_than_allowed_are_refused),
+        cmocka_unit_test(more_than_a_hundred_empty_fragments_are_refused),
+        cmocka_unit_test(a_flood_of_control_frames_is_refused_and_the_next_second_counts_anew),
+        cmocka_unit_test(a_connection_is_idle_between_messages_only),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
