@@ -1,0 +1,39 @@
+/*
+ * conf.h: the broadcaster's settings, filled once before its threads start.
+ */
+#ifndef WARREN_BROADCASTER_CONF_H
+#define WARREN_BROADCASTER_CONF_H
+
+#include "common/base.h"
+#include "common/conf.h"
+#include "proto/limits.h"
+
+struct broadcaster_conf {
+    char *amqp_url, *amqp_prefix, *amqp_ca_file;
+    int64_t partitions;
+    char *queue_type;
+    int64_t in_max_length; /* batches that wait in one partition's queue */
+    int64_t log_max_bytes; /* of one partition's log */
+    char *log_max_age;     /* as RabbitMQ writes it: 7D */
+    char *id, *admin;
+    int64_t memory;           /* bytes of records kept for one partition */
+    int64_t checkpoint_bytes; /* of log between two checkpoints */
+    int64_t history_size;     /* records kept of a room */
+    int64_t history_ttl_ms;
+    char *log_level;
+    /* Read by the gateway only; known here, so that both can share one file. */
+    char *room_subscribe, *room_publish;
+    bool room_presence, room_join_leave;
+};
+
+/* Reads file (may be NULL) and environment, makes up an id when none is given, and checks what a
+ * single key cannot show. 0, or -1 after one line on standard error. */
+int broadcaster_conf_load(struct broadcaster_conf *c, const char *path) MUST_CHECK;
+
+/* Accepts a zeroed struct. */
+void broadcaster_conf_free(struct broadcaster_conf *c);
+
+/* Prints all settings for --help. */
+void broadcaster_conf_print(void);
+
+#endif

@@ -1,0 +1,286 @@
+/* member.c: counts the broadcasters, claims partitions and gives them away. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "broadcaster/worker_internal.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/mem.h"
+
+#define PERIOD_MS 250        /* between two counts, a quarter more or less */
+#define SOON_MS 10           /* when a period has ended before its work was done */
+#define CLAIMS_MAX 16        /* in one go */
+#define PROBES_MAX 32        /* partitions found to be served, in one go */
+#define BROKEN_PAUSE_MS 1000 /* until a partition that broke is claimed again */
+#define TAG_SIZE (ID_MAX + 24)
+
+static const char *member_tag(const struct worker *w, const char *what, char tag[TAG_SIZE])
+{
+    int size = snprintf(tag, TAG_SIZE, "%s/%s", w->conf->id, what);
+
+    assert(size > 0 && size < TAG_SIZE);
+    return tag;
+}
+
+int member_join(struct worker *w)
+{
+    char members[TOPOLOGY_NAME_SIZE], notices[TOPOLOGY_NAME_SIZE];
+    char member[TAG_SIZE], notice[TAG_SIZE];
+    const struct mq_consume consumers[] = {
+        {.queue = topology_name(members, &w->topology, "broadcasters"),
+         .tag = member_tag(w, "member", member),
+         .no_ack = true,
+         .stream_offset = -1},
+        {.queue = topology_name_id(notices, &w->topology, "broadcaster", w->conf->id),
+         .tag = member_tag(w, "notices", notice),
+         .no_ack = true,
+         .exclusive = true,
+         .stream_offset = -1},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(consumers); i++) {
+        int rc = mq_consume(w->mq, CHANNEL_MEMBER, &consumers[i]);
+        if (rc == MQ_REFUSED) {
+            return worker_trouble(w, "%s: %s", consumers[i].queue, mq_error(w->mq));
+        }
+        if (rc != MQ_OK) {
+            return rc;
+        }
+    }
+    return MQ_OK;
+}
+
+/* Consumers of a queue. MQ_REFUSED: it is not there. */
+static int count_consumers(struct worker *w, const char *queue, uint32_t *consumers)
+{
+    const struct mq_queue q = {.name = queue, .passive = true};
+
+    *consumers = 0;
+    return mq_queue_declare(w->mq, CHANNEL_COUNT, &q, NULL, consumers);
+}
+
+static int count_broadcasters(struct worker *w)
+{
+    char name[TOPOLOGY_NAME_SIZE];
+    uint32_t count;
+    int rc = count_consumers(w, topology_name(name, &w->topology, "broadcasters"), &count);
+
+    if (rc == MQ_REFUSED) {
+        return worker_trouble(w, "%s: %s", name, mq_error(w->mq));
+    }
+    if (rc == MQ_OK && count != w->share.broadcasters) {
+        w->share.broadcasters = count;
+        uint32_t target = share_target(w->share.partitions, count);
+        stat_set(&w->metrics->broadcasters, count);
+        stat_set(&w->metrics->target, target);
+        log_info("members changed broadcasters=%" PRIu32 " target=%" PRIu32 " held=%" PRIu32, count,
+                 target, share_held(&w->share));
+    }
+    return rc;
+}
+
+/* Tells all broadcasters that a partition is free. */
+static int send_notice(struct worker *w, uint32_t partition)
+{
+    char name[TOPOLOGY_NAME_SIZE], scratch[ID_MAX * 2];
+    struct message m = {
+        .type = MESSAGE_RELEASED,
+        .has = HAS_PARTITION | HAS_OWNER,
+        .partition = partition,
+        .owner = slice_of(w->conf->id),
+        .time_ms = clock_wall_ms(),
+    };
+    struct mq_props props = {0};
+
+    message_to_props(&m, slice_of(w->app_id), scratch, &props);
+    int rc = mq_publish(w->mq, CHANNEL_MEMBER, topology_name(name, &w->topology, "owner"), "all",
+                        false, &props, SLICE_NONE);
+    return rc == MQ_LOST ? MQ_LOST : MQ_OK;
+}
+
+/* Gives the lock back and tells the others. */
+static int end_tenure(struct worker *w, uint32_t partition)
+{
+    struct tenure *t = w->tenures[partition];
+    int rc = tenure_close(t);
+
+    dead_forget(&w->dead, partition);
+    w->tenures[partition] = tenure_free(t);
+    w->share.holds[partition] = SHARE_NONE;
+    return rc == MQ_OK ? send_notice(w, partition) : rc;
+}
+
+int member_judge(struct worker *w, uint32_t partition, int answer)
+{
+    if (answer == TENURE_RELEASED) {
+        int rc = end_tenure(w, partition);
+        if (rc == MQ_OK) {
+            stat_add(&w->metrics->releases, 1);
+            log_info("partition released partition=%" PRIu32, partition);
+            w->is_give_due = true;
+        }
+        return rc;
+    }
+    if (answer == TENURE_BROKEN) {
+        const char *trouble = tenure_trouble(w->tenures[partition]);
+        stat_add(&w->metrics->losses, 1);
+        log_warn("partition given up partition=%" PRIu32 " reason=%s", partition,
+                 log_quote(trouble, strlen(trouble)));
+        w->is_topology_stale = true;
+        w->share.claim_after_ms[partition] = clock_mono_ms() + BROKEN_PAUSE_MS;
+        return end_tenure(w, partition);
+    }
+    return answer;
+}
+
+/* MQ_OK also when somebody else was faster. */
+static int claim(struct worker *w, uint32_t partition)
+{
+    int rc = topology_claim(w->mq, CHANNEL_CLAIM, &w->topology, partition);
+
+    if (rc == MQ_REFUSED && mq_error_code(w->mq) == 405) {
+        stat_add(&w->metrics->lost_races, 1);
+        log_debug("partition is taken partition=%" PRIu32, partition);
+        return MQ_OK;
+    }
+    if (rc == MQ_REFUSED) {
+        return worker_trouble(w, "lock of partition %" PRIu32 ": %s", partition, mq_error(w->mq));
+    }
+    if (rc != MQ_OK) {
+        return rc;
+    }
+    stat_add(&w->metrics->claims, 1);
+    log_info("partition claimed partition=%" PRIu32, partition);
+    w->tenures[partition] = tenure_new(&w->env, partition);
+    w->share.holds[partition] = SHARE_STARTING;
+    return member_judge(w, partition, tenure_start(w->tenures[partition]));
+}
+
+/* Whether nobody serves the partition. A count of an active consumer is all that a quorum queue
+ * gives, and all that is needed: nobody consumes without the lock. */
+static int probe(struct worker *w, uint32_t partition, bool *is_free)
+{
+    char name[TOPOLOGY_NAME_SIZE];
+    uint32_t consumers;
+    int rc = count_consumers(w, topology_name_of(name, &w->topology, "in", partition), &consumers);
+
+    if (rc == MQ_REFUSED) {
+        return worker_trouble(w, "%s: %s", name, mq_error(w->mq));
+    }
+    *is_free = rc == MQ_OK && consumers == 0;
+    return rc;
+}
+
+/* Claims what is missing among those that nobody serves. `has_more`: there was too much to do. */
+static int claim_missing(struct worker *w, int64_t now_ms, bool *has_more)
+{
+    uint32_t order[PARTITIONS_MAX];
+    size_t count = share_candidates(&w->share, now_ms, order);
+    uint32_t claims = 0, taken = 0;
+
+    *has_more = false;
+    for (size_t i = 0; i < count && share_missing(&w->share) > 0 && taken < PROBES_MAX; i++) {
+        if (claims == CLAIMS_MAX) {
+            *has_more = true;
+            break;
+        }
+        bool is_free;
+        int rc = probe(w, order[i], &is_free);
+        if (rc == MQ_OK && is_free) {
+            claims++;
+            rc = claim(w, order[i]);
+        } else {
+            taken++;
+        }
+        if (rc != MQ_OK) {
+            return rc;
+        }
+    }
+    return MQ_OK;
+}
+
+int member_period(struct worker *w, int64_t now_ms)
+{
+    bool has_more = false;
+    int rc = count_broadcasters(w);
+
+    if (rc == MQ_OK && w->is_topology_stale && share_missing(&w->share) > 0) {
+        rc = worker_declare(w);
+        w->is_topology_stale = rc != MQ_OK;
+    }
+    if (rc == MQ_OK) {
+        rc = claim_missing(w, now_ms, &has_more);
+    }
+    w->period_ms = now_ms + (has_more ? SOON_MS : share_jitter(&w->share, PERIOD_MS));
+    return rc;
+}
+
+int member_give(struct worker *w)
+{
+    uint32_t p;
+
+    w->is_give_due = false;
+    for (p = 0; p < w->share.partitions; p++) {
+        if (w->share.holds[p] == SHARE_STARTING && tenure_state(w->tenures[p]) == PARTITION_OWNED) {
+            w->share.holds[p] = SHARE_OWNED;
+        }
+    }
+    while (share_surplus(&w->share, &p)) {
+        w->share.holds[p] = SHARE_LEAVING;
+        log_debug("partition leaving partition=%" PRIu32, p);
+        int rc = member_judge(w, p, tenure_leave(w->tenures[p]));
+        if (rc != MQ_OK) {
+            return rc;
+        }
+    }
+    return MQ_OK;
+}
+
+/* Somebody gave a partition away: for us, if we have less than our share. */
+static int on_notice(struct worker *w, const struct mq_event *e, int64_t now_ms)
+{
+    struct message m;
+    const char *error = message_from_event(e, &m);
+
+    if (error != NULL || m.type != MESSAGE_RELEASED || m.partition >= w->share.partitions) {
+        log_warn("notice cannot be understood reason=%s", error != NULL ? error : "not for us");
+        return MQ_OK;
+    }
+    if (slice_equal(m.owner, slice_of(w->conf->id))) {
+        return MQ_OK;
+    }
+    uint32_t p = m.partition; /* the event does not outlive the next request */
+    stat_add(&w->metrics->notices, 1);
+    int rc = count_broadcasters(w);
+    if (rc == MQ_OK && share_missing(&w->share) > 0 && w->share.holds[p] == SHARE_NONE &&
+        w->share.claim_after_ms[p] <= now_ms) {
+        rc = claim(w, p);
+    }
+    return rc;
+}
+
+int member_on_event(struct worker *w, const struct mq_event *e, int64_t now_ms)
+{
+    char tag[TAG_SIZE];
+
+    if (e->kind == MQ_CANCELLED) {
+        return worker_trouble(w, "the broker ended consumer %.*s", SLICE_ARG(e->consumer));
+    }
+    if (e->kind != MQ_DELIVERY || w->share.is_stopping ||
+        !slice_equal(e->consumer, slice_of(member_tag(w, "notices", tag)))) {
+        return MQ_OK;
+    }
+    return on_notice(w, e, now_ms);
+}
+
+int member_leave(struct worker *w)
+{
+    char tag[TAG_SIZE];
+
+    w->share.is_stopping = true;
+    int rc = mq_cancel(w->mq, CHANNEL_MEMBER, member_tag(w, "member", tag));
+    if (rc == MQ_REFUSED) {
+        return worker_trouble(w, "cancel: %s", mq_error(w->mq));
+    }
+    return rc == MQ_OK ? member_give(w) : rc;
+}

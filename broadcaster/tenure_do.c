@@ -1,0 +1,251 @@
+/* tenure_do.c: carries out what a partition's machine wants done. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "broadcaster/tenure_internal.h"
+#include "common/clock.h"
+#include "common/log.h"
+
+#define LOG_PREFETCH 500 /* see TENURE_LOG_ACK_EVERY */
+#define TAG_SIZE (ID_MAX + 24)
+#define INPUT_WARN_MS 5000
+
+static_assert(LOG_PREFETCH > 2 * TENURE_LOG_ACK_EVERY, "the log's consumer never runs dry");
+
+uint16_t tenure_channel(const struct tenure *t, enum lane lane)
+{
+    return (uint16_t)(TENURE_CHANNEL(t->partition) + lane);
+}
+
+/* A refused request is the end of this tenure. */
+static int judge(struct tenure *t, const char *what, int rc)
+{
+    return rc == MQ_REFUSED ? tenure_break(t, "%s: %s", what, mq_error(t->env->mq)) : rc;
+}
+/* What the broker calls our consumer of a queue: "<id>/in.3". */
+static const char *consumer_tag(const struct tenure *t, const char *what, char tag[TAG_SIZE])
+{
+    int size = snprintf(tag, TAG_SIZE, "%s/%s.%" PRIu32, t->env->conf->id, what, t->partition);
+
+    assert(size > 0 && size < TAG_SIZE);
+    return tag;
+}
+
+int tenure_open_lane(struct tenure *t, enum lane lane)
+{
+    int rc = mq_channel_open(t->env->mq, tenure_channel(t, lane), lane == LANE_APPEND);
+
+    t->is_open[lane] = rc == MQ_OK;
+    return judge(t, "channel", rc);
+}
+
+int tenure_close_lane(struct tenure *t, enum lane lane)
+{
+    if (!t->is_open[lane]) {
+        return MQ_OK;
+    }
+    t->is_open[lane] = false;
+    return mq_channel_close(t->env->mq, tenure_channel(t, lane));
+}
+
+static int stop_reading(struct tenure *t)
+{
+    return tenure_close_lane(t, LANE_LOG);
+}
+
+/* From `from` ("last"), or from an offset. */
+static int read_log(struct tenure *t, const char *from, int64_t offset)
+{
+    char queue[TOPOLOGY_NAME_SIZE], tag[TAG_SIZE];
+    const struct mq_consume c = {
+        .queue = topology_name_of(queue, t->env->topology, "log", t->partition),
+        .tag = consumer_tag(t, "log", tag),
+        .prefetch = LOG_PREFETCH,
+        .stream_from = from,
+        .stream_offset = offset,
+    };
+    int rc = stop_reading(t);
+
+    if (rc == MQ_OK) {
+        rc = tenure_open_lane(t, LANE_LOG);
+    }
+    if (rc == MQ_OK) {
+        t->log_unacked = 0;
+        rc = judge(t, queue, mq_consume(t->env->mq, tenure_channel(t, LANE_LOG), &c));
+    }
+    return rc;
+}
+
+static int append(struct tenure *t, const struct partition_action *a)
+{
+    char name[TOPOLOGY_NAME_SIZE], key[TOPOLOGY_KEY_SIZE], scratch[ID_MAX * 2];
+    struct mq_props props = {0};
+
+    assert(!t->in_flight);
+    message_to_props(&a->message, t->env->app_id, scratch, &props);
+    /* Mandatory: the broker confirms what no queue took, too. */
+    int rc = mq_publish(t->env->mq, tenure_channel(t, LANE_APPEND),
+                        topology_name(name, t->env->topology, "log"),
+                        topology_key(key, t->partition), true, &props, buf_slice(&a->body));
+    if (rc == MQ_OK) {
+        t->published++;
+        t->in_flight = true;
+        t->is_returned = false;
+        t->append_us = clock_mono_us();
+    }
+    return judge(t, name, rc);
+}
+
+static int consume_mail(struct tenure *t)
+{
+    char queue[TOPOLOGY_NAME_SIZE], tag[TAG_SIZE];
+    const struct mq_consume c = {
+        .queue = topology_name_of(queue, t->env->topology, "owner", t->partition),
+        .tag = consumer_tag(t, "owner", tag),
+        .no_ack = true,
+        .exclusive = true,
+        .stream_offset = -1,
+    };
+
+    return judge(t, queue, mq_consume(t->env->mq, tenure_channel(t, LANE_MAIL), &c));
+}
+
+/* The consumer of an owner that died may live on for a moment after its lock: then a later tick
+ * tries again. */
+int tenure_consume_input(struct tenure *t)
+{
+    char queue[TOPOLOGY_NAME_SIZE], tag[TAG_SIZE];
+    const struct mq_consume c = {
+        .queue = topology_name_of(queue, t->env->topology, "in", t->partition),
+        .tag = consumer_tag(t, "in", tag),
+        .prefetch = ACKS_PREFETCH,
+        .exclusive = !t->env->topology->is_quorum,
+        .stream_offset = -1,
+    };
+    int rc = mq_consume(t->env->mq, tenure_channel(t, LANE_INPUT), &c);
+
+    t->has_input = rc == MQ_OK;
+    if (rc == MQ_REFUSED && mq_error_code(t->env->mq) == 403) {
+        int64_t now = clock_mono_ms();
+        if (t->wants_input_ms != 0 && now - t->wants_input_ms > INPUT_WARN_MS) {
+            t->wants_input_ms = 0;
+            log_warn("partition waits for its input partition=%" PRIu32 " error=%s", t->partition,
+                     log_quote(mq_error(t->env->mq), strlen(mq_error(t->env->mq))));
+        }
+        return MQ_OK;
+    }
+    return judge(t, queue, rc);
+}
+
+static int begin_input(struct tenure *t)
+{
+    int rc = consume_mail(t);
+
+    if (rc == MQ_OK) {
+        t->wants_input = true;
+        t->wants_input_ms = clock_mono_ms();
+        rc = tenure_consume_input(t);
+    }
+    return rc;
+}
+
+/* What is delivered already is dropped from now on: it goes back when the channel is closed. */
+static int stop_input(struct tenure *t)
+{
+    char tag[TAG_SIZE];
+    bool had_input = t->has_input;
+
+    t->wants_input = false;
+    t->has_input = false;
+    if (!had_input) {
+        return MQ_OK;
+    }
+    int rc = mq_cancel(t->env->mq, tenure_channel(t, LANE_INPUT), consumer_tag(t, "in", tag));
+    return judge(t, tag, rc);
+}
+
+static void count_latency(struct tenure *t, uint64_t before, uint64_t tag)
+{
+    int64_t now_us = clock_mono_us();
+    uint64_t first = MAX(before + 1, tag > ACKS_PREFETCH ? tag - ACKS_PREFETCH + 1 : 1);
+
+    for (uint64_t i = first; i <= tag; i++) {
+        histogram_add(&t->env->metrics->input_us, now_us - t->arrived_us[i % ACKS_PREFETCH]);
+    }
+}
+
+int tenure_settle(struct tenure *t)
+{
+    uint16_t channel = tenure_channel(t, LANE_INPUT);
+    uint64_t tag, before = t->acks.settled;
+    int rc = MQ_OK;
+
+    while (rc == MQ_OK && !t->env->is_blocked) {
+        switch (acks_next(&t->acks, &tag)) {
+        case ACKS_NOTHING:
+            return MQ_OK;
+        case ACKS_ALL_UP_TO:
+            count_latency(t, before, tag);
+            before = tag;
+            rc = mq_ack(t->env->mq, channel, tag, true);
+            break;
+        case ACKS_ONE:
+            rc = mq_ack(t->env->mq, channel, tag, false);
+            break;
+        case ACKS_REJECT:
+            rc = mq_reject(t->env->mq, channel, tag);
+            break;
+        }
+    }
+    return rc;
+}
+
+/* To one gateway, or to all of them. */
+static int send(struct tenure *t, const struct partition_action *a, const char *key, bool mandatory)
+{
+    char name[TOPOLOGY_NAME_SIZE], scratch[ID_MAX * 2];
+    struct mq_props props = {0};
+
+    message_to_props(&a->message, t->env->app_id, scratch, &props);
+    int rc = mq_publish(t->env->mq, t->env->deliver_channel,
+                        topology_name(name, t->env->topology, "gateways"), key, mandatory, &props,
+                        buf_slice(&a->body));
+    if (rc == MQ_REFUSED) {
+        log_error("message cannot be sent partition=%" PRIu32 " gateway=%s error=%s", t->partition,
+                  key, mq_error(t->env->mq));
+        return MQ_OK;
+    }
+    return rc;
+}
+
+int tenure_act(struct tenure *t, const struct partition_action *a)
+{
+    switch (a->kind) {
+    case PARTITION_READ_LAST:
+        return read_log(t, "last", -1);
+    case PARTITION_READ_FROM:
+        return read_log(t, NULL, (int64_t)a->offset);
+    case PARTITION_STOP_READING:
+        return stop_reading(t);
+    case PARTITION_APPEND:
+        return append(t, a);
+    case PARTITION_CONSUME:
+        return begin_input(t);
+    case PARTITION_ACK:
+        acks_done(&t->acks, a->tag);
+        return tenure_settle(t);
+    case PARTITION_DEAD:
+        return tenure_settle(t); /* see take_actions() */
+    case PARTITION_SEND:
+        return send(t, a, a->gateway, true);
+    case PARTITION_ANNOUNCE:
+        return send(t, a, "all", false);
+    case PARTITION_STOP_INPUT:
+        return stop_input(t);
+    case PARTITION_RELEASE:
+        return TENURE_RELEASED;
+    case PARTITION_SUPERSEDED:
+        return tenure_break(t, "a higher term is in the log");
+    }
+    return tenure_break(t, "unknown action %d", (int)a->kind);
+}
