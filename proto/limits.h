@@ -10,6 +10,7 @@
 #define USER_MAX 128               /* bytes of a user id, decoded */
 #define NAME_MAX_BYTES 128         /* bytes of a display name, decoded */
 #define EPOCH_MAX 16               /* bytes */
+#define OFFSET_MAX INT64_MAX       /* of a record: fits the numbers of every client and of AMQP */
 #define CLIENT_ID_SIZE 36          /* bytes: 8-4-4-4-12 hexadecimal digits */
 #define ID_MAX 64                  /* bytes of a service's id: [A-Za-z0-9._-] */
 #define BOOT_SIZE 16               /* bytes of a boot id: hexadecimal digits */

@@ -1,0 +1,169 @@
+/*
+ * record.c: the two lines of a record, written and read in one pass each.
+ *
+ * Room, epoch and client are written without escapes, so that they can be
+ * compared and sent on as they stand.
+ */
+#include "proto/record.h"
+
+#include "proto/put.h"
+#include "proto/scan.h"
+
+/* Bytes of both lines beside the texts and the payload. */
+#define FRAMING_MAX                                                                                \
+    (sizeof("{'room':'','offset':,'epoch':'','user':'','client':'','info':,'time':}\n\n") +        \
+     2 * PUT_DIGITS_MAX)
+
+#define USER_ESCAPED_MAX (USER_MAX * 6) /* every byte as \u00xx */
+
+enum member {
+    MEMBER_ROOM = 1 << 0,
+    MEMBER_OFFSET = 1 << 1,
+    MEMBER_EPOCH = 1 << 2,
+    MEMBER_USER = 1 << 3,
+    MEMBER_CLIENT = 1 << 4,
+    MEMBER_INFO = 1 << 5,
+    MEMBER_TIME = 1 << 6,
+    MEMBER_UNKNOWN = 0,
+};
+
+void record_encode(struct buf *out, const struct record *r)
+{
+    size_t size = FRAMING_MAX + r->room.size + r->epoch.size + r->user.size + r->client.size +
+                  r->info.size + r->payload.size;
+    char *start = buf_reserve(out, size), *to = start;
+
+    assert(r->room.size > 0);
+    assert((r->offset > 0) == (r->epoch.size > 0));
+    assert(r->payload.size > 0 && memchr(r->payload.at, '\n', r->payload.size) == NULL);
+
+    to = put_lit(to, "{\"room\":\"");
+    to = put_slice(to, r->room);
+    if (r->offset > 0) {
+        to = put_lit(to, "\",\"offset\":");
+        to = put_u64(to, r->offset);
+        to = put_lit(to, ",\"epoch\":\"");
+        to = put_slice(to, r->epoch);
+    }
+    if (r->user.size > 0) {
+        to = put_lit(to, "\",\"user\":\"");
+        to = put_slice(to, r->user);
+    }
+    if (r->client.size > 0) {
+        to = put_lit(to, "\",\"client\":\"");
+        to = put_slice(to, r->client);
+    }
+    *to++ = '"';
+    if (r->info.size > 0) {
+        to = put_lit(to, ",\"info\":");
+        to = put_slice(to, r->info);
+    }
+    to = put_lit(to, ",\"time\":");
+    to = put_i64(to, r->time);
+    to = put_lit(to, "}\n");
+    to = put_slice(to, r->payload);
+    *to++ = '\n';
+    buf_grew(out, (size_t)(to - start));
+}
+
+static inline bool is(struct slice key, const char *name)
+{
+    return memcmp(key.at, name, key.size) == 0;
+}
+
+static enum member member_of(struct slice key)
+{
+    switch (key.size) {
+    case 4:
+        return is(key, "room")   ? MEMBER_ROOM
+               : is(key, "user") ? MEMBER_USER
+               : is(key, "info") ? MEMBER_INFO
+               : is(key, "time") ? MEMBER_TIME
+                                 : MEMBER_UNKNOWN;
+    case 5:
+        return is(key, "epoch") ? MEMBER_EPOCH : MEMBER_UNKNOWN;
+    case 6:
+        return is(key, "offset")   ? MEMBER_OFFSET
+               : is(key, "client") ? MEMBER_CLIENT
+                                   : MEMBER_UNKNOWN;
+    default:
+        return MEMBER_UNKNOWN;
+    }
+}
+
+static bool read_member(struct scan *s, enum member member, struct record *r)
+{
+    struct slice ignored;
+
+    switch (member) {
+    case MEMBER_ROOM:
+        return scan_plain(s, ROOM_NAME_MAX, &r->room);
+    case MEMBER_OFFSET:
+        return scan_u64(s, &r->offset) && r->offset > 0 && r->offset <= OFFSET_MAX;
+    case MEMBER_EPOCH:
+        return scan_plain(s, EPOCH_MAX, &r->epoch);
+    case MEMBER_USER:
+        return scan_text(s, &r->user) && r->user.size <= USER_ESCAPED_MAX;
+    case MEMBER_CLIENT:
+        return scan_plain(s, ID_MAX, &r->client);
+    case MEMBER_INFO:
+        return scan_value(s, JSON_DEPTH_MAX - 1, &r->info) && r->info.at[0] == '{' &&
+               r->info.size <= INFO_MAX;
+    case MEMBER_TIME:
+        return scan_i64(s, &r->time);
+    case MEMBER_UNKNOWN:
+        return scan_value(s, JSON_DEPTH_MAX - 1, &ignored);
+    }
+    return false;
+}
+
+/* The first line. */
+static bool read_envelope(struct slice line, bool is_numbered, struct record *r)
+{
+    const unsigned position = MEMBER_OFFSET | MEMBER_EPOCH;
+    struct scan s = scan_of(line);
+    struct slice key;
+    bool is_first = true;
+    unsigned seen = 0;
+    int answer;
+
+    if (!scan_enter(&s)) {
+        return false;
+    }
+    while ((answer = scan_key(&s, &is_first, &key)) == SCAN_MEMBER) {
+        enum member member = member_of(key);
+
+        if ((seen & member) != 0 || !read_member(&s, member, r)) {
+            return false;
+        }
+        seen |= member;
+    }
+    return answer == SCAN_CLOSED && scan_is_done(&s) && (s.faults & SCAN_REFUSED) == 0 &&
+           (seen & MEMBER_ROOM) != 0 && (seen & MEMBER_TIME) != 0 &&
+           (seen & position) == (is_numbered ? position : 0);
+}
+
+/* The second line. */
+static bool read_payload(struct slice line, struct record *r)
+{
+    struct scan s = scan_of(line);
+
+    return scan_value(&s, PAYLOAD_DEPTH_MAX, &r->payload) && scan_is_done(&s) &&
+           (s.faults & SCAN_REFUSED) == 0 && r->payload.size <= PAYLOAD_CEILING;
+}
+
+int record_next(struct slice *rest, bool is_numbered, struct record *out)
+{
+    struct slice left = *rest, envelope, payload;
+
+    if (left.size == 0) {
+        return RECORD_END;
+    }
+    *out = (struct record){.offset = 0};
+    if (!scan_line(&left, &envelope) || !scan_line(&left, &payload) ||
+        !read_envelope(envelope, is_numbered, out) || !read_payload(payload, out)) {
+        return RECORD_BAD;
+    }
+    *rest = left;
+    return 0;
+}

@@ -1,0 +1,313 @@
+/*
+ * reply.c: documents for Centrifuge clients, and the plain dialect's payload.
+ *
+ * Members that are zero or empty are left out, but for those that SDKs insist
+ * on. Room names need no escapes (room.h); users come with theirs.
+ */
+#include "proto/reply.h"
+
+#include "proto/json.h"
+#include "proto/put.h"
+
+static const struct {
+    enum reply_error code;
+    bool is_temporary;
+    const char *text;
+} errors[] = {
+#define ERROR(name, code, temporary, text) {REPLY_##name, temporary, text},
+#include "proto/error.def"
+};
+
+/* {"id":N,"<method>":{ and the id is left out when it is 0. */
+static void begin(struct buf *out, uint32_t id, const char *method)
+{
+    buf_add_char(out, '{');
+    if (id > 0) {
+        buf_add_lit(out, "\"id\":");
+        buf_add_u64(out, id);
+        buf_add_char(out, ',');
+    }
+    buf_add_char(out, '"');
+    buf_add_slice(out, slice_of(method));
+    buf_add_lit(out, "\":{");
+}
+
+static void end(struct buf *out)
+{
+    buf_add_lit(out, "}}");
+}
+
+void reply_error(struct buf *out, uint32_t id, enum reply_error code)
+{
+    size_t i = 0;
+
+    while (errors[i].code != code) {
+        i++;
+        assert(i < ARRAY_LEN(errors));
+    }
+    begin(out, id, "error");
+    buf_add_lit(out, "\"code\":");
+    buf_add_u64(out, code);
+    buf_add_lit(out, ",\"message\":\"");
+    buf_add_slice(out, slice_of(errors[i].text));
+    buf_add_char(out, '"');
+    if (errors[i].is_temporary) {
+        buf_add_lit(out, ",\"temporary\":true");
+    }
+    end(out);
+}
+
+void reply_plain_error(struct buf *out, enum reply_error code)
+{
+    reply_error(out, 0, code);
+}
+
+void reply_empty(struct buf *out, uint32_t id, const char *method)
+{
+    begin(out, id, method);
+    end(out);
+}
+
+void reply_connect(struct buf *out, uint32_t id, const struct reply_connect *r)
+{
+    begin(out, id, "connect");
+    buf_add_lit(out, "\"client\":\"");
+    buf_add_slice(out, r->client);
+    buf_add_lit(out, "\",\"version\":\"");
+    buf_add_slice(out, r->version);
+    buf_add_char(out, '"');
+    if (r->ping_s > 0) {
+        buf_add_lit(out, ",\"ping\":");
+        buf_add_u64(out, r->ping_s);
+        buf_add_lit(out, ",\"pong\":true");
+    }
+    if (r->data.size > 0) {
+        buf_add_lit(out, ",\"data\":");
+        buf_add_slice(out, r->data);
+    }
+    end(out);
+}
+
+/* A member, and the comma before it unless it is the first of its object. */
+static void add_name(struct buf *out, struct slice name)
+{
+    if (out->at[out->size - 1] != '{') {
+        buf_add_char(out, ',');
+    }
+    buf_add_char(out, '"');
+    buf_add_slice(out, name);
+    buf_add_lit(out, "\":");
+}
+
+static void add_flag(struct buf *out, struct slice name, bool is_set)
+{
+    if (is_set) {
+        add_name(out, name);
+        buf_add_lit(out, "true");
+    }
+}
+
+void reply_subscribe(struct buf *out, uint32_t id, const struct reply_subscribe *r)
+{
+    begin(out, id, "subscribe");
+    add_flag(out, SLICE_LIT("recoverable"), r->recoverable);
+    add_flag(out, SLICE_LIT("positioned"), r->recoverable);
+    if (r->epoch.size > 0) {
+        add_name(out, SLICE_LIT("epoch"));
+        buf_add_char(out, '"');
+        buf_add_slice(out, r->epoch);
+        buf_add_char(out, '"');
+    }
+    if (r->offset > 0) {
+        add_name(out, SLICE_LIT("offset"));
+        buf_add_u64(out, r->offset);
+    }
+    add_flag(out, SLICE_LIT("recovered"), r->recovered);
+    add_flag(out, SLICE_LIT("was_recovering"), r->was_recovering);
+    if (r->publications.size > 0) {
+        add_name(out, SLICE_LIT("publications"));
+        buf_add_char(out, '[');
+        buf_add_slice(out, r->publications);
+        buf_add_char(out, ']');
+    }
+    end(out);
+}
+
+/* Bytes of a publication and of the push around it, beside texts and payload. */
+#define PUBLICATION_FRAMING                                                                        \
+    (sizeof("{'push':{'channel':'','pub':{'data':,'info':{'user':'','client':'','conn_info':},"    \
+            "'offset':,'time':}}}") +                                                              \
+     2 * PUT_DIGITS_MAX)
+
+static size_t publication_size(const struct record *r)
+{
+    return PUBLICATION_FRAMING + r->room.size + r->user.size + r->client.size + r->info.size +
+           r->payload.size;
+}
+
+/* {"user":"..","client":"..","conn_info":{..}}: the first two are always there. */
+static char *put_sender(char *to, struct slice user, struct slice client, struct slice info)
+{
+    to = put_lit(to, "{\"user\":\"");
+    to = put_slice(to, user);
+    to = put_lit(to, "\",\"client\":\"");
+    to = put_slice(to, client);
+    *to++ = '"';
+    if (info.size > 0) {
+        to = put_lit(to, ",\"conn_info\":");
+        to = put_slice(to, info);
+    }
+    *to++ = '}';
+    return to;
+}
+
+static char *put_publication(char *to, const struct record *r)
+{
+    to = put_lit(to, "{\"data\":");
+    to = put_slice(to, r->payload);
+    if (r->user.size > 0 || r->client.size > 0 || r->info.size > 0) {
+        to = put_lit(to, ",\"info\":");
+        to = put_sender(to, r->user, r->client, r->info);
+    }
+    if (r->offset > 0) {
+        to = put_lit(to, ",\"offset\":");
+        to = put_u64(to, r->offset);
+    }
+    if (r->time != 0) {
+        to = put_lit(to, ",\"time\":");
+        to = put_i64(to, r->time);
+    }
+    *to++ = '}';
+    return to;
+}
+
+void reply_publication(struct buf *out, const struct record *r)
+{
+    char *start = buf_reserve(out, publication_size(r));
+
+    buf_grew(out, (size_t)(put_publication(start, r) - start));
+}
+
+void reply_push_record(struct buf *out, const struct record *r)
+{
+    char *start = buf_reserve(out, publication_size(r)), *to = start;
+
+    to = put_lit(to, "{\"push\":{\"channel\":\"");
+    to = put_slice(to, r->room);
+    to = put_lit(to, "\",\"pub\":");
+    to = put_publication(to, r);
+    to = put_lit(to, "}}");
+    buf_grew(out, (size_t)(to - start));
+}
+
+void reply_push_unsubscribe(struct buf *out, struct slice room, uint32_t code, const char *reason)
+{
+    buf_add_lit(out, "{\"push\":{\"channel\":\"");
+    buf_add_slice(out, room);
+    buf_add_lit(out, "\",\"unsubscribe\":{\"code\":");
+    buf_add_u64(out, code);
+    buf_add_lit(out, ",\"reason\":\"");
+    json_escape(out, slice_of(reason));
+    buf_add_lit(out, "\"}}}");
+}
+
+void reply_history(struct buf *out, uint32_t id, struct slice publications, struct slice epoch,
+                   uint64_t offset)
+{
+    begin(out, id, "history");
+    buf_add_lit(out, "\"publications\":[");
+    buf_add_slice(out, publications);
+    buf_add_lit(out, "],\"epoch\":\"");
+    buf_add_slice(out, epoch);
+    buf_add_lit(out, "\",\"offset\":");
+    buf_add_u64(out, offset);
+    end(out);
+}
+
+void reply_presence(struct buf *out, uint32_t id, struct slice members)
+{
+    begin(out, id, "presence");
+    buf_add_lit(out, "\"presence\":{");
+    buf_add_slice(out, members);
+    buf_add_char(out, '}');
+    end(out);
+}
+
+void reply_member(struct buf *out, struct slice client, struct slice user, struct slice info)
+{
+    size_t size = PUBLICATION_FRAMING + 2 * client.size + user.size + info.size;
+    char *start = buf_reserve(out, size), *to = start;
+
+    *to++ = '"';
+    to = put_slice(to, client);
+    to = put_lit(to, "\":");
+    to = put_sender(to, user, client, info);
+    buf_grew(out, (size_t)(to - start));
+}
+
+void reply_presence_stats(struct buf *out, uint32_t id, uint64_t clients, uint64_t users)
+{
+    begin(out, id, "presence_stats");
+    buf_add_lit(out, "\"num_clients\":");
+    buf_add_u64(out, clients);
+    buf_add_lit(out, ",\"num_users\":");
+    buf_add_u64(out, users);
+    end(out);
+}
+
+/* A key may be written with escapes, and stands for the same name. */
+static bool key_is(struct slice key, struct slice name)
+{
+    if (memchr(key.at, '\\', key.size) == NULL) {
+        return slice_equal(key, name);
+    }
+    struct buf plain = BUF_EMPTY;
+    json_unescape(&plain, key);
+    bool is_same = slice_equal(buf_slice(&plain), name);
+    buf_deinit(&plain);
+    return is_same;
+}
+
+static void add_username(struct buf *out, struct slice user)
+{
+    buf_add_char(out, '"');
+    buf_add_slice(out, user);
+    buf_add_char(out, '"');
+}
+
+void plain_with_username(struct buf *out, struct slice payload, struct slice user)
+{
+    const char *at = payload.at; /* what is before it was written */
+    const char *last = payload.at + payload.size;
+    struct json_object o;
+    struct json_member m;
+    bool was_there = false, is_empty = true;
+
+    if (user.size == 0) {
+        json_add_flat(out, payload);
+        return;
+    }
+    size_t start = out->size;
+    bool is_object = json_object_open(&o, payload);
+    assert(is_object);
+    while (json_object_next(&o, &m)) {
+        is_empty = false;
+        if (key_is(m.key,
+                   SLICE_LIT("username"))) { /* every one: readers differ in whom they believe */
+            json_add_flat(out, (struct slice){at, (size_t)(m.value.at - at)});
+            add_username(out, user);
+            at = m.value.at + m.value.size;
+            was_there = true;
+        }
+    }
+    if (!was_there) {
+        at = (const char *)memchr(at, '{', payload.size) + 1;
+        buf_add_lit(out, "{\"username\":");
+        add_username(out, user);
+        if (!is_empty) {
+            buf_add_char(out, ',');
+        }
+    }
+    json_add_flat(out, (struct slice){at, (size_t)(last - at)});
+    assert(out->size > start);
+}
