@@ -8,11 +8,11 @@
 
 #include "proto/json.h"
 #include "proto/put.h"
+#include "proto/room.h"
 #include "proto/scan.h"
 
-#define USER_ESCAPED_MAX (USER_MAX * 6) /* every byte as \u00xx */
-
 enum kind {
+    KIND_ROOM,   /* a string as room.h has it */
     KIND_PLAIN,  /* a string without escapes */
     KIND_TEXT,   /* a string: its inside */
     KIND_OBJECT, /* raw JSON */
@@ -32,21 +32,21 @@ static const struct member {
 #define MEMBER(name, kind, max)                                                                    \
     {#name, sizeof(#name) - 1, KIND_##kind, offsetof(struct line, name), max},
     /* clang-format off */
-    MEMBER(room, PLAIN, ROOM_NAME_MAX)
+    MEMBER(room, ROOM, ROOM_NAME_MAX)
     MEMBER(epoch, PLAIN, EPOCH_MAX)
     MEMBER(offset, U64, OFFSET_MAX)
     MEMBER(from, U64, OFFSET_MAX)
     MEMBER(lane, PLAIN, BOOT_SIZE)
     MEMBER(batch, U64, OFFSET_MAX)
     MEMBER(client, PLAIN, ID_MAX)
-    MEMBER(user, TEXT, USER_ESCAPED_MAX)
+    MEMBER(user, TEXT, USER_MAX)
     MEMBER(info, OBJECT, INFO_MAX)
     MEMBER(time, I64, 0)
     MEMBER(limit, I64, 0)
     MEMBER(reverse, FLAG, 0)
     MEMBER(complete, FLAG, 0)
-/* clang-format on */
 #undef MEMBER
+    /* clang-format on */
 };
 
 static_assert(ARRAY_LEN(members) <= 32, "a word can hold which members were there");
@@ -63,6 +63,7 @@ static inline const void *field_of(const struct line *l, const struct member *m)
 static bool is_set(const struct line *l, const struct member *m)
 {
     switch (m->kind) {
+    case KIND_ROOM:
     case KIND_PLAIN:
     case KIND_TEXT:
     case KIND_OBJECT:
@@ -91,6 +92,7 @@ static char *put_member(char *to, const struct line *l, const struct member *m)
     to = put_slice(to, (struct slice){m->name, m->name_size});
     to = put_lit(to, "\":");
     switch (m->kind) {
+    case KIND_ROOM:
     case KIND_PLAIN:
     case KIND_TEXT:
         *to++ = '"';
@@ -143,10 +145,12 @@ static bool read_member(struct scan *s, const struct member *m, struct line *l)
     struct slice *slice = field, raw;
 
     switch (m->kind) {
+    case KIND_ROOM:
+        return scan_plain(s, m->max, slice) && room_is_valid(*slice);
     case KIND_PLAIN:
         return scan_plain(s, m->max, slice);
     case KIND_TEXT:
-        return scan_text(s, slice) && slice->size <= m->max;
+        return scan_text(s, m->max, slice);
     case KIND_OBJECT:
         return scan_value(s, JSON_DEPTH_MAX - 1, slice) && json_is_object(*slice) &&
                slice->size <= m->max;

@@ -21,7 +21,7 @@ enum kind {
     KIND_NUMBER,    /* uint64_t within int64_t */
     KIND_ID,        /* slice: the id of a service */
     KIND_BOOT,      /* slice: BOOT_SIZE hexadecimal digits */
-    KIND_LIST,      /* slice: printable characters */
+    KIND_LANES,     /* slice: "<boot>:<batch>", one or more, with a space between */
 };
 
 static const struct header {
@@ -43,11 +43,11 @@ static const struct header {
     HEADER(number, NUMBER, NUMBER)
     HEADER(batch, BATCH, NUMBER)
     HEADER(request, REQUEST, NUMBER)
-    HEADER(lanes, LANES, LIST)
+    HEADER(lanes, LANES, LANES)
     HEADER(checkpoint, CHECKPOINT, NUMBER)
     HEADER(records, RECORDS, NUMBER)
-/* clang-format on */
 #undef HEADER
+    /* clang-format on */
 };
 
 const char *message_type_name(enum message_type type)
@@ -87,7 +87,7 @@ static void header_to_props(struct mq_props *out, const struct message *m, const
         break;
     case KIND_ID:
     case KIND_BOOT:
-    case KIND_LIST:
+    case KIND_LANES:
         mq_props_text(out, h->name, *(const struct slice *)field);
         break;
     }
@@ -145,14 +145,36 @@ static bool is_boot(struct slice s)
     return s.size == BOOT_SIZE;
 }
 
-static bool is_list(struct slice s)
+/* Passes "<boot>:<batch>". False: something else stands there. */
+static bool take_lane(struct slice *rest)
 {
-    for (size_t i = 0; i < s.size; i++) {
-        if (s.at[i] < 0x20 || s.at[i] > 0x7e) {
+    size_t digits = BOOT_SIZE + 1;
+
+    if (rest->size < digits || !is_boot((struct slice){rest->at, BOOT_SIZE}) ||
+        rest->at[BOOT_SIZE] != ':') {
+        return false;
+    }
+    while (digits < rest->size && rest->at[digits] >= '0' && rest->at[digits] <= '9') {
+        digits++;
+    }
+    rest->at += digits;
+    rest->size -= digits;
+    return digits > BOOT_SIZE + 1;
+}
+
+static bool is_lanes(struct slice s)
+{
+    while (take_lane(&s)) {
+        if (s.size == 0) {
+            return true;
+        }
+        if (s.at[0] != ' ') {
             return false;
         }
+        s.at++;
+        s.size--;
     }
-    return true;
+    return false;
 }
 
 /* NULL, or why not. */
@@ -180,8 +202,8 @@ static const char *header_from_props(const struct mq_props *props, const struct 
     case KIND_BOOT:
         is_good = mq_props_get_text(props, h->name, text) && is_boot(*text);
         break;
-    case KIND_LIST:
-        is_good = mq_props_get_text(props, h->name, text) && is_list(*text);
+    case KIND_LANES:
+        is_good = mq_props_get_text(props, h->name, text) && is_lanes(*text);
         break;
     }
     if (is_good) {

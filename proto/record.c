@@ -7,14 +7,13 @@
 #include "proto/record.h"
 
 #include "proto/put.h"
+#include "proto/room.h"
 #include "proto/scan.h"
 
 /* Bytes of both lines beside the texts and the payload. */
 #define FRAMING_MAX                                                                                \
     (sizeof("{'room':'','offset':,'epoch':'','user':'','client':'','info':,'time':}\n\n") +        \
      2 * PUT_DIGITS_MAX)
-
-#define USER_ESCAPED_MAX (USER_MAX * 6) /* every byte as \u00xx */
 
 enum member {
     MEMBER_ROOM = 1 << 0,
@@ -97,13 +96,13 @@ static bool read_member(struct scan *s, enum member member, struct record *r)
 
     switch (member) {
     case MEMBER_ROOM:
-        return scan_plain(s, ROOM_NAME_MAX, &r->room);
+        return scan_plain(s, ROOM_NAME_MAX, &r->room) && room_is_valid(r->room);
     case MEMBER_OFFSET:
         return scan_u64(s, &r->offset) && r->offset > 0 && r->offset <= OFFSET_MAX;
     case MEMBER_EPOCH:
         return scan_plain(s, EPOCH_MAX, &r->epoch);
     case MEMBER_USER:
-        return scan_text(s, &r->user) && r->user.size <= USER_ESCAPED_MAX;
+        return scan_text(s, USER_MAX, &r->user);
     case MEMBER_CLIENT:
         return scan_plain(s, ID_MAX, &r->client);
     case MEMBER_INFO:

@@ -348,6 +348,22 @@ bool scan_enter(struct scan *s)
     return true;
 }
 
+/* Passes a string at `s->at`. */
+static inline bool take_string(struct scan *s, struct slice *inside)
+{
+    if (s->at == s->end || *s->at != '"') {
+        return false;
+    }
+    const char *start = s->at + 1;
+    const char *at = skip_string(start, s->end, &s->faults);
+    if (at == NULL) {
+        return false;
+    }
+    *inside = (struct slice){start, (size_t)(at - start)};
+    s->at = at + 1;
+    return true;
+}
+
 int scan_key(struct scan *s, bool *is_first, struct slice *key)
 {
     char c = scan_peek(s);
@@ -361,9 +377,10 @@ int scan_key(struct scan *s, bool *is_first, struct slice *key)
             return SCAN_BROKEN;
         }
         s->at++;
+        (void)scan_peek(s);
     }
     *is_first = false;
-    if (!scan_text(s, key) || scan_peek(s) != ':') {
+    if (!take_string(s, key) || scan_peek(s) != ':') {
         return SCAN_BROKEN;
     }
     s->at++;
@@ -371,19 +388,34 @@ int scan_key(struct scan *s, bool *is_first, struct slice *key)
     return SCAN_MEMBER;
 }
 
-bool scan_text(struct scan *s, struct slice *inside)
+/* Bytes of a string's inside once it is decoded; halves of surrogate pairs count as such. */
+static size_t decoded_size(struct slice inside)
 {
-    if (scan_peek(s) != '"') {
-        return false;
+    const char *at = inside.at, *end = inside.at + inside.size;
+    size_t size = 0;
+
+    while (at < end) {
+        if (*at != '\\') {
+            at++;
+            size++;
+        } else if (at[1] != 'u') {
+            at += 2;
+            size++;
+        } else {
+            int32_t code = scan_hex4(at + 2, end);
+            bool is_half = code >= 0xd800 && code <= 0xdfff; /* of four bytes */
+
+            size += is_half || (code >= 0x80 && code < 0x800) ? 2 : code < 0x80 ? 1 : 3;
+            at += 6;
+        }
     }
-    const char *start = s->at + 1;
-    const char *at = skip_string(start, s->end, &s->faults);
-    if (at == NULL) {
-        return false;
-    }
-    *inside = (struct slice){start, (size_t)(at - start)};
-    s->at = at + 1;
-    return true;
+    return size;
+}
+
+bool scan_text(struct scan *s, size_t max, struct slice *inside)
+{
+    (void)scan_peek(s);
+    return take_string(s, inside) && (inside->size <= max || decoded_size(*inside) <= max);
 }
 
 bool scan_plain(struct scan *s, size_t max, struct slice *inside)
@@ -391,9 +423,9 @@ bool scan_plain(struct scan *s, size_t max, struct slice *inside)
     unsigned before = s->faults;
 
     s->faults = 0;
-    bool is_plain = scan_text(s, inside) && s->faults == 0;
+    bool is_plain = scan_text(s, max, inside) && s->faults == 0 && inside->size > 0;
     s->faults |= before;
-    return is_plain && inside->size > 0 && inside->size <= max;
+    return is_plain;
 }
 
 /* The characters of a number that has neither fraction nor exponent; else nothing. */

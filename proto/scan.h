@@ -76,10 +76,11 @@ bool scan_enter(struct scan *s) MUST_CHECK;
  * caller's memory: true at first, then left alone. enum scan_answer. */
 int scan_key(struct scan *s, bool *is_first, struct slice *key) MUST_CHECK;
 
-/* A string's inside, escapes kept. False: something else stands there, or it is not JSON. */
-bool scan_text(struct scan *s, struct slice *inside) MUST_CHECK;
+/* A string's inside, escapes kept; of at most `max` bytes once it is decoded. False: something else
+ * stands there, or it is not JSON. */
+bool scan_text(struct scan *s, size_t max, struct slice *inside) MUST_CHECK;
 
-/* The same for texts that must be of 1 to `max` bytes and written without escapes. */
+/* The same for texts that must not be empty and must be written without escapes. */
 bool scan_plain(struct scan *s, size_t max, struct slice *inside) MUST_CHECK;
 
 /* A whole number without sign, fraction or exponent. False otherwise. */
