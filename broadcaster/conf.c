@@ -16,8 +16,9 @@
 #define GIB ((int64_t)1 << 30)
 #define TIB ((int64_t)1 << 40)
 #define HOUR_MS ((int64_t)3600 * 1000)
-#define HOST_PART_MAX (ID_MAX - 9) /* bytes of the host's name in an id: "-" and 8 digits follow   \
-                                    */
+#define HOST_PART_MAX                                                                              \
+    (ID_MAX - 9) /* bytes of the host's name in an id: "-" and 8 digits follow                     \
+                  */
 
 static const struct conf_key keys[] = {
     {"amqp", "url", CONF_SECRET, AT(amqp_url), "amqp://guest:guest@127.0.0.1:5672/", 0, 0,
@@ -119,6 +120,19 @@ static int refuse(const char *key, const char *value, const char *want)
     return -1;
 }
 
+static int check_url(const struct broadcaster_conf *c)
+{
+    char error[TOPOLOGY_ERROR_SIZE];
+    struct mq_target *target = mq_target_new(c->amqp_url, c->amqp_ca_file, error, sizeof(error));
+
+    if (target == NULL) {
+        log_error("bad setting key=amqp.url: %s", error);
+        return -1;
+    }
+    (void)mq_target_free(target);
+    return 0;
+}
+
 static int check(const struct broadcaster_conf *c)
 {
     static const char *const levels[] = {"debug", "info", "warn", "error"};
@@ -142,7 +156,7 @@ static int check(const struct broadcaster_conf *c)
     if (!is_age(c->log_max_age)) {
         return refuse("topology.log_max_age", c->log_max_age, "a number and one of Y M D h m s");
     }
-    return 0;
+    return check_url(c);
 }
 
 /* The host's name and a random part: unique, and a person can read it. */
