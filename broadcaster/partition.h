@@ -29,61 +29,64 @@
 #include "proto/message.h"
 
 struct partition_conf {
-    uint32_t number;          /* which partition */
-    const char *owner;        /* borrowed: this broadcaster's id */
-    uint64_t seed;            /* for nonces and epochs */
-    uint32_t history_size;    /* records kept of a room */
-    int64_t history_ttl_ms;   /* a room idle longer, that nobody follows, is forgotten */
-    size_t memory_max;        /* bytes of records kept of all rooms of the partition */
-    int64_t lease_ms;         /* a gateway silent longer is dropped (15 s) */
-    size_t checkpoint_bytes;  /* of log between two checkpoints (8 MiB) */
+    uint32_t number;         /* which partition */
+    const char *owner;       /* borrowed: this broadcaster's id */
+    uint64_t seed;           /* for nonces and epochs */
+    uint32_t history_size;   /* records kept of a room */
+    int64_t history_ttl_ms;  /* a room idle longer, that nobody follows, is forgotten */
+    size_t memory_max;       /* bytes of records kept of all rooms of the partition */
+    int64_t lease_ms;        /* a gateway silent longer is dropped (15 s) */
+    size_t checkpoint_bytes; /* of log between two checkpoints (8 MiB) */
 };
 
-/* Counted by the machine, shown by the shell; shared by all partitions of the process (one thread writes). */
+/* Counted by the machine, shown by the shell; shared by all partitions of the process (one thread
+ * writes). */
 struct partition_stats {
-    stat_value records_in, batches_in, duplicates_dropped, poisoned, appends, append_bytes, append_retries, delivered_records,
-        delivered_messages, checkpoints, takeovers, void_records, attaches, leases_expired, forgotten_rooms, replayed_records,
-        history_memory, history_incomplete, link_gaps;
+    stat_value records_in, batches_in, duplicates_dropped, poisoned, appends, append_bytes,
+        append_retries, delivered_records, delivered_messages, checkpoints, takeovers, void_records,
+        attaches, leases_expired, forgotten_rooms, replayed_records, history_memory,
+        history_incomplete, link_gaps;
 };
 
 enum partition_state {
     PARTITION_CLAIMING,  /* the lock is ours; looking for the end of the log */
     PARTITION_REPLAYING, /* reading the tail up to our own marker */
     PARTITION_OWNED,
-    PARTITION_LEAVING,   /* no new input; what is in flight is finished */
-    PARTITION_GONE,      /* released, or superseded: the shell ends it */
+    PARTITION_LEAVING, /* no new input; what is in flight is finished */
+    PARTITION_GONE,    /* released, or superseded: the shell ends it */
 };
 
 enum partition_action_kind {
-    PARTITION_READ_LAST,    /* consume the log from "last" */
-    PARTITION_READ_FROM,    /* stop any reading, then consume the log from `offset` */
+    PARTITION_READ_LAST, /* consume the log from "last" */
+    PARTITION_READ_FROM, /* stop any reading, then consume the log from `offset` */
     PARTITION_STOP_READING,
-    PARTITION_APPEND,       /* `message` with `body` to the log; answered by partition_on_confirm() */
-    PARTITION_CONSUME,      /* start to consume the input and serve the mailbox */
-    PARTITION_ACK,          /* all input up to and including `tag` */
-    PARTITION_DEAD,         /* the input `tag` cannot be understood: dead-letter it with `reason` */
-    PARTITION_SEND,         /* `message` with `body` to gateway `gateway` */
-    PARTITION_ANNOUNCE,     /* `message` to all gateways */
-    PARTITION_STOP_INPUT,   /* take no more input: cancel its consumer */
-    PARTITION_RELEASE,      /* nothing is in flight any more: close the channel, delete the lock */
-    PARTITION_SUPERSEDED,   /* a higher term is in the log: give up at once */
+    PARTITION_APPEND,     /* `message` with `body` to the log; answered by partition_on_confirm() */
+    PARTITION_CONSUME,    /* start to consume the input and serve the mailbox */
+    PARTITION_ACK,        /* all input up to and including `tag` */
+    PARTITION_DEAD,       /* the input `tag` cannot be understood: dead-letter it with `reason` */
+    PARTITION_SEND,       /* `message` with `body` to gateway `gateway` */
+    PARTITION_ANNOUNCE,   /* `message` to all gateways */
+    PARTITION_STOP_INPUT, /* take no more input: cancel its consumer */
+    PARTITION_RELEASE,    /* nothing is in flight any more: close the channel, delete the lock */
+    PARTITION_SUPERSEDED, /* a higher term is in the log: give up at once */
 };
 
 struct partition_action {
     struct partition_action *next;
     enum partition_action_kind kind;
-    uint64_t offset;         /* READ_FROM */
-    uint64_t tag;            /* ACK, DEAD */
-    const char *reason;      /* DEAD: static text */
+    uint64_t offset;          /* READ_FROM */
+    uint64_t tag;             /* ACK, DEAD */
+    const char *reason;       /* DEAD: static text */
     char gateway[ID_MAX + 1]; /* SEND */
-    struct message message;  /* APPEND, SEND, ANNOUNCE; its slices point into `texts` and `body` */
-    struct buf texts, body;  /* own */
+    struct message message;   /* APPEND, SEND, ANNOUNCE; its slices point into `texts` and `body` */
+    struct buf texts, body;   /* own */
 };
 
 struct partition;
 
 /* The lock is held. The first actions are there when this returns. `stats` is borrowed. */
-struct partition *partition_new(const struct partition_conf *conf, struct partition_stats *stats, int64_t now_ms) MUST_CHECK;
+struct partition *partition_new(const struct partition_conf *conf, struct partition_stats *stats,
+                                int64_t now_ms) MUST_CHECK;
 /* In any state; accepts NULL; returns NULL. */
 struct partition *partition_free(struct partition *p);
 
@@ -91,11 +94,12 @@ struct partition *partition_free(struct partition *p);
 struct partition_action *partition_next_action(struct partition *p);
 void partition_action_done(struct partition_action *a);
 
-/* A record of the log, in order, while reading. `stream_offset` is the broker's. Foreign or broken ones are skipped and counted. */
+/* A record of the log, in order, while reading. `stream_offset` is the broker's. Foreign or broken
+ * ones are skipped and counted. */
 void partition_on_log(struct partition *p, const struct mq_event *e, int64_t now_ms);
 
-/* The one append in flight was confirmed, or refused (it is then appended again, byte for byte, by a new action
- * when partition_on_tick() finds the pause over). */
+/* The one append in flight was confirmed, or refused (it is then appended again, byte for byte, by
+ * a new action when partition_on_tick() finds the pause over). */
 void partition_on_confirm(struct partition *p, bool ok, int64_t now_ms);
 
 /* A message from warren.in.<p>. */

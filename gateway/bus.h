@@ -16,7 +16,8 @@
 #include "proto/message.h"
 
 #define BUS_OUT_MAX (64 << 20) /* bytes on their way to the publishing thread */
-#define BUS_IN_MAX (32 << 20)  /* bytes on their way to the loop; then the consuming thread waits */
+#define BUS_IN_MAX (32 << 20)  /* bytes on their way to the loop; then the consuming thread waits  \
+                                */
 #define BUS_STALL_MS 8000      /* a thread without progress for so long is cut off */
 
 struct gateway;
@@ -27,7 +28,8 @@ enum bus_target {
     BUS_TO_OWNER, /* warren.owner: sent and forgotten */
 };
 
-/* A message to publish. The slices of `message` other than the body must outlive it: they name this gateway. */
+/* A message to publish. The slices of `message` other than the body must outlive it: they name this
+ * gateway. */
 struct bus_out {
     struct chan_node node; /* first */
     enum bus_target target;
@@ -37,9 +39,11 @@ struct bus_out {
     int64_t sent_us;
 };
 
-/* Starts both threads; the queues' ends are watched in the gateway's loop. NULL after one error line. */
+/* Starts both threads; the queues' ends are watched in the gateway's loop. NULL after one error
+ * line. */
 struct bus *bus_new(struct gateway *g) MUST_CHECK;
-/* Ends both threads (a blocked one is cut off) and frees what is on the way. Accepts NULL; returns NULL. */
+/* Ends both threads (a blocked one is cut off) and frees what is on the way. Accepts NULL; returns
+ * NULL. */
 struct bus *bus_free(struct bus *b);
 
 /* Hands a message over. False: full; the caller keeps it. */

@@ -16,16 +16,16 @@ struct gateway_conf {
     int64_t in_max_length;
     char *id, *listen, *admin;
     bool demo, echo;
-    int64_t connections_max;    /* sessions and handshakes together */
-    int64_t handshake_ms;       /* whole HTTP head */
-    int64_t stale_ms;           /* from the upgrade to the first good connect command */
+    int64_t connections_max; /* sessions and handshakes together */
+    int64_t handshake_ms;    /* whole HTTP head */
+    int64_t stale_ms;        /* from the upgrade to the first good connect command */
     int64_t ping_ms, pong_ms;
     int64_t max_message, max_payload, max_fragments, max_control_rate;
-    int64_t out_queue;          /* bytes a session may be behind */
-    int64_t rooms_max;          /* per session */
-    int64_t errors_max;         /* error replies in 10 s before 3509 */
-    int64_t publish_wait_ms;    /* behind a batch in doubt */
-    int64_t subscribe_wait_ms;  /* for the owner's answer */
+    int64_t out_queue;                    /* bytes a session may be behind */
+    int64_t rooms_max;                    /* per session */
+    int64_t errors_max;                   /* error replies in 10 s before 3509 */
+    int64_t publish_wait_ms;              /* behind a batch in doubt */
+    int64_t subscribe_wait_ms;            /* for the owner's answer */
     int64_t recent_records, recent_bytes; /* of each followed room, kept for those who come back */
     int64_t drain_ms;
     char *hmac_key, *audience, *issuer, *cookie;
@@ -36,7 +36,8 @@ struct gateway_conf {
     bool room_presence;
 };
 
-/* Reads file and environment and checks what a single key cannot show. 0, or -1 after one line on standard error. */
+/* Reads file and environment and checks what a single key cannot show. 0, or -1 after one line on
+ * standard error. */
 int gateway_conf_load(struct gateway_conf *c, const char *path) MUST_CHECK;
 void gateway_conf_free(struct gateway_conf *c);
 void gateway_conf_print(void);

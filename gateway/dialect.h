@@ -20,7 +20,8 @@ void plain_open(struct session *s, struct slice room);
 
 /* What the functions below do for sessions of one dialect. */
 void centrifuge_published(struct session *s, uint32_t id);
-void centrifuge_subscribed(struct subscription *sub, uint64_t offset, bool recovered, struct slice publications);
+void centrifuge_subscribed(struct subscription *sub, uint64_t offset, bool recovered,
+                           struct slice publications);
 void centrifuge_lost(struct subscription *sub);
 struct blob *centrifuge_frame(const struct record *const *run, size_t count) MUST_CHECK;
 struct blob *plain_frame(const struct record *const *run, size_t count) MUST_CHECK;
@@ -28,16 +29,20 @@ struct blob *plain_frame(const struct record *const *run, size_t count) MUST_CHE
 /* A publish of this session was confirmed, or refused with a temporary error. */
 void dialect_published(struct session *s, uint32_t id, bool ok);
 
-/* A subscription got its position (and what was missed): tell the client. `publications` as in reply_subscribe. */
-void dialect_subscribed(struct subscription *sub, uint64_t offset, bool recovered, struct slice publications);
+/* A subscription got its position (and what was missed): tell the client. `publications` as in
+ * reply_subscribe. */
+void dialect_subscribed(struct subscription *sub, uint64_t offset, bool recovered,
+                        struct slice publications);
 
 /* A subscription could not be made in time; it is removed by the caller afterwards. */
 void dialect_not_subscribed(struct subscription *sub);
 
-/* Records that the room's position lost: the client has to begin anew. The subscription is gone when this returns. */
+/* Records that the room's position lost: the client has to begin anew. The subscription is gone
+ * when this returns. */
 void dialect_lost(struct subscription *sub);
 
 /* Builds the one frame (or frames) for all sessions of a dialect. */
-struct blob *dialect_frame(enum dialect dialect, const struct record *const *run, size_t count) MUST_CHECK;
+struct blob *dialect_frame(enum dialect dialect, const struct record *const *run,
+                           size_t count) MUST_CHECK;
 
 #endif

@@ -52,10 +52,13 @@ struct gateway {
 
 #define GATEWAY_TICK_MS 100
 
-/* Builds everything and starts to listen. 0, or -1 after one error line; gateway_stop() is legal then too. */
-int gateway_start(struct gateway *g, const struct gateway_conf *conf, struct ev_loop *loop) MUST_CHECK;
+/* Builds everything and starts to listen. 0, or -1 after one error line; gateway_stop() is legal
+ * then too. */
+int gateway_start(struct gateway *g, const struct gateway_conf *conf,
+                  struct ev_loop *loop) MUST_CHECK;
 
-/* SIGTERM: not ready any more, no new connections, sessions end spread over drain_ms with 3001, then the loop breaks. */
+/* SIGTERM: not ready any more, no new connections, sessions end spread over drain_ms with 3001,
+ * then the loop breaks. */
 void gateway_drain(struct gateway *g);
 
 /* Something that cannot be cured: the loop breaks and main() ends with an error. */

@@ -27,13 +27,15 @@ enum lanes_answer {
 
 /* Appends a record to the open batch of its room's partition. The session is told through
  * dialect_published(). 0 or LANES_FULL. */
-int lanes_publish(struct lanes *l, const struct record *r, session_handle session, uint32_t command_id) MUST_CHECK;
+int lanes_publish(struct lanes *l, const struct record *r, session_handle session,
+                  uint32_t command_id) MUST_CHECK;
 
 /* The connection that publishes is up (again) or down. */
 void lanes_up(struct lanes *l);
 void lanes_down(struct lanes *l);
 
-/* A batch comes back from the bus: confirmed, refused, or in doubt because the connection was lost. Takes it over. */
+/* A batch comes back from the bus: confirmed, refused, or in doubt because the connection was lost.
+ * Takes it over. */
 enum bus_result { BUS_CONFIRMED, BUS_REFUSED, BUS_LOST };
 void lanes_on_result(struct lanes *l, struct bus_out *batch, enum bus_result result);
 

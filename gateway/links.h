@@ -15,8 +15,8 @@
 #include "common/base.h"
 #include "proto/message.h"
 
-#define LINK_ANSWER_MS 2000 /* without an answer to an attach or join for so long: attach anew */
-#define LINK_ALIVE_MS 5000  /* between two signs of life */
+#define LINK_ANSWER_MS 2000  /* without an answer to an attach or join for so long: attach anew */
+#define LINK_ALIVE_MS 5000   /* between two signs of life */
 #define LINK_SILENT_MS 13000 /* nothing from the owner for so long: attach anew */
 
 struct gateway;
@@ -40,8 +40,8 @@ void links_leave(struct links *l, const struct room *room);
 void links_enter(struct links *l, const struct room *room, const struct session *s);
 void links_exit(struct links *l, const struct room *room, const struct session *s);
 
-/* Sends a question to the owner's mailbox: not numbered, answered by a message with the same `request`. 0, or -1
- * when nobody can be asked now. */
+/* Sends a question to the owner's mailbox: not numbered, answered by a message with the same
+ * `request`. 0, or -1 when nobody can be asked now. */
 int links_send_question(struct links *l, const struct message *m, struct slice body) MUST_CHECK;
 
 /* Sends what the turn has gathered. */

@@ -48,20 +48,20 @@ struct subscription {
 
 struct room {
     UT_hash_handle hh;
-    struct room *prev, *next;             /* links: rooms of the same partition */
-    struct subscription **subscriptions;  /* owns */
+    struct room *prev, *next;            /* links: rooms of the same partition */
+    struct subscription **subscriptions; /* owns */
     uint32_t count, capacity;
-    bool is_busy;                         /* being walked: it may not be freed */
-    bool asks_owner;                      /* a question for missed records is open, after `asked_since` */
+    bool is_busy;    /* being walked: it may not be freed */
+    bool asks_owner; /* a question for missed records is open, after `asked_since` */
     uint64_t asked_since;
     uint32_t partition;
     enum room_state state;
-    char epoch[EPOCH_MAX + 1];            /* "" until the room spoke */
-    uint64_t offset;                      /* of the last record given to the room */
-    struct recent *recent, *recent_last;  /* owns: oldest first */
-    uint32_t recent_count;                /* records */
+    char epoch[EPOCH_MAX + 1];           /* "" until the room spoke */
+    uint64_t offset;                     /* of the last record given to the room */
+    struct recent *recent, *recent_last; /* owns: oldest first */
+    uint32_t recent_count;               /* records */
     size_t recent_bytes;
-    int32_t run_first, run_last;          /* scratch of the fan-out: -1 outside of it */
+    int32_t run_first, run_last; /* scratch of the fan-out: -1 outside of it */
     uint16_t name_size;
     char name[];
 };
@@ -85,8 +85,10 @@ struct rooms_since {
     uint64_t offset;
 };
 
-/* Lets an open session in. Answered through dialect_subscribed(), perhaps before this returns. 0 or an answer. */
-int rooms_enter(struct session *s, struct slice name, uint32_t command_id, const struct rooms_since *since) MUST_CHECK;
+/* Lets an open session in. Answered through dialect_subscribed(), perhaps before this returns. 0 or
+ * an answer. */
+int rooms_enter(struct session *s, struct slice name, uint32_t command_id,
+                const struct rooms_since *since) MUST_CHECK;
 
 /* The session's subscription of that room, or NULL. */
 struct subscription *rooms_find(struct session *s, struct slice name);
@@ -109,11 +111,14 @@ enum rooms_deliver_answer {
     ROOMS_HOLE = 1, /* a record does not continue its room: the link has to begin anew */
 };
 
-/* The records of one deliver message, to all rooms that are followed. 0 or ROOMS_HOLE (what came before it is delivered). */
+/* The records of one deliver message, to all rooms that are followed. 0 or ROOMS_HOLE (what came
+ * before it is delivered). */
 int rooms_deliver(struct rooms *all, struct slice body) MUST_CHECK;
 
-/* The owner's answer to the question for missed records: those it has, up to the room's offset `top`. */
-void rooms_past(struct rooms *all, struct room *room, struct slice epoch, uint64_t top, struct slice records);
+/* The owner's answer to the question for missed records: those it has, up to the room's offset
+ * `top`. */
+void rooms_past(struct rooms *all, struct room *room, struct slice epoch, uint64_t top,
+                struct slice records);
 
 size_t rooms_count(const struct rooms *all);
 

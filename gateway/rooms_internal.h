@@ -32,11 +32,12 @@ void room_free_if_empty(struct rooms *all, struct room *room);
 void rooms_ask_owner(struct rooms *all, struct room *room, uint64_t since);
 
 /* recent.c: keeps a run of records, within the limits of the settings. */
-void recents_keep(struct room *room, const struct record *const *run, size_t count, int64_t records_max,
-                  int64_t bytes_max);
+void recents_keep(struct room *room, const struct record *const *run, size_t count,
+                  int64_t records_max, int64_t bytes_max);
 
-/* Appends the publications after `since` up to `top`, comma-separated (behind what is there). False, with
- * the buffer as it was, when the room's memory does not hold all of them or they are more than ROOMS_RECOVER_MAX. */
+/* Appends the publications after `since` up to `top`, comma-separated (behind what is there).
+ * False, with the buffer as it was, when the room's memory does not hold all of them or they are
+ * more than ROOMS_RECOVER_MAX. */
 bool recents_add(const struct room *room, uint64_t since, uint64_t top, struct buf *out);
 
 void recents_free(struct room *room);

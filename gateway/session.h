@@ -43,27 +43,28 @@ struct subscription;
 typedef uint64_t session_handle; /* 0: nobody */
 
 struct session {
-    struct gateway *gateway;    /* borrowed: outlives every session */
+    struct gateway *gateway; /* borrowed: outlives every session */
     session_handle handle;
-    struct identity *identity;  /* owns; NULL before a good connect command */
-    struct subscription *subscriptions; /* links: of this session, through subscription.next_of_session */
-    struct session *next_dirty; /* links: those with something to flush */
+    struct identity *identity; /* owns; NULL before a good connect command */
+    struct subscription
+        *subscriptions;          /* links: of this session, through subscription.next_of_session */
+    struct session *next_dirty;  /* links: those with something to flush */
     struct session *prev, *next; /* links: all sessions */
-    ev_io io;                   /* readable, and writable while blocked */
+    ev_io io;                    /* readable, and writable while blocked */
     struct ws ws;
     struct outq out;
-    struct deadline ping;       /* next ping, or the first one */
-    struct deadline wait;       /* stale, pong or close: one of them at a time */
-    struct deadline expiry;     /* of the token */
+    struct deadline ping;   /* next ping, or the first one */
+    struct deadline wait;   /* stale, pong or close: one of them at a time */
+    struct deadline expiry; /* of the token */
     int64_t opened_ms;
     int64_t error_window_ms;
-    uint16_t errors;            /* error replies in this window */
+    uint16_t errors; /* error replies in this window */
     uint16_t room_count;
     uint8_t dialect, state, reason;
-    bool is_dirty;              /* in the flush list */
-    bool is_connected;          /* centrifuge: connect was answered; plain: from the start */
+    bool is_dirty;     /* in the flush list */
+    bool is_connected; /* centrifuge: connect was answered; plain: from the start */
     bool awaits_pong;
-    bool is_refused;            /* the connect command was answered with an error: nothing more is served */
+    bool is_refused; /* the connect command was answered with an error: nothing more is served */
     char client[CLIENT_ID_SIZE + 1];
     char peer[48];
 };
@@ -71,7 +72,8 @@ struct session {
 /* Text for this session alone, as one frame. */
 void session_send_text(struct session *s, struct slice text);
 
-/* A frame that others get too; takes a reference of its own. Whoever is further behind than out_queue is closed. */
+/* A frame that others get too; takes a reference of its own. Whoever is further behind than
+ * out_queue is closed. */
 void session_send_frame(struct session *s, struct blob *frame);
 
 /* An error reply; whoever provokes too many of them is closed. */
@@ -80,7 +82,8 @@ void session_send_error(struct session *s, uint32_t id, enum reply_error code);
 /* Ends the session: queues the close frame, leaves all rooms. The first reason counts. */
 void session_close(struct session *s, enum close_reason reason);
 
-/* The connect command was good (centrifuge), or the upgrade brought an identity: pings begin, the token's end is watched. */
+/* The connect command was good (centrifuge), or the upgrade brought an identity: pings begin, the
+ * token's end is watched. */
 void session_connected(struct session *s);
 
 /* The peer answered a ping (or sent anything that counts as one). */

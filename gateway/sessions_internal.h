@@ -9,7 +9,8 @@
 #include "gateway/session.h"
 #include "gateway/sessions.h"
 
-#define PING_STARTS 4 /* queues for a session's first ping: a returning crowd is not pinged at once */
+#define PING_STARTS                                                                                \
+    4 /* queues for a session's first ping: a returning crowd is not pinged at once */
 
 struct session_slot {
     struct session *session; /* NULL: free */
@@ -18,21 +19,21 @@ struct session_slot {
 };
 
 struct sessions {
-    struct gateway *gateway;   /* borrowed */
-    struct session *all;       /* owns: list */
-    struct session *dirty;     /* links: to be flushed */
-    struct session *dead;      /* owns: to be freed */
-    struct session_slot *slots; /* owns */
+    struct gateway *gateway;         /* borrowed */
+    struct session *all;             /* owns: list */
+    struct session *dirty;           /* links: to be flushed */
+    struct session *dead;            /* owns: to be freed */
+    struct session_slot *slots;      /* owns */
     uint32_t slot_count, first_free; /* first_free == slot_count: none */
     size_t count;
     struct deadline_queue ping_first[PING_STARTS];
     struct deadline_queue ping; /* every ping_ms */
     struct deadline_queue pong, stale, close_wait;
     struct deadline_queue expiry; /* once a second: looks at the token's end */
-    struct blob *ping_text;     /* {} */
-    struct blob *ping_frame;    /* native */
+    struct blob *ping_text;       /* {} */
+    struct blob *ping_frame;      /* native */
     struct ws_limits limits;
-    struct buf scratch;         /* texts of replies while they are built */
+    struct buf scratch; /* texts of replies while they are built */
     char read_buffer[SESSION_READ_SIZE];
 };
 

@@ -43,19 +43,21 @@ struct command {
     bool reverse;
     int64_t limit;
     uint32_t flag;
-    uint32_t type;        /* subscribe: above 0 are kinds that we do not serve */
-    bool has_filter;      /* subscribe: tf */
-    bool has_delta;       /* subscribe: delta */
+    uint32_t type;   /* subscribe: above 0 are kinds that we do not serve */
+    bool has_filter; /* subscribe: tf */
+    bool has_delta;  /* subscribe: delta */
 };
 
 enum command_answer {
     COMMAND_END = 1,       /* nothing is left */
     COMMAND_MALFORMED = 2, /* not JSON, not an object, no method, two methods, bad id: close 3501 */
-    COMMAND_BAD = 3,       /* readable id, but a member of the wrong kind, duplicate keys, too deep: reply 107 */
+    COMMAND_BAD =
+        3, /* readable id, but a member of the wrong kind, duplicate keys, too deep: reply 107 */
 };
 
-/* Takes the next command off `rest` (blank lines are skipped). `texts` is cleared and holds the unescaped texts until the next
- * call. 0, COMMAND_END, COMMAND_MALFORMED or COMMAND_BAD (out->id and out->method are set). */
+/* Takes the next command off `rest` (blank lines are skipped). `texts` is cleared and holds the
+ * unescaped texts until the next call. 0, COMMAND_END, COMMAND_MALFORMED or COMMAND_BAD (out->id
+ * and out->method are set). */
 int command_next(struct slice *rest, struct buf *texts, struct command *out) MUST_CHECK;
 
 #endif

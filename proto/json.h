@@ -12,7 +12,8 @@
 #include "common/base.h"
 #include "common/buf.h"
 
-/* True if `text` is exactly one JSON value (white space around it is legal) of at most `depth_max` levels. */
+/* True if `text` is exactly one JSON value (white space around it is legal) of at most `depth_max`
+ * levels. */
 bool json_is_valid(struct slice text, int depth_max);
 
 /* The first character of a value tells its kind: { [ " t f n or a digit or '-'. */
@@ -26,13 +27,15 @@ struct json_object {
     bool first;
 };
 
-/* Starts to walk the members of an object. `text` must be json_is_valid(). False if it is no object. */
+/* Starts to walk the members of an object. `text` must be json_is_valid(). False if it is no
+ * object. */
 bool json_object_open(struct json_object *o, struct slice text);
 
 /* The next member, or false at the end. */
 bool json_object_next(struct json_object *o, struct json_member *m);
 
-/* True if an object has two members of one key (compared as written). At most `max` members are looked at; more: true. */
+/* True if an object has two members of one key (compared as written). At most `max` members are
+ * looked at; more: true. */
 bool json_has_duplicates(struct slice object, size_t max);
 
 /* The value of a top-level member, or an empty slice. */

@@ -2,16 +2,17 @@
  * line.h: one line of JSON about a room, a member or a lane.
  *
  * The bodies of all messages that carry no records are such lines:
- *   attach, join   {"room":"lobby","epoch":"k3","offset":42}   a room to follow; epoch and offset when known
- *                  {"room":"lobby","client":"6f..","user":"ann","info":{..}}  a session that is in it
- *   leave          {"room":"lobby"}  {"room":"lobby","client":"6f.."}
- *   positions      {"room":"lobby","epoch":"k3","offset":45,"from":42}  records after `from` follow on the link
- *   checkpoint     {"room":"lobby","epoch":"k3","offset":45,"time":..}  {"lane":"<boot>","batch":17,"time":..}
- *   presence       {"room":"lobby"}                            (question)
- *   present        {"room":"lobby","client":..,"user":..,"info":{..}}   (answer, a line a session)
- *   history        {"room":"lobby","epoch":"k3","offset":42,"limit":100,"reverse":true}  (question: after offset)
- *   past           {"room":"lobby","epoch":"k3","offset":45,"complete":true}  (answer: first line, records follow)
- * Absent members are empty slices and zeros. Schema: proto/schema/line.json.
+ *   attach, join   {"room":"lobby","epoch":"k3","offset":42}   a room to follow; epoch and offset
+ * when known
+ *                  {"room":"lobby","client":"6f..","user":"ann","info":{..}}  a session that is in
+ * it leave          {"room":"lobby"}  {"room":"lobby","client":"6f.."} positions
+ * {"room":"lobby","epoch":"k3","offset":45,"from":42}  records after `from` follow on the link
+ *   checkpoint     {"room":"lobby","epoch":"k3","offset":45,"time":..}
+ * {"lane":"<boot>","batch":17,"time":..} presence       {"room":"lobby"} (question) present
+ * {"room":"lobby","client":..,"user":..,"info":{..}}   (answer, a line a session) history
+ * {"room":"lobby","epoch":"k3","offset":42,"limit":100,"reverse":true}  (question: after offset)
+ *   past           {"room":"lobby","epoch":"k3","offset":45,"complete":true}  (answer: first line,
+ * records follow) Absent members are empty slices and zeros. Schema: proto/schema/line.json.
  */
 #ifndef WARREN_PROTO_LINE_H
 #define WARREN_PROTO_LINE_H
@@ -25,7 +26,7 @@ struct line {
     struct slice user; /* inside of a JSON string, escapes kept */
     struct slice info; /* raw JSON object */
     struct slice lane;
-    bool has_offset;   /* offset was there (0 is a position too) */
+    bool has_offset; /* offset was there (0 is a position too) */
     uint64_t offset, from, batch;
     int64_t time, limit;
     bool reverse, complete;
@@ -39,7 +40,8 @@ enum line_answer {
     LINE_BAD = 2,
 };
 
-/* Takes the next line off `rest`; slices point into it. When `from` is absent it equals offset. 0, LINE_END or LINE_BAD. */
+/* Takes the next line off `rest`; slices point into it. When `from` is absent it equals offset. 0,
+ * LINE_END or LINE_BAD. */
 int line_next(struct slice *rest, struct line *out) MUST_CHECK;
 
 #endif

@@ -2,10 +2,10 @@
  * message.h: what is true of a whole AMQP message: its type and headers.
  *
  * publish     gateway to warren.in: records; lane = (boot, partition), numbered by `batch` from 1
- * append      owner to the log: numbered records; `lanes` names the batches in it: "<boot>:<batch> <boot>:<batch>"
- * claim       owner to the log: "I want to read to here"; `boot` is a nonce of this claim
- * term        owner to the log: from here on `term` is in force; `boot` is the nonce of its claim
- * checkpoint  owner to the log: lines with every room's position and every lane's number
+ * append      owner to the log: numbered records; `lanes` names the batches in it: "<boot>:<batch>
+ * <boot>:<batch>" claim       owner to the log: "I want to read to here"; `boot` is a nonce of this
+ * claim term        owner to the log: from here on `term` is in force; `boot` is the nonce of its
+ * claim checkpoint  owner to the log: lines with every room's position and every lane's number
  * deliver     owner to a gateway: numbered records (or none: a sign of life)
  * positions   owner to a gateway: lines, the answer to attach and join
  * attach      gateway to the owner's mailbox: lines; starts link `link`, `number` 1
@@ -15,8 +15,8 @@
  * released    broadcaster to all broadcasters: a partition is free
  *
  * In deliver and positions, `boot` and `link` are the receiver's own: a gateway that was
- * started anew does not mistake an old link for its own. Of log messages `checkpoint` is a stream offset at or before
- * the last checkpoint, to read on from.
+ * started anew does not mistake an old link for its own. Of log messages `checkpoint` is a stream
+ * offset at or before the last checkpoint, to read on from.
  */
 #ifndef WARREN_PROTO_MESSAGE_H
 #define WARREN_PROTO_MESSAGE_H
@@ -57,12 +57,15 @@ struct message {
 };
 
 /* Properties and headers for sending: content type application/x-ndjson, type, app_id, message_id
- * ("<boot or owner>/<partition>/<number>"), timestamp; persistent for what goes to `in` and to the log. `app_id` is
- * e.g. "warren-gateway/g1"; `scratch` holds the message id and must live as long as `out`. */
-void message_to_props(const struct message *m, struct slice app_id, char scratch[ID_MAX * 2], struct mq_props *out);
+ * ("<boot or owner>/<partition>/<number>"), timestamp; persistent for what goes to `in` and to the
+ * log. `app_id` is e.g. "warren-gateway/g1"; `scratch` holds the message id and must live as long
+ * as `out`. */
+void message_to_props(const struct message *m, struct slice app_id, char scratch[ID_MAX * 2],
+                      struct mq_props *out);
 
-/* Reads a received message; slices point into the event. NULL, or why it cannot be understood in a few words with a
- * stable wording (goes into a header of the dead message and a metric): "no type", "unknown type", "no partition", ... */
+/* Reads a received message; slices point into the event. NULL, or why it cannot be understood in a
+ * few words with a stable wording (goes into a header of the dead message and a metric): "no type",
+ * "unknown type", "no partition", ... */
 const char *message_from_event(const struct mq_event *e, struct message *out) MUST_CHECK;
 
 const char *message_type_name(enum message_type type);

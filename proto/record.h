@@ -18,12 +18,13 @@
 
 struct record {
     struct slice room;
-    uint64_t offset;      /* 0: not numbered yet (left out) */
-    struct slice epoch;   /* empty: not numbered yet (left out) */
-    struct slice user;    /* inside of a JSON string, escapes kept; may be empty (left out) */
-    struct slice client;  /* client id; may be empty (left out): not every publisher is a session */
-    struct slice info;    /* raw JSON object about the sender (name, gateway); may be empty (left out) */
-    int64_t time;         /* milliseconds since 1970, given by the gateway */
+    uint64_t offset;     /* 0: not numbered yet (left out) */
+    struct slice epoch;  /* empty: not numbered yet (left out) */
+    struct slice user;   /* inside of a JSON string, escapes kept; may be empty (left out) */
+    struct slice client; /* client id; may be empty (left out): not every publisher is a session */
+    struct slice
+        info;     /* raw JSON object about the sender (name, gateway); may be empty (left out) */
+    int64_t time; /* milliseconds since 1970, given by the gateway */
     struct slice payload; /* raw JSON value without line breaks */
 };
 
@@ -36,7 +37,8 @@ enum record_answer {
 };
 
 /* Takes the next record off `rest`; slices point into it. Unknown members are skipped.
- * `is_numbered`: offset and epoch must be there (else they must not). 0, RECORD_END or RECORD_BAD. */
+ * `is_numbered`: offset and epoch must be there (else they must not). 0, RECORD_END or RECORD_BAD.
+ */
 int record_next(struct slice *rest, bool is_numbered, struct record *out) MUST_CHECK;
 
 #endif

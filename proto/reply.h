@@ -37,7 +37,8 @@ struct reply_subscribe {
     struct slice epoch;
     uint64_t offset;
     bool was_recovering, recovered;
-    struct slice publications; /* recovered: comma-separated publications, see reply_publication() */
+    struct slice
+        publications; /* recovered: comma-separated publications, see reply_publication() */
 };
 void reply_subscribe(struct buf *out, uint32_t id, const struct reply_subscribe *r);
 
@@ -51,17 +52,19 @@ void reply_push_record(struct buf *out, const struct record *r);
 void reply_push_unsubscribe(struct buf *out, struct slice room, uint32_t code, const char *reason);
 
 /* {"id":N,"history":{"publications":[..],"epoch":"..","offset":N}} */
-void reply_history(struct buf *out, uint32_t id, struct slice publications, struct slice epoch, uint64_t offset);
+void reply_history(struct buf *out, uint32_t id, struct slice publications, struct slice epoch,
+                   uint64_t offset);
 
-/* {"id":N,"presence":{"presence":{..}}}; `members` as reply_member() wrote them, comma-separated. */
+/* {"id":N,"presence":{"presence":{..}}}; `members` as reply_member() wrote them, comma-separated.
+ */
 void reply_presence(struct buf *out, uint32_t id, struct slice members);
 /* "<client>":{"user":"..","client":"..","conn_info":{..}} */
 void reply_member(struct buf *out, struct slice client, struct slice user, struct slice info);
 /* {"id":N,"presence_stats":{"num_clients":N,"num_users":N}} */
 void reply_presence_stats(struct buf *out, uint32_t id, uint64_t clients, uint64_t users);
 
-/* The plain dialect's payload: `payload` must be a valid JSON object; its top-level `username` becomes `user`
- * (inside of a JSON string) if that is not empty. Appends without line breaks. */
+/* The plain dialect's payload: `payload` must be a valid JSON object; its top-level `username`
+ * becomes `user` (inside of a JSON string) if that is not empty. Appends without line breaks. */
 void plain_with_username(struct buf *out, struct slice payload, struct slice user);
 
 #endif
