@@ -46,6 +46,7 @@ enum http_answer {
     HTTP_DONE = 2, /* complete and legal */
 };
 
+/* An empty head; after deinit too. */
 void http_head_init(struct http_head *h);
 void http_head_deinit(struct http_head *h);
 

@@ -59,8 +59,6 @@ static void PRINTF_LIKE(2, 0) write_line(enum log_level level, const char *forma
     int saved_errno = errno;
     char line[LOG_LINE_MAX];
     size_t size = put_head(line, sizeof(line), level);
-
-    errno = saved_errno; /* for %m */
     int more = vsnprintf(line + size, sizeof(line) - size, format, args);
     size = more < 0 ? size : MIN(size + (size_t)more, sizeof(line) - 1);
     for (char *c = line; c < line + size; c++) {
