@@ -1,0 +1,119 @@
+"""The JSON Schemas of proto/schema and the vectors of tests/wire.
+
+The unit tests hold the C code to the same vectors, so schema and code agree on each of them. Where
+a vector says that the schema is blind, the fault lies below what a schema can see: it is in the
+text, not in the values. And whatever the tables of the code say too (*.def) must be the same.
+"""
+
+import json
+import re
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SCHEMAS = {path.stem: json.loads(path.read_text(encoding="utf-8"))
+           for path in sorted((ROOT / "proto/schema").glob("*.json"))}
+_STORE = {schema["$id"]: schema for schema in SCHEMAS.values()}
+_NUMBERED = ("append", "deliver", "past")
+
+
+def _validator(name, part=""):
+    """For the schema of that name, or one of its $defs."""
+    schema = SCHEMAS[name]
+    resolver = jsonschema.RefResolver(schema["$id"], schema, store=_STORE)
+    wanted = {"$ref": f"{schema['$id']}#/$defs/{part}"} if part else schema
+    return jsonschema.Draft202012Validator(wanted, resolver=resolver)
+
+
+def _vectors(name):
+    text = (ROOT / "tests/wire/vectors" / f"{name}.json").read_text(encoding="utf-8")
+    for vector in json.loads(text):
+        yield pytest.param(vector, id=vector["name"])
+
+
+def _lines(text):
+    """The values of lines; a line that is not JSON is a fault of the vector."""
+    return [json.loads(line) for line in text.split("\n")[:-1]]
+
+
+def _is_seen(vector):
+    """False: the schema cannot tell; there may be no value at all to look at."""
+    return vector.get("schema", True) not in ("blind", "deep")
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_schemas_are_schemas_and_are_named_after_their_file(name):
+    jsonschema.Draft202012Validator.check_schema(SCHEMAS[name])
+    assert SCHEMAS[name]["$id"].endswith(f"/{name}.json")
+
+
+@pytest.mark.parametrize("vector", _vectors("record"))
+def test_records_are_what_their_schema_says(vector):
+    validator = _validator("record", "numbered" if vector["numbered"] else "unnumbered")
+    if _is_seen(vector):
+        assert validator.is_valid(_lines(vector["text"])[0]) == vector["valid"]
+
+
+@pytest.mark.parametrize("vector", _vectors("line"))
+def test_lines_are_what_their_schema_says(vector):
+    if _is_seen(vector):
+        value, = _lines(vector["text"])
+        assert _validator("line").is_valid(value) == vector["valid"]
+        if "kind" in vector:
+            assert _validator("line", vector["kind"]).is_valid(value)
+
+
+def _body(vector):
+    """The lines, and the two lines of each record as one list."""
+    lines = _lines(vector["body"])
+    if vector["type"] not in (*_NUMBERED, "publish"):
+        return lines
+    first = lines[:1] if vector["type"] == "past" else []
+    rest = lines[len(first):]
+    return first + [rest[i:i + 2] for i in range(0, len(rest), 2)]
+
+
+@pytest.mark.parametrize("vector", _vectors("message"))
+def test_messages_are_what_their_schema_says(vector):
+    wanted = vector["why"] is None and vector.get("schema", True)
+    message = {"type": vector["type"], "headers": vector["headers"], "body": _body(vector)}
+    assert _validator("message").is_valid(message) == wanted
+    if wanted:
+        _validator("message", vector["type"]).validate(message)
+
+
+@pytest.mark.parametrize("vector", _vectors("command"))
+def test_commands_are_what_their_schema_says(vector):
+    wanted = vector.get("schema", vector["answer"] == "ok")
+    if _is_seen(vector):
+        assert _validator("command").is_valid(json.loads(vector["text"])) == wanted
+
+
+@pytest.mark.parametrize("vector", _vectors("reply"))
+def test_replies_are_what_their_schema_says(vector):
+    assert _validator("reply").is_valid(json.loads(vector["text"])) == vector["valid"]
+
+
+def _table(name, pattern):
+    text = (ROOT / "proto" / name).read_text(encoding="utf-8")
+    return re.findall(pattern, text, re.MULTILINE)
+
+
+def test_the_schema_knows_every_type_of_message_and_what_it_must_have():
+    told = {name: {has.lower() for has in re.findall(r"HAS_(\w+)", bits)}
+            for name, bits in _table("message.def", r'^MESSAGE\(\w+, "(\w+)", (.*)\)$')}
+    known = {name: set(part["properties"]["headers"]["required"])
+             for name, part in SCHEMAS["message"]["$defs"].items() if name in told}
+    assert told == known
+    assert set(SCHEMAS["message"]["properties"]["type"]["enum"]) == set(told)
+
+
+def test_the_schema_knows_every_error():
+    told = {(int(code), text, temporary == "true") for code, temporary, text
+            in _table("error.def", r'^ERROR\(\w+, (\d+), (\w+), "(.*)"\)$')}
+    known = {(part["properties"]["code"]["const"], part["properties"]["message"]["const"],
+              "temporary" in part["required"])
+             for part in SCHEMAS["reply"]["$defs"]["error"]["oneOf"]}
+    assert told == known
