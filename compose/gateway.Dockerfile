@@ -9,7 +9,6 @@ COPY proto /src/proto
 COPY gateway /src/gateway
 COPY broadcaster /src/broadcaster
 COPY tests/meson.build /src/tests/
-COPY tests/unit /src/tests/unit
 RUN meson setup /build /src && ninja -C /build gateway/warren-gateway \
     && strip /build/gateway/warren-gateway
 
