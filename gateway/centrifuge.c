@@ -15,6 +15,8 @@
 
 #define UNSUBSCRIBE_INSUFFICIENT 2500 /* the client subscribes again */
 #define HISTORY_LIMIT_MAX 300
+#define FLAG_STRICT 2        /* subscribe: error 112 rather than an answer that is not recovered */
+#define FRAME_TEXT_MAX 65536 /* a frame takes no further document above this */
 
 /* Looks at the token of a connect command. NULL: the session was told no. */
 static struct identity *connect_identity(struct session *s, const struct command *c)
@@ -83,6 +85,7 @@ static void do_subscribe(struct session *s, const struct command *c)
 {
     const struct rooms_since since = {
         .recovers = c->recover,
+        .is_strict = (c->flag & FLAG_STRICT) != 0,
         .epoch = c->epoch,
         .offset = c->offset,
     };
@@ -189,8 +192,9 @@ static void do_question(struct session *s, const struct command *c)
     } else {
         q.kind = c->method == COMMAND_PRESENCE ? QUESTION_PRESENCE : QUESTION_PRESENCE_STATS;
     }
-    if (questions_ask(s->gateway->questions, &q) != 0) {
-        session_send_error(s, c->id, REPLY_INTERNAL);
+    int r = questions_ask(s->gateway->questions, &q);
+    if (r != 0) {
+        session_send_error(s, c->id, r < 0 ? REPLY_INTERNAL : REPLY_TOO_MANY_REQUESTS);
     }
 }
 
@@ -263,7 +267,7 @@ void centrifuge_on_text(struct session *s, struct slice text)
         stat_add(&s->gateway->metrics.commands, 1);
         if (r == 0) {
             do_command(s, &c);
-        } else if (r == COMMAND_BAD && s->is_connected) {
+        } else if (r == COMMAND_BAD && s->is_connected && c.id != 0) {
             session_send_error(s, c.id, REPLY_BAD_REQUEST);
         } else {
             session_close(s, CLOSE_BAD_REQUEST);
@@ -310,15 +314,21 @@ void centrifuge_published(struct session *s, uint32_t id)
 
 struct blob *centrifuge_frame(const struct record *const *run, size_t count)
 {
-    struct buf text = BUF_EMPTY;
+    struct buf text = BUF_EMPTY, frames = BUF_EMPTY;
 
     for (size_t i = 0; i < count; i++) {
-        if (i > 0) {
+        if (text.size > FRAME_TEXT_MAX) {
+            frame_add_text(&frames, buf_slice(&text));
+            buf_clear(&text);
+        }
+        if (text.size > 0) {
             buf_add_char(&text, '\n');
         }
         reply_push_record(&text, run[i]);
     }
-    struct blob *frame = frame_text(buf_slice(&text));
+    frame_add_text(&frames, buf_slice(&text));
+    struct blob *blob = blob_copy(frames.at, frames.size);
     buf_deinit(&text);
-    return frame;
+    buf_deinit(&frames);
+    return blob;
 }

@@ -1,3 +1,6 @@
+/*
+ * dialect.c: chooses between the dialects; their words are in centrifuge.c and plain.c.
+ */
 #include "gateway/dialect.h"
 
 void dialect_published(struct session *s, uint32_t id, bool ok)
@@ -18,11 +21,14 @@ void dialect_subscribed(struct subscription *sub, uint64_t offset, bool recovere
     }
 }
 
-void dialect_not_subscribed(struct subscription *sub)
+void dialect_not_subscribed(struct subscription *sub, enum reply_error why)
 {
-    session_send_error(sub->session, sub->joining->command_id, REPLY_INTERNAL);
-    if (sub->session->dialect == DIALECT_PLAIN) {
-        session_close(sub->session, CLOSE_INTERNAL); /* it has no other room: it comes back */
+    struct session *s = sub->session; /* which may end here, and the subscription with it */
+    bool is_plain = s->dialect == DIALECT_PLAIN;
+
+    session_send_error(s, sub->joining->command_id, why);
+    if (is_plain) {
+        session_close(s, CLOSE_INTERNAL); /* it has no other room: it comes back */
     }
 }
 

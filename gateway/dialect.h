@@ -34,8 +34,9 @@ void dialect_published(struct session *s, uint32_t id, bool ok);
 void dialect_subscribed(struct subscription *sub, uint64_t offset, bool recovered,
                         struct slice publications);
 
-/* A subscription could not be made in time; it is removed by the caller afterwards. */
-void dialect_not_subscribed(struct subscription *sub);
+/* A subscription could not be made. The caller removes it afterwards, if the session is still
+ * open. */
+void dialect_not_subscribed(struct subscription *sub, enum reply_error why);
 
 /* Records that the room's position lost: the client has to begin anew. The subscription is gone
  * when this returns. */

@@ -11,14 +11,16 @@
 #include "gateway/gateway.h"
 #include "gateway/rooms_internal.h"
 
+#define AGE_MAX_MS 3600000 /* older records count as so old */
+
 /* Starts a new life of the room's numbers. */
-static void room_renew(struct room *room, struct slice epoch)
+static void room_renew(struct rooms *all, struct room *room, struct slice epoch)
 {
     assert(epoch.size <= EPOCH_MAX);
     memcpy(room->epoch, epoch.at, epoch.size);
     room->epoch[epoch.size] = '\0';
     room->offset = 0;
-    recents_free(room);
+    recents_free(all, room);
     for (uint32_t i = 0; i < room->count; i++) {
         room->subscriptions[i]->last = 0;
     }
@@ -48,6 +50,14 @@ static void give_rest(struct subscription *sub, const struct record *const *run,
     }
 }
 
+/* Records say what they like about their time. */
+static int64_t record_age_us(const struct record *r)
+{
+    int64_t now = clock_wall_ms();
+
+    return r->time > 0 && r->time < now ? MIN(now - r->time, AGE_MAX_MS) * 1000 : 0;
+}
+
 /* One frame a dialect, a counted pointer a session. */
 static void run_deliver(struct rooms *all, struct room *room, const struct record *const *run,
                         size_t count)
@@ -60,7 +70,6 @@ static void run_deliver(struct rooms *all, struct room *room, const struct recor
     room->offset = last;
     recents_keep(room, run, count, all->gateway->conf->recent_records,
                  all->gateway->conf->recent_bytes);
-    room->is_busy = true;
     /* Backwards: one that is closed for being slow is replaced by one that has had its turn. */
     for (uint32_t i = room->count; i-- > 0;) {
         struct subscription *sub = room->subscriptions[i];
@@ -85,13 +94,11 @@ static void run_deliver(struct rooms *all, struct room *room, const struct recor
         given += count;
         session_send_frame(s, frames[s->dialect]);
     }
-    room->is_busy = false;
     for (size_t i = 0; i < DIALECT_COUNT; i++) {
         blob_unref(frames[i]);
     }
     stat_add(&metrics->deliveries, given);
-    histogram_add(&metrics->delivery_us, MAX(0, (clock_wall_ms() - run[0]->time) * 1000));
-    room_free_if_empty(all, room);
+    histogram_add(&metrics->delivery_us, record_age_us(run[0]));
 }
 
 static void scratch_grow(struct rooms *all)
@@ -126,6 +133,7 @@ static size_t records_sort(struct rooms *all, struct slice body)
         all->links[count] = -1;
         if (room->run_first < 0) {
             room->run_first = (int32_t)count;
+            room_pin(room); /* a session that ends on the way leaves all its rooms */
             all->touched[touched++] = room;
         } else {
             all->links[room->run_last] = (int32_t)count;
@@ -144,7 +152,6 @@ static size_t records_sort(struct rooms *all, struct slice body)
 static int room_take_run(struct rooms *all, struct room *room)
 {
     const struct record **run = all->run;
-    struct slice name = {room->name, room->name_size};
     int32_t at = room->run_first;
     size_t count = 0;
     uint64_t next = room->offset + 1;
@@ -159,13 +166,9 @@ static int room_take_run(struct rooms *all, struct room *room)
             }
             if (count > 0) {
                 run_deliver(all, room, run, count);
-                room = rooms_get(all, name);
-                if (room == NULL) {
-                    return 0; /* everybody was too slow */
-                }
                 count = 0;
             }
-            room_renew(room, r->epoch);
+            room_renew(all, room, r->epoch);
             next = 1;
         }
         if (r->offset < next) {
@@ -193,6 +196,7 @@ int rooms_deliver(struct rooms *all, struct slice body)
         if (room_take_run(all, all->touched[i]) == ROOMS_HOLE) {
             answer = ROOMS_HOLE;
         }
+        room_unpin(all, all->touched[i]);
     }
     return answer;
 }

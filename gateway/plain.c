@@ -51,14 +51,19 @@ static void plain_publish(struct session *s, struct slice text)
     buf_deinit(&payload);
 }
 
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 /* White space around the object is not part of it. */
 static struct slice text_trim(struct slice t)
 {
-    while (t.size > 0 && strchr(" \t\r\n", t.at[0]) != NULL) {
+    while (t.size > 0 && is_space(t.at[0])) {
         t.at++;
         t.size--;
     }
-    while (t.size > 0 && strchr(" \t\r\n", t.at[t.size - 1]) != NULL) {
+    while (t.size > 0 && is_space(t.at[t.size - 1])) {
         t.size--;
     }
     return t;

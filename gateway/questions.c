@@ -1,3 +1,6 @@
+/*
+ * questions.c: see questions.h: open questions in the order in which they were asked.
+ */
 #include "gateway/questions.h"
 
 #include "common/clock.h"
@@ -18,6 +21,8 @@ struct open_question {
     session_handle session;
     uint32_t command_id;
     int64_t asked_ms;
+    uint64_t offset;
+    char epoch[EPOCH_MAX + 1];
     uint16_t room_size;
     char room[ROOM_NAME_MAX];
 };
@@ -39,6 +44,11 @@ struct questions *questions_new(struct gateway *g)
 
 static void question_end(struct questions *all, struct open_question *q)
 {
+    struct session *s = sessions_find(all->gateway->sessions, q->session);
+
+    if (s != NULL) {
+        s->questions--;
+    }
     HASH_DELETE(hh, all->open, q);
     mem_free(q);
 }
@@ -50,8 +60,9 @@ struct questions *questions_free(struct questions *all)
     if (all == NULL) {
         return NULL;
     }
-    HASH_ITER (hh, all->open, q, next) {
-        question_end(all, q);
+    HASH_ITER (hh, all->open, q, next) { /* the sessions are gone */
+        HASH_DELETE(hh, all->open, q);
+        mem_free(q);
     }
     buf_deinit(&all->scratch);
     buf_deinit(&all->reply);
@@ -78,6 +89,11 @@ int questions_ask(struct questions *all, const struct question *q)
         .request = all->last_request + 1,
     };
 
+    struct session *s = sessions_find(all->gateway->sessions, q->session);
+
+    if (s != NULL && s->questions >= QUESTIONS_OF_SESSION_MAX) {
+        return QUESTIONS_LIMIT;
+    }
     if (HASH_COUNT(all->open) >= QUESTIONS_MAX) {
         return -1;
     }
@@ -92,9 +108,16 @@ int questions_ask(struct questions *all, const struct question *q)
     open->session = q->session;
     open->command_id = q->command_id;
     open->asked_ms = clock_mono_ms();
+    open->offset = q->offset;
+    if (q->epoch.size > 0) {
+        memcpy(open->epoch, q->epoch.at, q->epoch.size);
+    }
     open->room_size = (uint16_t)q->room.size;
     memcpy(open->room, q->room.at, q->room.size);
     HASH_ADD(hh, all->open, request, sizeof(open->request), open);
+    if (s != NULL) {
+        s->questions++;
+    }
     return 0;
 }
 
@@ -155,15 +178,17 @@ static void answer_presence_stats(struct questions *all, const struct open_quest
 static void answer_history(struct questions *all, const struct open_question *q, struct session *s,
                            const struct line *top, struct slice rest)
 {
+    size_t size_max =
+        (size_t)all->gateway->conf->out_queue / 2; /* a page may be shorter than asked */
     struct record r;
 
     buf_clear(&all->scratch);
     buf_clear(&all->reply);
-    if (!top->complete && top->limit < 0) {
+    if (q->epoch[0] != '\0' && !slice_equal(slice_of(q->epoch), top->epoch)) {
         session_send_error(s, q->command_id, REPLY_UNRECOVERABLE_POSITION);
         return;
     }
-    while (record_next(&rest, true, &r) == 0) {
+    while (all->scratch.size < size_max && record_next(&rest, true, &r) == 0) {
         if (all->scratch.size > 0) {
             buf_add_char(&all->scratch, ',');
         }
@@ -187,7 +212,7 @@ static void answer_past(struct questions *all, const struct open_question *q,
         struct room *room = rooms_get(all->gateway->rooms, (struct slice){q->room, q->room_size});
 
         if (room != NULL && room->state == ROOM_LIVE) {
-            rooms_past(all->gateway->rooms, room, top.epoch, top.offset, rest);
+            rooms_past(all->gateway->rooms, room, q->offset, top.epoch, top.offset, rest);
         }
         return;
     }
@@ -238,7 +263,7 @@ void questions_tick(struct questions *all)
             struct room *room =
                 rooms_get(all->gateway->rooms, (struct slice){q->room, q->room_size});
             if (room != NULL) {
-                room->asks_owner = false; /* the next who needs it asks again */
+                rooms_past_late(room, q->offset); /* the next who needs it asks again */
             }
         } else {
             struct session *s = sessions_find(all->gateway->sessions, q->session);

@@ -11,7 +11,8 @@
 #include "gateway/session.h"
 #include "proto/message.h"
 
-#define QUESTIONS_MAX 65536 /* open ones of all sessions */
+#define QUESTIONS_MAX 65536          /* open ones of all sessions */
+#define QUESTIONS_OF_SESSION_MAX 256 /* and of one */
 
 struct gateway;
 struct questions;
@@ -28,16 +29,20 @@ struct question {
     struct slice room;
     session_handle session; /* who is told; 0 for a recovery */
     uint32_t command_id;
-    struct slice epoch;     /* history, recover: of `offset`; may be empty */
-    uint64_t offset;        /* records after it (in reverse: before it) */
+    struct slice epoch; /* history, recover: of `offset`; may be empty */
+    uint64_t offset;    /* records after it (in reverse: before it) */
     bool has_offset, reverse;
-    int64_t limit;          /* 0: only the position */
+    int64_t limit; /* 0: only the position */
 };
 
 struct questions *questions_new(struct gateway *g) MUST_CHECK;
 struct questions *questions_free(struct questions *q);
 
-/* 0, or -1: nobody can be asked now. */
+enum questions_answer {
+    QUESTIONS_LIMIT = 1, /* the session has asked too much at once */
+};
+
+/* 0, QUESTIONS_LIMIT, or -1: nobody can be asked now. */
 int questions_ask(struct questions *all, const struct question *q) MUST_CHECK;
 
 /* A `present` or `past` message. */

@@ -19,8 +19,11 @@ static void recents_drop_first(struct room *room)
     mem_free(first);
 }
 
-void recents_free(struct room *room)
+void recents_free(struct rooms *all, struct room *room)
 {
+    if (all->made_room == room) {
+        all->made_room = NULL;
+    }
     while (room->recent != NULL) {
         recents_drop_first(room);
     }
@@ -52,8 +55,9 @@ void recents_keep(struct room *room, const struct record *const *run, size_t cou
     room->recent_last = r;
     room->recent_count += (uint32_t)count;
     room->recent_bytes += r->lines->size;
-    while (room->recent != room->recent_last &&
-           (room->recent_count > records_max || room->recent_bytes > (size_t)bytes_max)) {
+    while (room->recent != NULL &&
+           (room->recent_bytes > (size_t)bytes_max ||
+            (room->recent_count > records_max && room->recent != room->recent_last))) {
         recents_drop_first(room);
     }
 }
@@ -90,5 +94,21 @@ bool recents_add(const struct room *room, uint64_t since, uint64_t top, struct b
         out->size = before;
         return false;
     }
+    return true;
+}
+
+bool made_from_recent(struct rooms *all, const struct room *room, uint64_t since)
+{
+    if (all->made_room == room && all->made_since == since && all->made_top == room->offset) {
+        return true;
+    }
+    buf_clear(&all->scratch);
+    all->made_room = NULL;
+    if (!recents_add(room, since, room->offset, &all->scratch)) {
+        return false;
+    }
+    all->made_room = room;
+    all->made_since = since;
+    all->made_top = room->offset;
     return true;
 }

@@ -1,3 +1,6 @@
+/*
+ * rooms.c: rooms and subscriptions: who is in, and from which position on.
+ */
 #include "gateway/rooms.h"
 
 #include <utlist.h>
@@ -7,7 +10,6 @@
 #include "gateway/dialect.h"
 #include "gateway/gateway.h"
 #include "gateway/links.h"
-#include "gateway/questions.h"
 #include "gateway/rooms_internal.h"
 #include "proto/room.h"
 
@@ -20,7 +22,7 @@ static void on_wait_due(struct deadline_queue *q, struct deadline *d)
     stat_add(&sub->session->gateway->metrics.subscribes_late, 1);
     struct session *s = sub->session;
 
-    dialect_not_subscribed(sub);
+    dialect_not_subscribed(sub, REPLY_INTERNAL);
     if (s->state == SESSION_OPEN) { /* else it has left all rooms */
         rooms_leave(sub);
     }
@@ -32,6 +34,7 @@ struct rooms *rooms_new(struct gateway *g)
 
     all->gateway = g;
     all->of_partition = mem_zalloc((size_t)g->conf->partitions, sizeof(all->of_partition[0]));
+    all->joining = mem_zalloc((size_t)g->conf->partitions, sizeof(all->joining[0]));
     deadline_queue_init(&all->wait, g->loop, g->conf->subscribe_wait_ms, on_wait_due);
     return all;
 }
@@ -44,6 +47,7 @@ struct rooms *rooms_free(struct rooms *all)
     assert(all->by_name == NULL);
     deadline_queue_deinit(&all->wait);
     mem_free(all->of_partition);
+    mem_free(all->joining);
     mem_free(all->records);
     mem_free(all->links);
     mem_free(all->run);
@@ -66,6 +70,11 @@ struct room *rooms_of(struct rooms *all, uint32_t partition)
     return all->of_partition[partition];
 }
 
+uint32_t rooms_joining(const struct rooms *all, uint32_t partition)
+{
+    return all->joining[partition];
+}
+
 size_t rooms_count(const struct rooms *all)
 {
     return HASH_COUNT(all->by_name);
@@ -80,6 +89,7 @@ static struct room *room_new(struct rooms *all, struct slice name)
     room->name_size = (uint16_t)name.size;
     room->partition = room_partition(name, (uint32_t)all->gateway->conf->partitions);
     room->state = ROOM_JOINING;
+    all->joining[room->partition]++;
     room->run_first = -1;
     HASH_ADD_KEYPTR(hh, all->by_name, room->name, room->name_size, room);
     DL_APPEND(all->of_partition[room->partition], room);
@@ -88,18 +98,32 @@ static struct room *room_new(struct rooms *all, struct slice name)
     return room;
 }
 
-void room_free_if_empty(struct rooms *all, struct room *room)
+static void room_free_if_empty(struct rooms *all, struct room *room)
 {
-    if (room->count > 0 || room->is_busy) {
+    if (room->count > 0 || room->pins > 0) {
         return;
     }
+    assert(room->asking == 0);
     links_leave(all->gateway->links, room);
     HASH_DELETE(hh, all->by_name, room);
     DL_DELETE(all->of_partition[room->partition], room);
     stat_set(&all->gateway->metrics.rooms, rooms_count(all));
-    recents_free(room);
+    all->joining[room->partition] -= room->state == ROOM_JOINING;
+    recents_free(all, room);
     mem_free(room->subscriptions);
     mem_free(room);
+}
+
+void room_pin(struct room *room)
+{
+    room->pins++;
+}
+
+void room_unpin(struct rooms *all, struct room *room)
+{
+    assert(room->pins > 0);
+    room->pins--;
+    room_free_if_empty(all, room);
 }
 
 struct subscription *rooms_find(struct session *s, struct slice name)
@@ -114,45 +138,31 @@ struct subscription *rooms_find(struct session *s, struct slice name)
 
 static void joining_end(struct subscription *sub)
 {
+    joining_unask(sub);
     deadline_stop(&sub->joining->wait);
     mem_free(sub->joining);
     sub->joining = NULL;
 }
 
-/* The position is known: the client may be told. */
-static void subscription_answer(struct subscription *sub, uint64_t offset, bool recovered,
-                                struct slice publications)
+void subscription_answer(struct subscription *sub, uint64_t offset, bool recovered,
+                         struct slice publications)
 {
     struct session *s = sub->session;
+    bool is_refused = sub->joining->recovers && !recovered && sub->joining->is_strict;
 
     /* The dialect reads `joining`; records flow from the next one on. */
-    dialect_subscribed(sub, offset, recovered, publications);
-    if (s->state == SESSION_OPEN) { /* else it has left all rooms */
-        joining_end(sub);
-    }
-}
-
-/* What a subscription of a live room missed, from the room's own memory or the owner's. */
-static void subscription_recover(struct rooms *all, struct subscription *sub)
-{
-    struct room *room = sub->room;
-    struct joining *joining = sub->joining;
-    struct metrics *metrics = &all->gateway->metrics;
-    bool same = joining->epoch[0] == '\0' || strcmp(joining->epoch, room->epoch) == 0;
-
-    buf_clear(&all->scratch);
-    if (!same) {
-        stat_add(&metrics->recovered_not, 1);
-        sub->last = room->offset;
-        subscription_answer(sub, room->offset, false, SLICE_NONE);
-    } else if (joining->since <= room->offset &&
-               recents_add(room, joining->since, room->offset, &all->scratch)) {
-        stat_add(&metrics->recovered_local, 1);
-        sub->last = room->offset;
-        subscription_answer(sub, joining->since, true, buf_slice(&all->scratch));
+    if (is_refused) {
+        dialect_not_subscribed(sub, REPLY_UNRECOVERABLE_POSITION);
     } else {
-        joining->asks_owner = true;
-        rooms_ask_owner(all, room, joining->since);
+        dialect_subscribed(sub, offset, recovered, publications);
+    }
+    if (s->state != SESSION_OPEN) {
+        return; /* it has left all rooms */
+    }
+    if (is_refused) {
+        rooms_leave(sub);
+    } else {
+        joining_end(sub);
     }
 }
 
@@ -213,6 +223,7 @@ int rooms_enter(struct session *s, struct slice name, uint32_t command_id,
     sub->joining->subscription = sub;
     sub->joining->command_id = command_id;
     sub->joining->recovers = since->recovers;
+    sub->joining->is_strict = since->is_strict;
     sub->joining->since = since->offset;
     if (since->epoch.size > 0) {
         memcpy(sub->joining->epoch, since->epoch.at, since->epoch.size);
@@ -270,6 +281,9 @@ void rooms_positioned(struct rooms *all, struct room *room, struct slice epoch, 
 
     assert(epoch.size <= EPOCH_MAX);
     if (was_live && room_continues(room, epoch, from)) {
+        if (room->asking > 0) {
+            rooms_ask_again(all, room);
+        }
         return; /* nothing is missing; a first epoch comes with its first record */
     }
     if (was_live) {
@@ -277,106 +291,26 @@ void rooms_positioned(struct rooms *all, struct room *room, struct slice epoch, 
         log_warn("position lost room=%s epoch=%s offset=%" PRIu64
                  " owner_epoch=%.*s owner_offset=%" PRIu64,
                  room->name, room->epoch, room->offset, SLICE_ARG(epoch), from);
-        recents_free(room);
+        recents_free(all, room);
+    } else {
+        all->joining[room->partition]--;
     }
     room->state = ROOM_LIVE;
+    room->asks_owner = false; /* what is answered now was asked for another position */
     memcpy(room->epoch, epoch.size > 0 ? epoch.at : "", epoch.size);
     room->epoch[epoch.size] = '\0';
     room->offset = from;
-    room->is_busy = true;
+    room_pin(room);
     /* Backwards: one that leaves is replaced by one that has had its turn. */
     for (uint32_t i = room->count; i-- > 0;) {
         struct subscription *sub = room->subscriptions[i];
 
         if (sub->joining == NULL) {
             dialect_lost(sub);
-        } else if (!sub->joining->asks_owner) {
+        } else {
+            joining_unask(sub);
             subscription_settle(all, sub);
         }
     }
-    room->is_busy = false;
-    room_free_if_empty(all, room);
-}
-
-/* True if the answer holds all that the subscription misses up to `top`; then it is in the scratch
- * buffer. */
-static bool past_fits(struct rooms *all, const struct subscription *sub, uint64_t top,
-                      struct slice records)
-{
-    uint64_t next = sub->joining->since + 1;
-    struct record r;
-
-    buf_clear(&all->scratch);
-    while (record_next(&records, true, &r) == 0) {
-        if (r.offset < next) {
-            continue;
-        }
-        if (r.offset != next || next - sub->joining->since > ROOMS_RECOVER_MAX) {
-            return false;
-        }
-        if (all->scratch.size > 0) {
-            buf_add_char(&all->scratch, ',');
-        }
-        reply_publication(&all->scratch, &r);
-        next++;
-    }
-    return next == top + 1;
-}
-
-static void subscription_past(struct rooms *all, struct subscription *sub, struct slice epoch,
-                              uint64_t top, struct slice records)
-{
-    struct room *room = sub->room;
-    struct joining *joining = sub->joining;
-    bool same = slice_equal(epoch, slice_of(room->epoch)) &&
-                (joining->epoch[0] == '\0' || strcmp(joining->epoch, room->epoch) == 0);
-
-    joining->asks_owner = false;
-    /* What the link brought meanwhile stands in the room's memory. */
-    if (same && past_fits(all, sub, top, records) &&
-        (top >= room->offset || recents_add(room, top, room->offset, &all->scratch))) {
-        stat_add(&all->gateway->metrics.recovered_owner, 1);
-        sub->last = MAX(top, room->offset);
-        subscription_answer(sub, joining->since, true, buf_slice(&all->scratch));
-        return;
-    }
-    stat_add(&all->gateway->metrics.recovered_not, 1);
-    sub->last = room->offset;
-    subscription_answer(sub, room->offset, false, SLICE_NONE);
-}
-
-void rooms_past(struct rooms *all, struct room *room, struct slice epoch, uint64_t top,
-                struct slice records)
-{
-    room->asks_owner = false;
-    room->is_busy = true;
-    for (uint32_t i = room->count; i-- > 0;) {
-        struct subscription *sub = room->subscriptions[i];
-
-        if (sub->joining != NULL && sub->joining->asks_owner) {
-            subscription_past(all, sub, epoch, top, records);
-        }
-    }
-    room->is_busy = false;
-    room_free_if_empty(all, room);
-}
-
-void rooms_ask_owner(struct rooms *all, struct room *room, uint64_t since)
-{
-    const struct question ask = {
-        .kind = QUESTION_RECOVER,
-        .room = {room->name, room->name_size},
-        .epoch = slice_of(room->epoch),
-        .offset = since,
-        .has_offset = true,
-        .limit = -1,
-    };
-
-    if (room->asks_owner && room->asked_since <= since) {
-        return; /* the answer on its way will do */
-    }
-    if (questions_ask(all->gateway->questions, &ask) == 0) {
-        room->asks_owner = true;
-        room->asked_since = since;
-    }
+    room_unpin(all, room);
 }

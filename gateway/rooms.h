@@ -33,6 +33,8 @@ struct joining {
     uint32_t command_id;               /* of the subscribe command */
     bool recovers;                     /* the client told where it was */
     bool asks_owner;                   /* what it missed has to come from the owner */
+    bool is_late;                      /* that question was on its way before: it may know less */
+    bool is_strict;                    /* what cannot be recovered is an error */
     uint64_t since;                    /* offset that the client has */
     char epoch[EPOCH_MAX + 1];         /* of that offset; "" matches any */
 };
@@ -51,7 +53,8 @@ struct room {
     struct room *prev, *next;            /* links: rooms of the same partition */
     struct subscription **subscriptions; /* owns */
     uint32_t count, capacity;
-    bool is_busy;    /* being walked: it may not be freed */
+    uint32_t pins;   /* walks through it: it may not be freed */
+    uint32_t asking; /* subscriptions that wait for the owner's memory */
     bool asks_owner; /* a question for missed records is open, after `asked_since` */
     uint64_t asked_since;
     uint32_t partition;
@@ -81,6 +84,7 @@ enum rooms_answer {
 /* Where a client says it was. */
 struct rooms_since {
     bool recovers;
+    bool is_strict; /* an error rather than an answer without what was missed */
     struct slice epoch;
     uint64_t offset;
 };
@@ -115,10 +119,15 @@ enum rooms_deliver_answer {
  * before it is delivered). */
 int rooms_deliver(struct rooms *all, struct slice body) MUST_CHECK;
 
-/* The owner's answer to the question for missed records: those it has, up to the room's offset
- * `top`. */
-void rooms_past(struct rooms *all, struct room *room, struct slice epoch, uint64_t top,
-                struct slice records);
+/* The owner's answer to the question for what came after `since`: the records it has, up to the
+ * room's offset `top`. */
+void rooms_past(struct rooms *all, struct room *room, uint64_t since, struct slice epoch,
+                uint64_t top, struct slice records);
+/* That question was not answered in time. */
+void rooms_past_late(struct room *room, uint64_t since);
+
+/* Rooms of a partition that wait for their position. */
+uint32_t rooms_joining(const struct rooms *all, uint32_t partition);
 
 size_t rooms_count(const struct rooms *all);
 

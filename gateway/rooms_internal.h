@@ -1,5 +1,5 @@
 /*
- * rooms_internal.h: what rooms.c, fanout.c and recent.c share and nobody else sees.
+ * rooms_internal.h: what rooms.c, recover.c, fanout.c and recent.c share and nobody else sees.
  */
 #ifndef WARREN_GATEWAY_ROOMS_INTERNAL_H
 #define WARREN_GATEWAY_ROOMS_INTERNAL_H
@@ -15,8 +15,13 @@ struct rooms {
     struct gateway *gateway;    /* borrowed */
     struct room *by_name;       /* owns: uthash */
     struct room **of_partition; /* owns: lists */
+    uint32_t *joining;          /* owns: rooms of each partition without a position */
     struct deadline_queue wait; /* subscriptions that are not answered */
     struct buf scratch;         /* publications while they are put together */
+    /* What stands in the scratch buffer: the records of a room's memory after an offset, up to
+     * another one. NULL: something else. */
+    const struct room *made_room;
+    uint64_t made_since, made_top;
     /* Scratch of the fan-out: the records of one message, and for each the next one of its room. */
     struct record *records;
     int32_t *links;
@@ -25,11 +30,24 @@ struct rooms {
     size_t capacity;
 };
 
-/* Frees a room that nobody is in and nobody walks. */
-void room_free_if_empty(struct rooms *all, struct room *room);
+/* Keeps a room alive while it is walked: a session that ends there leaves all its rooms at once.
+ * The last unpin frees a room that nobody is in. */
+void room_pin(struct room *room);
+void room_unpin(struct rooms *all, struct room *room);
 
-/* Asks the owner for what came after `since`, unless an answer that covers it is on its way. */
-void rooms_ask_owner(struct rooms *all, struct room *room, uint64_t since);
+/* The position is known and, if `recovered`, what was missed: the client may be told. The
+ * subscription may be gone afterwards. */
+void subscription_answer(struct subscription *sub, uint64_t offset, bool recovered,
+                         struct slice publications);
+
+/* recover.c: answers a subscription of a live room that told where it was, or asks the owner. */
+void subscription_recover(struct rooms *all, struct subscription *sub);
+
+/* It does not wait for the owner's memory any more. */
+void joining_unask(struct subscription *sub);
+
+/* The link began anew: what the owner was asked before may be lost. */
+void rooms_ask_again(struct rooms *all, struct room *room);
 
 /* recent.c: keeps a run of records, within the limits of the settings. */
 void recents_keep(struct room *room, const struct record *const *run, size_t count,
@@ -40,6 +58,9 @@ void recents_keep(struct room *room, const struct record *const *run, size_t cou
  * more than ROOMS_RECOVER_MAX. */
 bool recents_add(const struct room *room, uint64_t since, uint64_t top, struct buf *out);
 
-void recents_free(struct room *room);
+/* The same up to now, into the emptied scratch buffer; cheap for the next one who asks the same. */
+bool made_from_recent(struct rooms *all, const struct room *room, uint64_t since);
+
+void recents_free(struct rooms *all, struct room *room);
 
 #endif

@@ -1,3 +1,6 @@
+/*
+ * session.c: the states of one client and the bytes that come and go.
+ */
 #include "gateway/session.h"
 
 #include <errno.h>
@@ -89,14 +92,42 @@ void session_mark_dirty(struct session *s)
     }
 }
 
+/* An empty queue takes any frame. */
+static bool session_is_behind(const struct session *s, const struct blob *frame)
+{
+    return s->out.bytes > 0 && s->out.bytes + frame->size > (uint64_t)s->gateway->conf->out_queue;
+}
+
+/* Much came for it in one turn: it is slow only if its socket takes no more. */
+static void session_catch_up(struct session *s, const struct blob *frame)
+{
+    uint64_t written = OUTQ_TURN_BYTES;
+
+    if ((s->io.events & EV_WRITE) != 0) {
+        return; /* the socket took no more already */
+    }
+    while (s->state == SESSION_OPEN && session_is_behind(s, frame) && written >= OUTQ_TURN_BYTES) {
+        uint64_t before = s->out.bytes;
+
+        session_flush(s);
+        written = before - s->out.bytes;
+    }
+}
+
 void session_send_frame(struct session *s, struct blob *frame)
 {
     if (s->state != SESSION_OPEN) {
         return;
     }
-    if (s->out.bytes + frame->size > (uint64_t)s->gateway->conf->out_queue) {
-        session_close(s, CLOSE_SLOW);
-        return;
+    if (session_is_behind(s, frame)) {
+        session_catch_up(s, frame);
+        if (s->state != SESSION_OPEN) {
+            return;
+        }
+        if (session_is_behind(s, frame)) {
+            session_close(s, CLOSE_SLOW);
+            return;
+        }
     }
     outq_add(&s->out, frame);
     session_mark_dirty(s);
@@ -233,9 +264,9 @@ static void on_close(void *user, uint16_t code)
 {
     struct session *s = user;
 
-    if (s->state == SESSION_CLOSING) {
-        shutdown(s->io.fd, SHUT_WR); /* both close frames have been exchanged */
-        session_enter(s, SESSION_DEAD);
+    s->is_closed_by_peer = true;
+    if (s->state == SESSION_CLOSING && s->out.count == 0) {
+        session_enter(s, SESSION_DEAD); /* both close frames have been exchanged */
         return;
     }
     if (s->state == SESSION_OPEN) {
@@ -338,13 +369,12 @@ void session_flush(struct session *s)
     }
     if (r == OUTQ_DRAINED) {
         session_watch(s, EV_READ);
-        if (s->state == SESSION_CLOSING && s->reason == CLOSE_PEER_CLOSED) {
-            session_enter(s, SESSION_DEAD); /* the peer's close is answered: RFC 6455 7.1.1, the
-                                               server ends TCP */
+        if (s->state == SESSION_CLOSING && s->is_closed_by_peer) {
+            /* Both close frames have been exchanged: the server ends TCP (RFC 6455 7.1.1). */
+            session_enter(s, SESSION_DEAD);
         } else if (s->state == SESSION_CLOSING && s->ws.is_closed) {
-            shutdown(
-                s->io.fd,
-                SHUT_WR); /* after a violation nothing is read any more, a close frame neither */
+            /* After a violation nothing is understood any more, a close frame neither. */
+            shutdown(s->io.fd, SHUT_WR);
         }
         return;
     }

@@ -58,12 +58,14 @@ struct session {
     struct deadline expiry; /* of the token */
     int64_t opened_ms;
     int64_t error_window_ms;
-    uint16_t errors; /* error replies in this window */
+    uint32_t errors;    /* error replies in this window */
+    uint16_t questions; /* open ones */
     uint16_t room_count;
     uint8_t dialect, state, reason;
     bool is_dirty;     /* in the flush list */
     bool is_connected; /* centrifuge: connect was answered; plain: from the start */
     bool awaits_pong;
+    bool is_closed_by_peer; /* its close frame came */
     bool is_refused; /* the connect command was answered with an error: nothing more is served */
     char client[CLIENT_ID_SIZE + 1];
     char peer[48];

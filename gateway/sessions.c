@@ -1,3 +1,6 @@
+/*
+ * sessions.c: births, timeouts, the flush at the end of a turn, deaths.
+ */
 #include "gateway/sessions.h"
 
 #include <netinet/in.h>

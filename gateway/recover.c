@@ -1,0 +1,203 @@
+/*
+ * recover.c: what a subscription missed, from the room's own memory or the owner's.
+ *
+ * Many come back at once and were at the same place, so what was put together
+ * for one of them is kept for the next one, and one question to the owner
+ * serves all who missed no more than it asks for.
+ */
+#include "gateway/gateway.h"
+#include "gateway/questions.h"
+#include "gateway/rooms_internal.h"
+
+static bool epoch_fits(const struct joining *joining, struct slice epoch)
+{
+    return joining->epoch[0] == '\0' || slice_equal(slice_of(joining->epoch), epoch);
+}
+
+/* A reply that fills the out-queue would end the session, and the next one, and so on. */
+static bool is_too_much(const struct rooms *all)
+{
+    return all->scratch.size > (size_t)all->gateway->conf->out_queue / 2;
+}
+
+static void not_recovered(struct rooms *all, struct subscription *sub)
+{
+    uint64_t offset = sub->room->offset;
+
+    stat_add(&all->gateway->metrics.recovered_not, 1);
+    sub->last = offset;
+    subscription_answer(sub, offset, false, SLICE_NONE);
+}
+
+static void ask_for_room(struct rooms *all, struct room *room, uint64_t since)
+{
+    const struct question ask = {
+        .kind = QUESTION_RECOVER,
+        .room = {room->name, room->name_size},
+        .epoch = slice_of(room->epoch),
+        .offset = since,
+        .has_offset = true,
+        .limit = -1,
+    };
+
+    if (questions_ask(all->gateway->questions, &ask) == 0) {
+        room->asks_owner = true;
+        room->asked_since = since;
+    }
+}
+
+/* Asks the owner for what the subscription misses, unless an answer that covers it is on its way.
+ * If nobody can be asked now, the next attach brings it up again. */
+static void ask_owner(struct rooms *all, struct subscription *sub)
+{
+    struct room *room = sub->room;
+    uint64_t since = sub->joining->since;
+
+    if (!sub->joining->asks_owner) {
+        sub->joining->asks_owner = true;
+        room->asking++;
+    }
+    if (!room->asks_owner || room->asked_since > since) {
+        ask_for_room(all, room, since);
+    }
+}
+
+void joining_unask(struct subscription *sub)
+{
+    if (sub->joining->asks_owner) {
+        sub->joining->asks_owner = false;
+        sub->room->asking--;
+    }
+}
+
+void subscription_recover(struct rooms *all, struct subscription *sub)
+{
+    struct room *room = sub->room;
+    struct joining *joining = sub->joining;
+    bool is_ahead = joining->since > room->offset;
+
+    if (!epoch_fits(joining, slice_of(room->epoch)) ||
+        (!is_ahead && room->offset - joining->since > ROOMS_RECOVER_MAX)) {
+        not_recovered(all, sub);
+        return;
+    }
+    if (is_ahead || !made_from_recent(all, room, joining->since)) {
+        joining->is_late = room->asks_owner && room->asked_since <= joining->since;
+        ask_owner(all, sub);
+        return;
+    }
+    if (is_too_much(all)) {
+        not_recovered(all, sub);
+        return;
+    }
+    stat_add(&all->gateway->metrics.recovered_local, 1);
+    sub->last = room->offset;
+    subscription_answer(sub, joining->since, true, buf_slice(&all->scratch));
+}
+
+void rooms_ask_again(struct rooms *all, struct room *room)
+{
+    room->asks_owner = false;
+    for (uint32_t i = 0; i < room->count; i++) {
+        struct subscription *sub = room->subscriptions[i];
+
+        if (sub->joining != NULL && sub->joining->asks_owner) {
+            ask_owner(all, sub);
+        }
+    }
+}
+
+/* The owner's answer, and what was made of it last. */
+struct past {
+    uint64_t since, top;
+    struct slice epoch, records;
+    uint64_t made_since;
+    bool is_made, is_good;
+};
+
+/* Puts together what came after `since`; true if it is all there. */
+static bool past_make(struct rooms *all, struct room *room, const struct past *past, uint64_t since)
+{
+    struct slice rest = past->records;
+    uint64_t next = since + 1;
+    struct record r;
+
+    buf_clear(&all->scratch);
+    all->made_room = NULL;
+    while (record_next(&rest, true, &r) == 0) {
+        if (r.offset < next) {
+            continue;
+        }
+        if (r.offset != next || next - since > ROOMS_RECOVER_MAX) {
+            return false;
+        }
+        if (all->scratch.size > 0) {
+            buf_add_char(&all->scratch, ',');
+        }
+        reply_publication(&all->scratch, &r);
+        next++;
+    }
+    /* What the link brought meanwhile stands in the room's memory. */
+    return next == past->top + 1 &&
+           (past->top >= room->offset ||
+            recents_add(room, past->top, room->offset, &all->scratch)) &&
+           !is_too_much(all);
+}
+
+static bool past_is_good(struct rooms *all, struct room *room, struct past *past, uint64_t since)
+{
+    if (!past->is_made || past->made_since != since) {
+        past->is_good = past_make(all, room, past, since);
+        past->made_since = since;
+        past->is_made = true;
+    }
+    return past->is_good;
+}
+
+static void subscription_past(struct rooms *all, struct subscription *sub, struct past *past)
+{
+    struct room *room = sub->room;
+    struct joining *joining = sub->joining;
+    bool same = slice_equal(past->epoch, slice_of(room->epoch)) && epoch_fits(joining, past->epoch);
+
+    if (joining->since < past->since) {
+        return; /* the question that covers it is on its way */
+    }
+    if (same && joining->since > past->top && joining->is_late) {
+        joining->is_late = false; /* the client may have seen what the owner had not then */
+        ask_owner(all, sub);
+        return;
+    }
+    joining_unask(sub);
+    if (!same || !past_is_good(all, room, past, joining->since)) {
+        not_recovered(all, sub);
+        return;
+    }
+    stat_add(&all->gateway->metrics.recovered_owner, 1);
+    sub->last = MAX(past->top, room->offset);
+    subscription_answer(sub, joining->since, true, buf_slice(&all->scratch));
+}
+
+void rooms_past(struct rooms *all, struct room *room, uint64_t since, struct slice epoch,
+                uint64_t top, struct slice records)
+{
+    struct past past = {.since = since, .top = top, .epoch = epoch, .records = records};
+
+    rooms_past_late(room, since);
+    room_pin(room);
+    for (uint32_t i = room->count; i-- > 0;) {
+        struct subscription *sub = room->subscriptions[i];
+
+        if (sub->joining != NULL && sub->joining->asks_owner) {
+            subscription_past(all, sub, &past);
+        }
+    }
+    room_unpin(all, room);
+}
+
+void rooms_past_late(struct room *room, uint64_t since)
+{
+    if (room->asked_since == since) {
+        room->asks_owner = false;
+    }
+}
