@@ -1,3 +1,6 @@
+/*
+ * links.c: see links.h: attaching, and what the messages of a link do.
+ */
 #include "gateway/links.h"
 
 #include <inttypes.h>
@@ -12,6 +15,9 @@
 #include "gateway/session.h"
 #include "proto/line.h"
 
+#define LINK_PAUSE_MS 50         /* at least, between two attaches of a partition */
+#define LINK_LINES_MAX (1 << 20) /* bytes of lines about members in one message */
+
 enum link_state { LINK_IDLE, LINK_WANTED, LINK_ATTACHING, LINK_ATTACHED };
 
 struct link {
@@ -23,6 +29,7 @@ struct link {
     int64_t asked_ms;    /* since when an answer with positions is due; 0: none is */
     int64_t heard_ms;    /* of the last message received on it */
     int64_t alive_ms;    /* of the last sign of life sent */
+    int64_t begun_ms;    /* of the last attach */
     int64_t retry_ms;    /* WANTED: not before */
     enum message_type gathered; /* JOIN or LEAVE: what `lines` holds */
     struct buf lines;           /* of this turn, not sent yet */
@@ -92,7 +99,22 @@ static void link_send(struct links *l, uint32_t p, enum message_type type, struc
     if (!send_to_owner(l, &m, body)) {
         k->state = LINK_WANTED;
         k->retry_ms = clock_mono_ms() + LINK_ANSWER_MS;
+        buf_clear(&k->lines);
     }
+}
+
+/* Sends the lines that were gathered. */
+static void link_send_lines(struct links *l, uint32_t p)
+{
+    struct link *k = &l->of_partition[p];
+
+    link_send(l, p, k->gathered, buf_slice(&k->lines));
+    buf_clear(&k->lines);
+}
+
+static bool link_is_open(const struct link *k)
+{
+    return k->state == LINK_ATTACHING || k->state == LINK_ATTACHED;
 }
 
 static bool room_has_presence(const struct links *l)
@@ -126,28 +148,45 @@ static void line_add_member(struct buf *out, const struct room *room, const stru
     buf_deinit(&info);
 }
 
+/* Everybody in the rooms of the partition: what is too much for one message goes into further ones.
+ */
+static void link_send_members(struct links *l, uint32_t p)
+{
+    struct link *k = &l->of_partition[p];
+
+    for (struct room *room = rooms_of(l->gateway->rooms, p); room != NULL; room = room->next) {
+        for (uint32_t i = 0; i < room->count && link_is_open(k); i++) {
+            if (k->lines.size > LINK_LINES_MAX) {
+                link_send_lines(l, p);
+                k->gathered = MESSAGE_JOIN;
+            }
+            line_add_member(&k->lines, room, room->subscriptions[i]->session);
+        }
+    }
+}
+
 /* Begins a new link with all rooms of the partition and everybody in them. */
 static void link_attach(struct links *l, uint32_t p)
 {
     struct link *k = &l->of_partition[p];
-    struct buf body = BUF_EMPTY;
-    int64_t now = clock_mono_ms();
 
     assert(l->is_up);
-    for (struct room *room = rooms_of(l->gateway->rooms, p); room != NULL; room = room->next) {
-        line_add_room(&body, room);
-        for (uint32_t i = 0; room_has_presence(l) && i < room->count; i++) {
-            line_add_member(&body, room, room->subscriptions[i]->session);
-        }
-    }
     k->state = LINK_ATTACHING;
     k->link = ++l->last_link;
     k->number_in = k->number_out = 0;
-    k->asked_ms = k->heard_ms = k->alive_ms = now;
+    k->asked_ms = k->heard_ms = k->alive_ms = k->begun_ms = clock_mono_ms();
+    k->gathered = MESSAGE_ATTACH;
     buf_clear(&k->lines);
+    for (struct room *room = rooms_of(l->gateway->rooms, p); room != NULL; room = room->next) {
+        line_add_room(&k->lines, room);
+    }
+    if (room_has_presence(l)) {
+        link_send_members(l, p);
+    }
+    if (link_is_open(k)) {
+        link_send_lines(l, p);
+    }
     stat_add(&l->gateway->metrics.attaches, 1);
-    link_send(l, p, MESSAGE_ATTACH, buf_slice(&body));
-    buf_deinit(&body);
 }
 
 /* The link is of no use any more: begin anew at the end of the turn, if anybody still needs it. */
@@ -156,7 +195,7 @@ static void link_renew(struct links *l, uint32_t p)
     struct link *k = &l->of_partition[p];
 
     k->state = rooms_of(l->gateway->rooms, p) != NULL ? LINK_WANTED : LINK_IDLE;
-    k->retry_ms = 0;
+    k->retry_ms = k->begun_ms + LINK_PAUSE_MS; /* whatever an owner answers, this is no storm */
     buf_clear(&k->lines);
 }
 
@@ -181,13 +220,12 @@ static struct buf *link_gather(struct links *l, uint32_t p, enum message_type ty
 {
     struct link *k = &l->of_partition[p];
 
-    if (k->state != LINK_ATTACHING && k->state != LINK_ATTACHED) {
+    if (!link_is_open(k)) {
         return NULL;
     }
-    if (k->gathered != type && k->lines.size > 0) {
-        link_send(l, p, k->gathered, buf_slice(&k->lines));
-        buf_clear(&k->lines);
-        if (k->state == LINK_WANTED) {
+    if (k->lines.size > LINK_LINES_MAX || (k->gathered != type && k->lines.size > 0)) {
+        link_send_lines(l, p);
+        if (!link_is_open(k)) {
             return NULL;
         }
     }
@@ -206,8 +244,7 @@ void links_join(struct links *l, struct room *room)
             k->asked_ms = clock_mono_ms();
         }
     } else if (k->state == LINK_IDLE) {
-        k->state = LINK_WANTED;
-        k->retry_ms = 0;
+        link_renew(l, room->partition);
     }
 }
 
@@ -247,16 +284,6 @@ int links_send_question(struct links *l, const struct message *m, struct slice b
     return l->is_up && send_to_owner(l, m, body) ? 0 : -1;
 }
 
-static bool rooms_all_live(const struct links *l, uint32_t p)
-{
-    for (struct room *room = rooms_of(l->gateway->rooms, p); room != NULL; room = room->next) {
-        if (room->state != ROOM_LIVE) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static void on_positions(struct links *l, const struct message *m)
 {
     struct link *k = &l->of_partition[m->partition];
@@ -279,15 +306,15 @@ static void on_positions(struct links *l, const struct message *m)
         log_debug("link attached partition=%u term=%" PRIu64 " link=%" PRIu64, m->partition,
                   k->term, k->link);
     }
-    k->asked_ms = rooms_all_live(l, m->partition) ? 0 : clock_mono_ms();
+    k->asked_ms = rooms_joining(l->gateway->rooms, m->partition) > 0 ? clock_mono_ms() : 0;
 }
 
-/* A message of the link; false: it is of an older one, or shows a hole. */
+/* A message of the link; false: it is of an older one or of a former owner, or shows a hole. */
 static bool link_continues(struct links *l, const struct message *m)
 {
     struct link *k = &l->of_partition[m->partition];
-    bool is_current = (k->state == LINK_ATTACHING || k->state == LINK_ATTACHED) &&
-                      m->link == k->link && slice_equal(m->boot, slice_of(l->gateway->boot));
+    bool is_current = link_is_open(k) && m->link == k->link && m->term >= k->term &&
+                      slice_equal(m->boot, slice_of(l->gateway->boot));
 
     if (!is_current) {
         stat_add(&l->gateway->metrics.records_stale, m->has & HAS_RECORDS ? m->records : 0);
@@ -302,7 +329,7 @@ static bool link_continues(struct links *l, const struct message *m)
     }
     k->number_in = m->number;
     k->heard_ms = clock_mono_ms();
-    k->term = MAX(k->term, m->term);
+    k->term = m->term;
     return true;
 }
 
@@ -355,11 +382,12 @@ void links_flush(struct links *l)
     for (uint32_t p = 0; p < l->count; p++) {
         struct link *k = &l->of_partition[p];
 
-        if (k->state == LINK_WANTED && l->is_up && now >= k->retry_ms) {
+        if (k->state == LINK_WANTED && rooms_of(l->gateway->rooms, p) == NULL) {
+            k->state = LINK_IDLE;
+        } else if (k->state == LINK_WANTED && l->is_up && now >= k->retry_ms) {
             link_attach(l, p);
         } else if (k->lines.size > 0) {
-            link_send(l, p, k->gathered, buf_slice(&k->lines));
-            buf_clear(&k->lines);
+            link_send_lines(l, p);
         }
     }
 }
@@ -371,7 +399,7 @@ void links_tick(struct links *l)
     for (uint32_t p = 0; l->is_up && p < l->count; p++) {
         struct link *k = &l->of_partition[p];
 
-        if (k->state != LINK_ATTACHING && k->state != LINK_ATTACHED) {
+        if (!link_is_open(k)) {
             continue;
         }
         if ((k->asked_ms != 0 && now - k->asked_ms > LINK_ANSWER_MS) ||
