@@ -1,8 +1,12 @@
+/*
+ * bus.c: the loop's side of the bus; bus_threads.c is the other one.
+ */
 #include "gateway/bus.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -12,7 +16,8 @@
 #include "gateway/gateway.h"
 #include "gateway/links.h"
 
-#define BUS_NEWS_MAX 256 /* messages of the bus handled in one turn of the loop */
+#define BUS_NEWS_MAX 256    /* messages of the bus handled in one turn of the loop */
+#define BUS_GOODBYE_MS 1500 /* for a thread to end its connection politely */
 
 void bus_out_free(struct bus_out *out)
 {
@@ -184,19 +189,32 @@ struct bus *bus_new(struct gateway *g)
     return b;
 }
 
+/* False: it has not ended in that time. */
+static bool thread_joins(struct bus_thread *t, int64_t wait_ms)
+{
+    int64_t until_ms = clock_wall_ms() + wait_ms;
+    struct timespec until = {
+        .tv_sec = until_ms / 1000,
+        .tv_nsec = until_ms % 1000 * 1000000,
+    };
+
+    return pthread_timedjoin_np(t->thread, NULL, &until) == 0;
+}
+
 static void thread_end(struct bus_thread *t)
 {
     atomic_store_explicit(&t->stops, true, memory_order_release);
     chan_close(&t->to_loop);
-    if (t->is_started) {
+    if (!t->is_started) {
+        return;
+    }
+    thread_wake(t);
+    while (!thread_joins(t, BUS_GOODBYE_MS)) {
         pthread_mutex_lock(&t->mutex);
-        int64_t progress = atomic_load_explicit(&t->progress_ms, memory_order_relaxed);
-        if (t->mq != NULL && clock_mono_ms() - progress > 2 * BUS_POLL_MS) {
+        if (t->mq != NULL) {
             mq_abort(t->mq); /* it is blocked: a polite close would never come */
         }
         pthread_mutex_unlock(&t->mutex);
-        thread_wake(t);
-        pthread_join(t->thread, NULL);
     }
 }
 

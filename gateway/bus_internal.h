@@ -34,7 +34,7 @@ struct bus_news {
     struct chan_node node; /* first */
     enum bus_news_kind kind;
     bool from_publisher;
-    struct bus_out *batch;  /* RESULT: owns */
+    struct bus_out *batch; /* RESULT: owns */
     enum bus_result result;
     struct message message; /* MESSAGE: slices point into `bytes` */
     struct blob *bytes;     /* owns */
@@ -43,16 +43,16 @@ struct bus_news {
 /* One thread and its connection. */
 struct bus_thread {
     struct bus *bus;
-    const char *role;       /* "publish" or "consume": part of the connection's name */
+    const char *role; /* "publish" or "consume": part of the connection's name */
     pthread_t thread;
     bool is_started;
-    int event_fd;           /* wakes it */
+    int event_fd; /* wakes it */
     _Atomic bool stops;
     _Atomic int64_t progress_ms; /* of its last turn; 0: it is waiting to reconnect */
-    pthread_mutex_t mutex;  /* guards mq against the watchdog */
-    struct mq *mq;          /* owned by the thread */
+    pthread_mutex_t mutex;       /* guards mq against the watchdog */
+    struct mq *mq;               /* owned by the thread */
     struct chan to_loop;
-    uint32_t attempts;      /* since the last time it was up */
+    uint32_t attempts; /* since the last time it was up */
 };
 
 struct bus {
@@ -61,9 +61,8 @@ struct bus {
     struct mq_target *target[2]; /* owns: one for each thread */
     struct bus_thread publish, consume;
     struct chan to_publish;
-    ev_async wake;           /* a thread has news */
+    ev_async wake; /* a thread has news */
     bool publish_is_up, consume_is_up, is_blocked;
-    bool warned;             /* of the broker being away, once each time */
 };
 
 /* bus_threads.c */

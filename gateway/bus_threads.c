@@ -9,7 +9,6 @@
 #include <poll.h>
 #include <stdio.h>
 #include <unistd.h>
-#include <utlist.h>
 
 #include "common/clock.h"
 #include "common/hash.h"
@@ -405,8 +404,12 @@ static bool consumer_open(struct bus_thread *t)
         .exclusive = true,
         .stream_offset = -1,
     };
-    return mq_channel_open(t->mq, CHANNEL_CONSUME, false) == MQ_OK &&
-           mq_consume(t->mq, CHANNEL_CONSUME, &consume) == MQ_OK;
+    if (mq_channel_open(t->mq, CHANNEL_CONSUME, false) != MQ_OK ||
+        mq_consume(t->mq, CHANNEL_CONSUME, &consume) != MQ_OK) {
+        complain(t, "consume", mq_error(t->mq));
+        return false;
+    }
+    return true;
 }
 
 void *bus_consume_run(void *user)

@@ -1,3 +1,6 @@
+/*
+ * conf.c: the table of settings and what a single key cannot show.
+ */
 #include "gateway/conf.h"
 
 #include <ctype.h>

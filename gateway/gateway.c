@@ -1,3 +1,6 @@
+/*
+ * gateway.c: see gateway.h: the start, the turn, the drain and the end.
+ */
 #include "gateway/gateway.h"
 
 #include <stdio.h>

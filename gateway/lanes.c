@@ -1,3 +1,6 @@
+/*
+ * lanes.c: see lanes.h: the batch in doubt, and the one that fills behind it.
+ */
 #include "gateway/lanes.h"
 
 #include <inttypes.h>
@@ -11,7 +14,8 @@
 #include "gateway/sessions.h"
 #include "proto/room.h"
 
-#define LANES_RETRY_MS 200 /* between two attempts with a batch that the broker refused */
+#define OPEN_KEPT_MAX 65536 /* bytes of a batch's buffer kept for the next batch */
+#define LANES_RETRY_MS 200  /* between two attempts with a batch that the broker refused */
 
 /* One record's publisher, until it is told. */
 struct waiter {
@@ -125,8 +129,7 @@ static void lane_send(struct lanes *l, struct lane *lane)
     }
 }
 
-/* Makes a batch of what has gathered. Its memory moves: the next batch begins with a small buffer
- * again. */
+/* Makes a batch of what has gathered. */
 static void lane_close_batch(struct lanes *l, uint32_t p)
 {
     struct lane *lane = &l->of_partition[p];
@@ -147,6 +150,9 @@ static void lane_close_batch(struct lanes *l, uint32_t p)
         .records = lane->waiting.count,
         .time_ms = clock_wall_ms(),
     };
+    if (lane->open.capacity > OPEN_KEPT_MAX) {
+        buf_deinit(&lane->open); /* a burst is no reason to keep the memory */
+    }
     buf_clear(&lane->open);
     lane->doubted = lane->waiting;
     lane->waiting = empty;

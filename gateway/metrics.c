@@ -1,3 +1,6 @@
+/*
+ * metrics.c: prints what metrics.def names, and the tables by reason and status.
+ */
 #include "gateway/metrics.h"
 
 #include <stdio.h>
