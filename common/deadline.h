@@ -25,7 +25,8 @@ struct deadline_queue {
     void (*on_due)(struct deadline_queue *q, struct deadline *d); /* d has been removed before */
 };
 
-/* `on_due` is called from the loop, once for each member whose time is over. */
+/* `on_due` is called from the loop, once for each member whose time is over; it may start, stop and
+ * free members. `wait_ms` is above 0. */
 void deadline_queue_init(struct deadline_queue *q, struct ev_loop *loop, int64_t wait_ms,
                          void (*on_due)(struct deadline_queue *q, struct deadline *d));
 /* Nobody may be waiting any more. */
