@@ -336,8 +336,9 @@ int tenure_leave(struct tenure *t)
 int tenure_close(struct tenure *t)
 {
     struct tenure_env *env = t->env;
-    int rc = MQ_OK;
+    int rc = tenure_stop_reading(t);
 
+    rc = rc == TENURE_BROKEN ? MQ_OK : rc;
     /* The input first: what is not acked is back in its place before anybody can get the lock. */
     for (int lane = LANE_INPUT; lane <= LANE_LOG && rc == MQ_OK; lane++) {
         rc = tenure_close_lane(t, (enum lane)lane);

@@ -48,9 +48,19 @@ int tenure_close_lane(struct tenure *t, enum lane lane)
     return mq_channel_close(t->env->mq, tenure_channel(t, lane));
 }
 
-static int stop_reading(struct tenure *t)
+/* The management page shows a stream's consumer for ever if its channel is closed under it. The
+ * channel is closed all the same, for what is on its way from it must not come any more. */
+int tenure_stop_reading(struct tenure *t)
 {
-    return tenure_close_lane(t, LANE_LOG);
+    char tag[TAG_SIZE];
+
+    if (!t->is_reading) {
+        return MQ_OK;
+    }
+    t->is_reading = false;
+    int rc = judge(t, "log",
+                   mq_cancel(t->env->mq, tenure_channel(t, LANE_LOG), consumer_tag(t, "log", tag)));
+    return rc == MQ_OK ? tenure_close_lane(t, LANE_LOG) : rc;
 }
 
 /* From `from` ("last"), or from an offset. */
@@ -64,7 +74,7 @@ static int read_log(struct tenure *t, const char *from, int64_t offset)
         .stream_from = from,
         .stream_offset = offset,
     };
-    int rc = stop_reading(t);
+    int rc = tenure_stop_reading(t);
 
     if (rc == MQ_OK) {
         rc = tenure_open_lane(t, LANE_LOG);
@@ -72,6 +82,7 @@ static int read_log(struct tenure *t, const char *from, int64_t offset)
     if (rc == MQ_OK) {
         t->log_unacked = 0;
         rc = judge(t, queue, mq_consume(t->env->mq, tenure_channel(t, LANE_LOG), &c));
+        t->is_reading = rc == MQ_OK;
     }
     return rc;
 }
@@ -226,7 +237,7 @@ int tenure_act(struct tenure *t, const struct partition_action *a)
     case PARTITION_READ_FROM:
         return read_log(t, NULL, (int64_t)a->offset);
     case PARTITION_STOP_READING:
-        return stop_reading(t);
+        return tenure_stop_reading(t);
     case PARTITION_APPEND:
         return append(t, a);
     case PARTITION_CONSUME:

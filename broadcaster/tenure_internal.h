@@ -37,6 +37,7 @@ struct tenure {
     int64_t append_us;  /* when it was published */
     int nacks;          /* in a row */
 
+    bool is_reading;      /* the log */
     uint64_t log_read;    /* messages of this tenure */
     uint32_t log_unacked; /* deliveries of the log since the last ack */
     char trouble[TENURE_TROUBLE_SIZE];
@@ -57,6 +58,9 @@ int tenure_open_lane(struct tenure *t, enum lane lane) MUST_CHECK;
 
 /* Closes a channel if it is open. */
 int tenure_close_lane(struct tenure *t, enum lane lane) MUST_CHECK;
+
+/* Ends the consumer of the log, if there is one, and its channel. */
+int tenure_stop_reading(struct tenure *t) MUST_CHECK;
 
 /* Begins to consume the input, or leaves that to a later try when somebody still does. */
 int tenure_consume_input(struct tenure *t) MUST_CHECK;
