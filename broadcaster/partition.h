@@ -30,6 +30,7 @@
 
 struct partition_conf {
     uint32_t number;         /* which partition */
+    uint32_t partitions;     /* of how many; 0: whether a room belongs here is not checked */
     const char *owner;       /* borrowed: this broadcaster's id */
     uint64_t seed;           /* for nonces and epochs */
     uint32_t history_size;   /* records kept of a room */
@@ -45,7 +46,8 @@ struct partition_stats {
     stat_value records_in, batches_in, duplicates_dropped, poisoned, appends, append_bytes,
         append_retries, delivered_records, delivered_messages, checkpoints, takeovers, void_records,
         attaches, leases_expired, forgotten_rooms, replayed_records, history_memory,
-        history_incomplete, link_gaps;
+        history_incomplete, link_gaps,
+        lost_positions; /* a gateway was ahead of the log: the room's epoch ended */
 };
 
 enum partition_state {

@@ -1,0 +1,170 @@
+/* answers.c: presence and history, from memory. */
+#include "broadcaster/mail.h"
+#include "broadcaster/members.h"
+#include "broadcaster/partition_internal.h"
+#include "common/mem.h"
+#include "proto/line.h"
+
+#define ANSWER_BYTES_MAX (8 << 20) /* an answer is cut behind this */
+#define HISTORY_LIMIT_MAX 1000     /* records in one answer */
+#define ANSWER_UNRECOVERABLE                                                                       \
+    (-1) /* `limit` of a past line: the position asked for cannot be continued */
+
+static void answer(struct partition *p, struct partition_action *a, const struct message *question,
+                   enum message_type type, int64_t now_ms)
+{
+    partition_action_fill(a, &(struct message){.type = type,
+                                               .partition = p->conf.number,
+                                               .boot = question->boot,
+                                               .request = question->request,
+                                               .time_ms = now_ms});
+}
+
+void answers_presence(struct partition *p, const struct message *m, int64_t now_ms)
+{
+    struct slice rest = m->body;
+    struct line line;
+
+    if (line_next(&rest, &line) != 0 || line.room.size == 0) {
+        stat_add(&p->stats->poisoned, 1);
+        return;
+    }
+    struct partition_action *a = followers_action(p, m->gateway);
+    const struct place *place = roster_find(&p->roster, line.room);
+    const struct member *member = place != NULL ? place->members : NULL;
+
+    for (; member != NULL && a->body.size < ANSWER_BYTES_MAX; member = member->hh.next) {
+        member_line(member, &line);
+        line_encode(&a->body, &line);
+    }
+    answer(p, a, m, MESSAGE_PRESENT, now_ms);
+}
+
+/* What a question is about: the records above `low` up to `high`. */
+struct range {
+    uint64_t low, high;
+    bool is_known; /* the position that it starts at is one of ours */
+};
+
+static struct range range_of(const struct partition *p, const struct place *place,
+                             const struct line *q)
+{
+    const uint64_t top = place->confirmed.offset;
+    const uint64_t shown = top - MIN(top, p->conf.history_size);
+    const uint64_t limit =
+        q->limit < 0 ? HISTORY_LIMIT_MAX : MIN((uint64_t)q->limit, HISTORY_LIMIT_MAX);
+    struct range r = {.low = shown, .high = top, .is_known = true};
+
+    if (q->has_offset) {
+        r.is_known = q->offset <= top &&
+                     (q->epoch.size == 0 || position_has_epoch(&place->confirmed, q->epoch));
+    }
+    if (!r.is_known) {
+        r.low = r.high;
+    } else if (q->reverse) {
+        if (q->has_offset) {
+            r.high = q->offset - MIN(q->offset, 1);
+        }
+        r.low = MIN(r.low, r.high);
+        r.low = MAX(r.low, r.high - MIN(r.high, limit));
+    } else {
+        if (q->has_offset) {
+            r.low = q->offset;
+        }
+        r.high = MIN(r.high, r.low + limit);
+    }
+    return r;
+}
+
+/* The records of the range that are in memory and fit, oldest first. */
+struct found {
+    const struct kept **at; /* owns */
+    size_t count;
+    bool is_cut; /* there were more than fit */
+};
+
+static struct found find_records(const struct place *place, const struct range *r, bool reverse)
+{
+    struct found found = {.at = mem_zalloc(r->high - r->low, sizeof(found.at[0]))};
+    size_t bytes = 0;
+
+    for (const struct kept *k = shelf_after(place, r->low); k != NULL && k->offset <= r->high;
+         k = k->next) {
+        found.at[found.count++] = k;
+        bytes += k->size;
+    }
+    while (bytes > ANSWER_BYTES_MAX) { /* the far end goes */
+        found.is_cut = true;
+        if (reverse) {
+            bytes -= found.at[0]->size;
+            memmove(found.at, found.at + 1, --found.count * sizeof(found.at[0]));
+        } else {
+            bytes -= found.at[--found.count]->size;
+        }
+    }
+    return found;
+}
+
+static void put_records(struct buf *body, const struct found *found, bool reverse)
+{
+    for (size_t i = 0; i < found->count; i++) {
+        buf_add_slice(body, kept_slice(found->at[reverse ? found->count - 1 - i : i]));
+    }
+}
+
+static void put_history(struct partition *p, struct buf *body, const struct place *place,
+                        const struct line *q)
+{
+    const struct range r = range_of(p, place, q);
+    struct found found = find_records(place, &r, q->reverse);
+    bool has_all = r.is_known && found.count + found.is_cut > 0 ? found.at[0]->offset == r.low + 1
+                                                                : r.is_known && r.low == r.high;
+    bool complete = r.is_known && has_all && !found.is_cut;
+    bool is_lost = q->has_offset && (!r.is_known || (!has_all && !q->reverse));
+
+    line_encode(body, &(struct line){.room = place_name(place),
+                                     .epoch = slice_of(place->confirmed.epoch),
+                                     .has_offset = true,
+                                     .offset = place->confirmed.offset,
+                                     .from = place->confirmed.offset,
+                                     .limit = is_lost ? ANSWER_UNRECOVERABLE : 0,
+                                     .complete = complete});
+    if (!is_lost) {
+        put_records(body, &found, q->reverse);
+    }
+    if (!complete) {
+        stat_add(&p->stats->history_incomplete, 1);
+    }
+    mem_free(found.at);
+}
+
+/* Nobody has spoken in the room. */
+static void put_nothing(struct buf *body, const struct line *q)
+{
+    bool is_lost = q->has_offset && (q->offset > 0 || q->epoch.size > 0);
+
+    line_encode(body, &(struct line){.room = q->room,
+                                     .has_offset = true,
+                                     .limit = is_lost ? ANSWER_UNRECOVERABLE : 0,
+                                     .complete = !is_lost});
+}
+
+void answers_history(struct partition *p, const struct message *m, int64_t now_ms)
+{
+    struct slice rest = m->body;
+    struct line q;
+
+    if (line_next(&rest, &q) != 0 || q.room.size == 0) {
+        stat_add(&p->stats->poisoned, 1);
+        return;
+    }
+    struct partition_action *a = followers_action(p, m->gateway);
+    const struct place *place = roster_find(&p->roster, q.room);
+
+    if (place != NULL && place->confirmed.offset > 0) {
+        put_history(p, &a->body, place, &q);
+    } else {
+        put_nothing(&a->body, &q);
+    }
+    answer(p, a, m, MESSAGE_PAST, now_ms);
+}

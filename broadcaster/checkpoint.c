@@ -1,0 +1,171 @@
+/* checkpoint.c: when and how all positions are written down. */
+#include "broadcaster/checkpoint.h"
+
+#include "broadcaster/partition_internal.h"
+#include "proto/line.h"
+
+/* A large checkpoint is written less often. */
+#define WORTH_ITS_SIZE 4
+
+bool checkpoint_is_due(const struct partition *p, int64_t now_ms)
+{
+    const struct checkpoint *c = &p->checkpoint;
+
+    if (c->in_line || c->messages == 0) {
+        return false;
+    }
+    if (c->due_ms != 0 && now_ms >= c->due_ms) {
+        return true;
+    }
+    return c->bytes >= c->last_bytes * WORTH_ITS_SIZE &&
+           (c->bytes >= p->conf.checkpoint_bytes || c->messages >= CHECKPOINT_MESSAGES);
+}
+
+void checkpoint_count(struct partition *p, size_t body_size)
+{
+    p->checkpoint.messages++;
+    p->checkpoint.bytes += body_size + APPEND_OVERHEAD;
+}
+
+/* The parts that are being made. */
+struct parts {
+    struct partition *p;
+    struct append *first, *last;
+    uint64_t count;
+    size_t bytes;
+};
+
+static void parts_add(struct parts *all, const struct line *line)
+{
+    if (all->last == NULL || all->last->body.size >= CHECKPOINT_PART_BYTES) {
+        struct append *a = append_new(&all->p->appends, MESSAGE_CHECKPOINT);
+        a->next = NULL;
+        *(all->last != NULL ? &all->last->next : &all->first) = a;
+        all->last = a;
+        all->count++;
+    }
+    if (line != NULL) {
+        size_t before = all->last->body.size;
+        line_encode(&all->last->body, line);
+        all->bytes += all->last->body.size - before;
+    }
+}
+
+void checkpoint_write(struct partition *p, int64_t now_ms)
+{
+    struct parts all = {.p = p};
+    uint64_t left;
+
+    (void)now_ms;
+    parts_add(&all, NULL); /* also when there is nothing to tell */
+    for (const struct place *place = p->roster.idlest; place != NULL; place = place->next) {
+        if (place->confirmed.offset > 0) {
+            parts_add(&all, &(struct line){.room = place_name(place),
+                                           .epoch = slice_of(place->confirmed.epoch),
+                                           .has_offset = true,
+                                           .offset = place->confirmed.offset,
+                                           .from = place->confirmed.offset,
+                                           .time = place->active_ms});
+        }
+    }
+    for (const struct lane_mark *lane = p->lanes.idlest; lane != NULL; lane = lane->next) {
+        if (lane->confirmed > 0) {
+            parts_add(&all, &(struct line){.lane = {lane->boot, BOOT_SIZE},
+                                           .batch = lane->confirmed,
+                                           .time = lane->active_ms});
+        }
+    }
+    left = all.count;
+    for (struct append *a = all.first; a != NULL; a = a->next) {
+        a->parts_left = --left;
+    }
+    appends_put_first(&p->appends, all.first, all.last);
+    p->checkpoint.in_line = true;
+    p->checkpoint.is_partial = false;
+    p->checkpoint.last_bytes = all.bytes;
+}
+
+/* All parts are there, from `offset` on. */
+static void complete(struct checkpoint *c, uint64_t offset)
+{
+    c->before = c->last;
+    c->last = offset;
+    c->is_partial = false;
+    c->bytes = 0;
+    c->messages = 0;
+    c->due_ms = 0;
+}
+
+/* Notes one part at a stream offset. */
+static void part_is_there(struct checkpoint *c, uint64_t offset, uint64_t parts_left)
+{
+    if (!c->is_partial) {
+        c->is_partial = true;
+        c->part_offset = offset;
+    }
+    if (parts_left == 0) {
+        complete(c, c->part_offset);
+    }
+}
+
+void checkpoint_on_confirm(struct partition *p, const struct append *part)
+{
+    struct checkpoint *c = &p->checkpoint;
+
+    /* The marker has number 1; every message since took at least one stream offset. */
+    part_is_there(c, c->marker_offset + part->number - 1, part->parts_left);
+    if (part->parts_left == 0) {
+        c->in_line = false;
+        stat_add(&p->stats->checkpoints, 1);
+    }
+}
+
+static void read_room(struct partition *p, const struct line *line, int64_t now_ms)
+{
+    struct place *place = roster_get(&p->roster, line->room, now_ms);
+    bool is_same = position_has_epoch(&place->confirmed, line->epoch);
+
+    if (is_same && place->confirmed.offset >= line->offset) {
+        return;
+    }
+    shelf_clear(&p->shelf, place); /* records in between were not read */
+    position_set(&place->confirmed, line->epoch, line->offset);
+    place->numbered = place->confirmed;
+    roster_touch(&p->roster, place, MIN(line->time, now_ms));
+}
+
+static void read_lane(struct partition *p, const struct line *line, int64_t now_ms)
+{
+    struct lane_mark *lane = lane_marks_get(&p->lanes, line->lane, MIN(line->time, now_ms));
+
+    lane->confirmed = lane->numbered = MAX(lane->confirmed, line->batch);
+}
+
+static bool is_sound(const struct line *line)
+{
+    if (line->lane.size > 0) {
+        return line->lane.size == BOOT_SIZE && line->batch > 0;
+    }
+    return line->has_offset && line->offset > 0 && line->epoch.size > 0;
+}
+
+void checkpoint_read(struct partition *p, const struct message *m, uint64_t stream_offset,
+                     int64_t now_ms)
+{
+    struct slice rest = m->body;
+    struct line line;
+    int rc;
+
+    while ((rc = line_next(&rest, &line)) == 0 && is_sound(&line)) {
+        if (line.lane.size > 0) {
+            read_lane(p, &line, now_ms);
+        } else {
+            read_room(p, &line, now_ms);
+        }
+    }
+    if (rc != LINE_END) {
+        stat_add(&p->stats->poisoned, 1);
+        return; /* it cannot be relied on as a place to begin */
+    }
+    part_is_there(&p->checkpoint, stream_offset, m->has & HAS_BATCH ? m->batch : 0);
+}

@@ -1,0 +1,207 @@
+/* followers.c: the gateways of a partition, what they follow, and what they are sent. */
+#include "broadcaster/followers.h"
+
+#include <utlist.h>
+
+#include "broadcaster/members.h"
+#include "broadcaster/partition_internal.h"
+#include "common/mem.h"
+
+struct follower *followers_find(const struct followers *all, struct slice gateway)
+{
+    struct follower *f;
+
+    HASH_FIND(hh, all->by_gateway, gateway.at, gateway.size, f);
+    return f;
+}
+
+struct follower *followers_attach(struct partition *p, const struct message *m, int64_t now_ms)
+{
+    struct follower *f = followers_find(&p->followers, m->gateway);
+
+    if (f != NULL) {
+        followers_drop(p, f, now_ms);
+    }
+    f = mem_new(struct follower);
+    assert(m->gateway.size <= ID_MAX && m->boot.size == BOOT_SIZE);
+    memcpy(f->gateway, m->gateway.at, m->gateway.size);
+    f->gateway_size = (uint16_t)m->gateway.size;
+    memcpy(f->boot, m->boot.at, BOOT_SIZE);
+    f->link = m->link;
+    f->number_in = m->number;
+    f->heard_ms = now_ms;
+    HASH_ADD_KEYPTR(hh, p->followers.by_gateway, f->gateway, f->gateway_size, f);
+    return f;
+}
+
+static void interest_free(struct partition *p, struct interest *i, int64_t now_ms)
+{
+    struct place *place = i->place;
+
+    DL_DELETE(place->interests, i);
+    DL_DELETE2(i->follower->interests, i, prev_of_gateway, next_of_gateway);
+    mem_free(i);
+    roster_touch(&p->roster, place, now_ms);
+    roster_release_unused(&p->roster, place);
+}
+
+void followers_drop(struct partition *p, struct follower *f, int64_t now_ms)
+{
+    while (f->members != NULL) {
+        followers_member_left(p, f->members);
+    }
+    while (f->interests != NULL) {
+        interest_free(p, f->interests, now_ms);
+    }
+    HASH_DELETE(hh, p->followers.by_gateway, f);
+    mem_free(f);
+}
+
+void followers_member_left(struct partition *p, struct member *m)
+{
+    struct place *place = m->place;
+
+    member_free(m);
+    p->followers.members--;
+    roster_release_unused(&p->roster, place);
+}
+
+void followers_clear(struct partition *p)
+{
+    while (p->followers.by_gateway != NULL) {
+        followers_drop(p, p->followers.by_gateway, 0);
+    }
+}
+
+static struct interest *interest_find(const struct follower *f, const struct place *place)
+{
+    struct interest *i;
+
+    DL_FOREACH (place->interests, i) {
+        if (i->follower == f) {
+            return i;
+        }
+    }
+    return NULL;
+}
+
+void follower_follow(struct partition *p, struct follower *f, struct place *place, int64_t now_ms)
+{
+    if (interest_find(f, place) != NULL) {
+        return;
+    }
+    struct interest *i = mem_new(struct interest);
+    i->follower = f;
+    i->place = place;
+    DL_APPEND(place->interests, i);
+    DL_APPEND2(f->interests, i, prev_of_gateway, next_of_gateway);
+    roster_touch(&p->roster, place, now_ms);
+}
+
+void follower_unfollow(struct partition *p, struct follower *f, struct place *place, int64_t now_ms)
+{
+    struct interest *i = interest_find(f, place);
+
+    if (i != NULL) {
+        interest_free(p, i, now_ms);
+    }
+}
+
+struct partition_action *followers_action(struct partition *p, struct slice gateway)
+{
+    struct partition_action *a = partition_act(p, PARTITION_SEND);
+
+    assert(gateway.size <= ID_MAX);
+    memcpy(a->gateway, gateway.at, gateway.size);
+    return a;
+}
+
+struct partition_action *follower_send(struct partition *p, struct follower *f)
+{
+    return followers_action(p, (struct slice){f->gateway, f->gateway_size});
+}
+
+void follower_sent(struct partition *p, struct follower *f, struct partition_action *a,
+                   enum message_type type, uint64_t records, int64_t now_ms)
+{
+    partition_action_fill(a, &(struct message){
+                                 .type = type,
+                                 .has = HAS_RECORDS,
+                                 .partition = p->conf.number,
+                                 .term = p->term,
+                                 .boot = {f->boot, BOOT_SIZE},
+                                 .link = f->link,
+                                 .number = ++f->number_out,
+                                 .records = records,
+                                 .time_ms = now_ms,
+                             });
+    if (records > 0) {
+        stat_add(&p->stats->delivered_messages, 1);
+        stat_add(&p->stats->delivered_records, records);
+    }
+}
+
+void followers_call(struct partition *p, struct slice gateway, int64_t now_ms)
+{
+    partition_action_fill(followers_action(p, gateway),
+                          &(struct message){.type = MESSAGE_OWNER,
+                                            .partition = p->conf.number,
+                                            .term = p->term,
+                                            .owner = slice_of(p->conf.owner),
+                                            .time_ms = now_ms});
+}
+
+static void copy_run(struct follower *f, const struct append *a)
+{
+    buf_add(&f->out->body, a->body.at + f->run_at, f->run_end - f->run_at);
+}
+
+/* The follower is to have this record: it joins the run before it, or begins a new one. */
+static void give(struct partition *p, struct follower *f, const struct append *a,
+                 const struct append_record *r, struct follower **touched)
+{
+    if (f->out == NULL) {
+        f->out = follower_send(p, f);
+        f->next_touched = *touched;
+        *touched = f;
+        f->run_at = r->at;
+    } else if (f->run_end != r->at) {
+        copy_run(f, a);
+        f->run_at = r->at;
+    }
+    f->run_end = r->end;
+    f->run_records++;
+}
+
+void followers_deliver(struct partition *p, const struct append *a, int64_t now_ms)
+{
+    struct follower *touched = NULL, *f;
+    struct interest *i;
+
+    for (size_t n = 0; n < a->record_count; n++) {
+        DL_FOREACH (a->records[n].place->interests, i) {
+            give(p, i->follower, a, &a->records[n], &touched);
+        }
+    }
+    while ((f = touched) != NULL) {
+        touched = f->next_touched;
+        copy_run(f, a);
+        follower_sent(p, f, f->out, MESSAGE_DELIVER, f->run_records, now_ms);
+        f->out = NULL;
+        f->run_records = 0;
+    }
+}
+
+void followers_tick(struct partition *p, int64_t now_ms)
+{
+    struct follower *f, *next;
+
+    HASH_ITER (hh, p->followers.by_gateway, f, next) {
+        if (now_ms - f->heard_ms > p->conf.lease_ms) {
+            followers_drop(p, f, now_ms);
+            stat_add(&p->stats->leases_expired, 1);
+        } else if (f->heard_ms > now_ms) {
+            f->heard_ms = now_ms; /* the clock was set back */
+        }
+    }
+}

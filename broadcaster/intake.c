@@ -1,0 +1,184 @@
+/* intake.c: what comes from warren.in.<p>: judged, numbered, put in line for the log. */
+#include "broadcaster/intake.h"
+
+#include "broadcaster/partition_internal.h"
+#include "proto/record.h"
+#include "proto/room.h"
+
+/* The reasons are stable: they go into headers and metrics. */
+static const char *judge(const struct partition *p, const struct mq_event *e, struct message *m)
+{
+    const char *why = e->too_large ? "too large" : message_from_event(e, m);
+
+    return why != NULL                             ? why
+           : m->type != MESSAGE_PUBLISH            ? "no publish"
+           : m->partition != p->conf.number        ? "other partition"
+           : m->batch == 0                         ? "bad batch"
+           : m->body.size == 0                     ? "no records"
+           : m->body.size > INTAKE_BATCH_BYTES_MAX ? "too large"
+                                                   : NULL;
+}
+
+static void put_to_death(struct partition *p, uint64_t tag, const char *why)
+{
+    struct partition_action *a = partition_act(p, PARTITION_DEAD);
+
+    a->tag = tag;
+    a->reason = why;
+    stat_add(&p->stats->poisoned, 1);
+}
+
+static void ack(struct partition *p, uint64_t tag, size_t inputs)
+{
+    assert(p->backlog >= inputs);
+    p->backlog -= inputs;
+    partition_act(p, PARTITION_ACK)->tag = tag;
+}
+
+/* Nothing of it is new; done when everything before it is. */
+static void take_duplicate(struct partition *p, uint64_t tag)
+{
+    struct append *last = appends_tail(&p->appends);
+
+    stat_add(&p->stats->duplicates_dropped, 1);
+    p->backlog++;
+    if (last == NULL || last->type != MESSAGE_APPEND) {
+        ack(p, tag, 1);
+    } else {
+        last->ack_tag = tag;
+        last->inputs++;
+    }
+}
+
+/* The room's next number. */
+static void number_next(struct partition *p, struct place *place, int64_t now_ms)
+{
+    struct position *n = &place->numbered;
+
+    if (n->epoch[0] == '\0' || place->renews) {
+        char epoch[EPOCH_SIZE + 1];
+
+        partition_new_epoch(p, epoch);
+        position_set(n, slice_of(epoch), 0);
+        place->renews = false;
+    }
+    n->offset++;
+    place->pending++;
+    roster_touch(&p->roster, place, now_ms);
+}
+
+/* Takes the numbers back that were given from record `from` on. */
+static void roll_back(struct partition *p, struct append *a, size_t from, size_t body_size)
+{
+    while (a->record_count > from) {
+        struct place *place = a->records[--a->record_count].place;
+
+        place->numbered.offset--;
+        place->pending--;
+        roster_release_unused(&p->roster, place);
+    }
+    a->body.size = body_size;
+}
+
+/* Numbers all records of a batch into the append, or none. NULL, or why not. */
+static const char *number_batch(struct partition *p, struct append *a, struct slice rest,
+                                int64_t now_ms)
+{
+    const size_t from = a->record_count, body_size = a->body.size;
+    const char *why = NULL;
+    struct record r;
+    int rc;
+
+    while (why == NULL && (rc = record_next(&rest, false, &r)) != RECORD_END) {
+        if (rc == RECORD_BAD) {
+            why = "bad record";
+        } else if (p->conf.partitions != 0 &&
+                   room_partition(r.room, p->conf.partitions) != p->conf.number) {
+            why = "room of another partition";
+        } else if (a->record_count - from == BATCH_RECORDS_MAX) {
+            why = "too many records";
+        } else {
+            struct place *place = roster_get(&p->roster, r.room, now_ms);
+            size_t at = a->body.size;
+
+            number_next(p, place, now_ms);
+            r.offset = place->numbered.offset;
+            r.epoch = slice_of(place->numbered.epoch);
+            record_encode(&a->body, &r);
+            append_add_record(a, &(struct append_record){place, r.offset, at, a->body.size});
+        }
+    }
+    if (why != NULL) {
+        roll_back(p, a, from, body_size);
+    } else {
+        stat_add(&p->stats->records_in, a->record_count - from);
+    }
+    return why;
+}
+
+/* The batch's records are numbered: it is part of the append. */
+static void put_in_line(struct partition *p, struct append *a, const struct message *m,
+                        uint64_t tag, int64_t now_ms)
+{
+    struct lane_mark *lane = lane_marks_get(&p->lanes, m->boot, now_ms);
+
+    lane->numbered = m->batch;
+    append_add_batch(a, lane, m->boot, m->batch);
+    a->ack_tag = tag;
+    a->inputs++;
+    p->backlog++;
+    stat_add(&p->stats->batches_in, 1);
+}
+
+void intake_take(struct partition *p, const struct mq_event *e, int64_t now_ms)
+{
+    struct message m;
+    const char *why = judge(p, e, &m);
+    struct lane_mark *lane = why == NULL ? lane_marks_find(&p->lanes, m.boot) : NULL;
+
+    if (why == NULL && lane != NULL && m.batch <= lane->numbered) {
+        take_duplicate(p, e->tag);
+        return;
+    }
+    if (why == NULL) {
+        struct append *a = appends_open(&p->appends);
+        bool is_new = a == NULL;
+
+        if (is_new) {
+            a = append_new(&p->appends, MESSAGE_APPEND);
+        }
+        why = number_batch(p, a, m.body, now_ms);
+        if (why == NULL) {
+            put_in_line(p, a, &m, e->tag, now_ms);
+        }
+        if (is_new && why == NULL) {
+            appends_put_last(&p->appends, a);
+        } else if (is_new) {
+            append_discard(&p->appends, a);
+        }
+    }
+    if (why != NULL) {
+        put_to_death(p, e->tag, why);
+    }
+}
+
+void intake_on_confirm(struct partition *p, const struct append *a, int64_t now_ms)
+{
+    for (size_t i = 0; i < a->batch_count; i++) {
+        a->batches[i].lane->confirmed = a->batches[i].number;
+    }
+    for (size_t i = 0; i < a->record_count; i++) {
+        const struct append_record *r = &a->records[i];
+        struct place *place = r->place;
+
+        if (r->offset == 1) { /* at most one epoch is on its way */
+            shelf_clear(&p->shelf, place);
+            place->confirmed = place->numbered;
+        }
+        place->confirmed.offset = r->offset;
+        place->pending--;
+        shelf_add(&p->shelf, place, (struct slice){a->body.at + r->at, r->end - r->at}, now_ms);
+    }
+    followers_deliver(p, a, now_ms);
+    ack(p, a->ack_tag, a->inputs);
+}

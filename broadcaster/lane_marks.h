@@ -1,0 +1,46 @@
+/*
+ * lane_marks.h: how far each lane has come in one partition.
+ *
+ * A lane is one life of a gateway, named by its boot id; its batches are
+ * numbered upward. A batch at or below the number is a duplicate. A lane that
+ * was silent for LANE_MARKS_LIFE_MS is forgotten.
+ */
+#ifndef WARREN_BROADCASTER_LANE_MARKS_H
+#define WARREN_BROADCASTER_LANE_MARKS_H
+
+#include "common/base.h"
+#include "common/hash.h"
+#include "proto/limits.h"
+
+#define LANE_MARKS_LIFE_MS ((int64_t)24 * 3600 * 1000)
+
+struct lane_mark {
+    UT_hash_handle hh;
+    struct lane_mark *prev, *next; /* links: order of activity, the idlest first */
+    uint64_t numbered;             /* last batch whose records were numbered */
+    uint64_t confirmed;            /* last batch that is confirmed in the log */
+    int64_t active_ms;
+    char boot[BOOT_SIZE];
+};
+
+struct lane_marks {
+    struct lane_mark *by_boot; /* owns */
+    struct lane_mark *idlest;
+};
+
+/* The lane's mark, or NULL. `boot` has BOOT_SIZE bytes. */
+struct lane_mark *lane_marks_find(const struct lane_marks *l, struct slice boot);
+
+/* The lane's mark, at 0 if it is new; active now. */
+struct lane_mark *lane_marks_get(struct lane_marks *l, struct slice boot, int64_t now_ms);
+
+/* Forgets lanes that are idle for too long and have nothing on its way. */
+void lane_marks_tick(struct lane_marks *l, int64_t now_ms);
+
+void lane_marks_clear(struct lane_marks *l);
+
+/* Takes "<boot>:<batch>" off `rest`, a list divided by spaces. False at its end or when it is none.
+ */
+bool lane_marks_next(struct slice *rest, struct slice *boot, uint64_t *batch);
+
+#endif

@@ -1,0 +1,74 @@
+/* members.c: who is in which room: the soft state behind presence. */
+#include "broadcaster/members.h"
+
+#include <utlist.h>
+
+#include "common/mem.h"
+
+static_assert(INFO_MAX <= UINT16_MAX, "the sizes of a member's texts fit");
+
+static struct member *find(const struct place *place, struct slice client)
+{
+    struct member *m;
+
+    HASH_FIND(hh, place->members, client.at, client.size, m);
+    return m;
+}
+
+static char *put(char *to, struct slice s)
+{
+    if (s.size > 0) {
+        memcpy(to, s.at, s.size);
+    }
+    return to + s.size;
+}
+
+bool members_enter(struct member **of_gateway, struct place *place, const struct line *line)
+{
+    struct member *old = find(place, line->client);
+    struct member *m =
+        mem_alloc(sizeof(*m) + line->client.size + line->user.size + line->info.size);
+    bool is_new = old == NULL;
+
+    assert(line->client.size > 0 && line->client.size <= UINT16_MAX);
+    assert(line->user.size <= UINT16_MAX && line->info.size <= UINT16_MAX);
+    *m = (struct member){
+        .of_gateway = of_gateway,
+        .place = place,
+        .client_size = (uint16_t)line->client.size,
+        .user_size = (uint16_t)line->user.size,
+        .info_size = (uint16_t)line->info.size,
+    };
+    put(put(put(m->text, line->client), line->user), line->info);
+    if (old != NULL) {
+        member_free(old);
+    }
+    HASH_ADD_KEYPTR(hh, place->members, m->text, m->client_size, m);
+    DL_APPEND(*of_gateway, m);
+    return is_new;
+}
+
+struct member *members_find(struct member **of_gateway, const struct place *place,
+                            struct slice client)
+{
+    struct member *m = find(place, client);
+
+    return m != NULL && m->of_gateway == of_gateway ? m : NULL;
+}
+
+void member_free(struct member *m)
+{
+    HASH_DELETE(hh, m->place->members, m);
+    DL_DELETE(*m->of_gateway, m);
+    mem_free(m);
+}
+
+void member_line(const struct member *m, struct line *out)
+{
+    *out = (struct line){
+        .room = place_name(m->place),
+        .client = {m->text, m->client_size},
+        .user = {m->text + m->client_size, m->user_size},
+        .info = {m->text + m->client_size + m->user_size, m->info_size},
+    };
+}

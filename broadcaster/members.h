@@ -1,0 +1,39 @@
+/*
+ * members.h: who is in which room: the soft state behind presence.
+ *
+ * A member is a session in a room, told by the gateway that has the session. It
+ * is in the map of its room and in the list of its gateway, and dies with
+ * either its leave or its gateway.
+ */
+#ifndef WARREN_BROADCASTER_MEMBERS_H
+#define WARREN_BROADCASTER_MEMBERS_H
+
+#include "broadcaster/roster.h"
+#include "common/base.h"
+#include "common/hash.h"
+#include "proto/line.h"
+
+struct member {
+    UT_hash_handle hh;          /* in place->members, by client */
+    struct member *prev, *next; /* links: the same gateway's */
+    struct member **of_gateway; /* borrowed: the list that it is in */
+    struct place *place;        /* borrowed: stays while it has members */
+    uint16_t client_size, user_size, info_size;
+    char text[]; /* client, user, info */
+};
+
+/* The session of `line` is in the room; one that is known already changes to what the line says.
+ * True if it is new. */
+bool members_enter(struct member **of_gateway, struct place *place, const struct line *line);
+
+/* The session of that client id, if it is this gateway's, or NULL. */
+struct member *members_find(struct member **of_gateway, const struct place *place,
+                            struct slice client);
+
+/* Takes one member off its room and its gateway and frees it. */
+void member_free(struct member *m);
+
+/* What a member is told as. */
+void member_line(const struct member *m, struct line *out);
+
+#endif

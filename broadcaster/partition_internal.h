@@ -1,0 +1,65 @@
+/*
+ * partition_internal.h: what the files of a partition's machine share.
+ *
+ * partition.c   states, actions, entry points
+ * takeover.c    from the claim to one's own marker: finds the end of the log and reads it
+ * intake.c      input: judges batches, numbers their records
+ * appends.c     the line of messages on their way into the log; one in flight
+ * checkpoint.c  when and how all positions are written down
+ * followers.c   gateways, what they follow, and what they are sent
+ * mail.c        what gateways ask: attach, join, leave, alive
+ * answers.c     presence and history
+ */
+#ifndef WARREN_BROADCASTER_PARTITION_INTERNAL_H
+#define WARREN_BROADCASTER_PARTITION_INTERNAL_H
+
+#include "broadcaster/appends.h"
+#include "broadcaster/checkpoint.h"
+#include "broadcaster/followers.h"
+#include "broadcaster/lane_marks.h"
+#include "broadcaster/partition.h"
+#include "broadcaster/roster.h"
+#include "broadcaster/shelf.h"
+#include "broadcaster/takeover.h"
+
+#define EPOCH_SIZE 8 /* characters of the epochs that we make */
+
+struct partition {
+    struct partition_conf conf;
+    struct partition_stats *stats; /* borrowed */
+    enum partition_state state;
+    uint64_t term; /* ours once the marker is on its way */
+    char nonce[BOOT_SIZE + 1];
+    uint64_t random;                  /* state of the generator */
+    struct partition_action *actions; /* owns: oldest first */
+    struct partition_action **actions_last;
+
+    struct takeover takeover;
+    struct roster roster;
+    struct shelf shelf;
+    struct lane_marks lanes;
+    struct appends appends;
+    struct checkpoint checkpoint;
+    struct followers followers;
+    size_t backlog; /* batches taken and not acked */
+};
+
+/* A new action, behind all others. */
+struct partition_action *partition_act(struct partition *p, enum partition_action_kind kind);
+
+/* Gives the action its message; texts are copied, the body is what stands in a->body by now. */
+void partition_action_fill(struct partition_action *a, const struct message *m);
+
+/* A new epoch: EPOCH_SIZE characters, NUL-terminated. */
+void partition_new_epoch(struct partition *p, char epoch[EPOCH_SIZE + 1]);
+
+/* The own marker was read: the partition is ours. */
+void partition_taken_over(struct partition *p, int64_t now_ms);
+
+/* Somebody else owns it, or it was given away. */
+void partition_end(struct partition *p, enum partition_action_kind last);
+
+/* Forgets all rooms and lanes. No gateways, nothing in flight but control messages. */
+void partition_forget_log(struct partition *p);
+
+#endif

@@ -1,0 +1,81 @@
+/* roster.c: the rooms of one partition, as their owner sees them. */
+#include "broadcaster/roster.h"
+
+#include <utlist.h>
+
+#include "common/mem.h"
+
+struct place *roster_find(const struct roster *r, struct slice name)
+{
+    struct place *place;
+
+    HASH_FIND(hh, r->by_name, name.at, name.size, place);
+    return place;
+}
+
+struct place *roster_get(struct roster *r, struct slice name, int64_t now_ms)
+{
+    struct place *place = roster_find(r, name);
+
+    if (place != NULL) {
+        return place;
+    }
+    assert(name.size > 0 && name.size <= ROOM_NAME_MAX);
+    place = mem_zalloc(1, sizeof(*place) + name.size);
+    memcpy(place->name, name.at, name.size);
+    place->name_size = (uint16_t)name.size;
+    place->active_ms = now_ms;
+    HASH_ADD_KEYPTR(hh, r->by_name, place->name, place->name_size, place);
+    DL_APPEND(r->idlest, place);
+    return place;
+}
+
+void roster_touch(struct roster *r, struct place *place, int64_t now_ms)
+{
+    place->active_ms = now_ms;
+    if (place->next != NULL) {
+        DL_DELETE(r->idlest, place);
+        DL_APPEND(r->idlest, place);
+    }
+}
+
+bool place_is_wanted(const struct place *place)
+{
+    return place->interests != NULL || place->members != NULL;
+}
+
+void roster_release_unused(struct roster *r, struct place *place)
+{
+    if (place->pending == 0 && place->confirmed.offset == 0 && !place_is_wanted(place)) {
+        roster_remove(r, place);
+    }
+}
+
+void roster_remove(struct roster *r, struct place *place)
+{
+    assert(place->oldest == NULL);
+    assert(!place_is_wanted(place));
+    HASH_DELETE(hh, r->by_name, place);
+    DL_DELETE(r->idlest, place);
+    mem_free(place);
+}
+
+size_t roster_count(const struct roster *r)
+{
+    return HASH_COUNT(r->by_name);
+}
+
+void position_set(struct position *p, struct slice epoch, uint64_t offset)
+{
+    assert(epoch.size <= EPOCH_MAX);
+    if (epoch.size > 0) {
+        memcpy(p->epoch, epoch.at, epoch.size);
+    }
+    p->epoch[epoch.size] = '\0';
+    p->offset = offset;
+}
+
+bool position_has_epoch(const struct position *p, struct slice epoch)
+{
+    return slice_equal(slice_of(p->epoch), epoch);
+}

@@ -1,0 +1,78 @@
+/*
+ * roster.h: the rooms of one partition, as their owner sees them.
+ *
+ * A room is in the roster from its first record, or from the first gateway that
+ * follows it, until it has been idle for long enough and nobody follows it. It
+ * has two positions: the last record numbered, and the last one that is
+ * confirmed in the log. What stands between them is on its way into the log.
+ *
+ * The roster owns its rooms and keeps them in the order of their last activity.
+ * What hangs on a room (recent records, followers, members) belongs to others,
+ * who take it off before the room is released.
+ */
+#ifndef WARREN_BROADCASTER_ROSTER_H
+#define WARREN_BROADCASTER_ROSTER_H
+
+#include "common/base.h"
+#include "common/hash.h"
+#include "proto/limits.h"
+
+/* Offset 0 has no epoch: nothing was said yet. */
+struct position {
+    uint64_t offset;
+    char epoch[EPOCH_MAX + 1];
+};
+
+struct kept;     /* shelf.h */
+struct interest; /* followers.h */
+struct member;   /* members.h */
+
+struct place {
+    UT_hash_handle hh;
+    struct place *prev, *next; /* links: order of activity, the idlest first */
+    struct position numbered;  /* of the last record numbered; an epoch at offset 0 is in store */
+    struct position confirmed; /* of the last record confirmed in the log */
+    uint32_t pending;          /* records numbered and not confirmed */
+    bool renews;               /* the next record begins a new epoch */
+    int64_t active_ms;         /* last record, or last time somebody began or ceased to follow */
+    struct kept *oldest, *newest; /* links: recent records without a hole, up to `confirmed` */
+    struct interest *interests;   /* links: the gateways that follow it */
+    struct member *members;       /* links: sessions present, by client id */
+    uint16_t name_size;           /* bytes */
+    char name[];
+};
+
+struct roster {
+    struct place *by_name; /* owns */
+    struct place *idlest;  /* ring of utlist: by activity */
+};
+
+static inline struct slice place_name(const struct place *place)
+{
+    return (struct slice){place->name, place->name_size};
+}
+
+/* The room's place, or NULL. */
+struct place *roster_find(const struct roster *r, struct slice name);
+
+/* The room's place, new and active now if there was none. `name` is room_is_valid(). */
+struct place *roster_get(struct roster *r, struct slice name, int64_t now_ms);
+
+/* Something happened in the room. */
+void roster_touch(struct roster *r, struct place *place, int64_t now_ms);
+
+/* True if a gateway follows it or a session is in it. */
+bool place_is_wanted(const struct place *place);
+
+/* Frees the place if it knows nothing: no position, nothing on its way, nobody interested. */
+void roster_release_unused(struct roster *r, struct place *place);
+
+/* Frees the place; nothing may hang on it any more. */
+void roster_remove(struct roster *r, struct place *place);
+
+size_t roster_count(const struct roster *r);
+
+void position_set(struct position *p, struct slice epoch, uint64_t offset);
+bool position_has_epoch(const struct position *p, struct slice epoch);
+
+#endif
