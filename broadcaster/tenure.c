@@ -36,6 +36,7 @@ struct tenure *tenure_new(struct tenure_env *env, uint32_t partition)
     const struct broadcaster_conf *conf = env->conf;
     struct partition_conf pc = {
         .number = partition,
+        .partitions = (uint32_t)conf->partitions,
         .owner = conf->id,
         .history_size = (uint32_t)conf->history_size,
         .history_ttl_ms = conf->history_ttl_ms,
