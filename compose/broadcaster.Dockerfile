@@ -16,7 +16,7 @@ FROM debian:bookworm-slim
 RUN apt-get update \
     && apt-get install -y --no-install-recommends \
         libev4 libhttp-parser2.9 libinih1 librabbitmq4 libxxhash0 \
-    && rm -rf /var/lib/apt/lists/*
+    && apt-get clean && rm -rf /var/lib/apt/lists/*
 COPY --from=build /build/broadcaster/warren-broadcaster /usr/local/bin/
 USER 10001:10001
 EXPOSE 9181

@@ -17,7 +17,7 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends \
         libev4 libhttp-parser2.9 libinih1 libjansson4 librabbitmq4 libssl3 libwslay1 libxxhash0 \
         zlib1g \
-    && rm -rf /var/lib/apt/lists/*
+    && apt-get clean && rm -rf /var/lib/apt/lists/*
 COPY --from=build /build/gateway/warren-gateway /usr/local/bin/
 USER 10001:10001
 EXPOSE 8080 9180
