@@ -1,7 +1,7 @@
 /* answers.c: presence and history, from memory. */
 #include "broadcaster/mail.h"
-#include "broadcaster/members.h"
 #include "broadcaster/partition_internal.h"
+#include "broadcaster/presence.h"
 #include "common/mem.h"
 #include "proto/line.h"
 

@@ -3,8 +3,8 @@
 
 #include <utlist.h>
 
-#include "broadcaster/members.h"
 #include "broadcaster/partition_internal.h"
+#include "broadcaster/presence.h"
 #include "common/mem.h"
 
 struct follower *followers_find(const struct followers *all, struct slice gateway)

@@ -1,8 +1,8 @@
 /* mail.c: what gateways write to the owner's mailbox: the links. */
 #include "broadcaster/mail.h"
 
-#include "broadcaster/members.h"
 #include "broadcaster/partition_internal.h"
+#include "broadcaster/presence.h"
 #include "common/mem.h"
 #include "proto/line.h"
 #include "proto/room.h"
@@ -100,7 +100,7 @@ static void enter_member(struct partition *p, struct follower *f, const struct l
 {
     struct place *place = roster_get(&p->roster, line->room, now_ms);
 
-    if (members_enter(&f->members, place, line)) {
+    if (presence_enter(&f->members, place, line)) {
         p->followers.members++;
     }
 }
@@ -220,7 +220,7 @@ static void on_leave(struct partition *p, struct follower *f, const struct messa
             follower_unfollow(p, f, place, now_ms);
             continue;
         }
-        struct member *member = members_find(&f->members, place, line.client);
+        struct member *member = presence_find(&f->members, place, line.client);
         if (member != NULL) {
             followers_member_left(p, member);
         }

@@ -25,7 +25,7 @@ struct position {
 
 struct kept;     /* shelf.h */
 struct interest; /* followers.h */
-struct member;   /* members.h */
+struct member;   /* presence.h */
 
 struct place {
     UT_hash_handle hh;

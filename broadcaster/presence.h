@@ -1,12 +1,12 @@
 /*
- * members.h: who is in which room: the soft state behind presence.
+ * presence.h: who is in which room: the soft state behind presence.
  *
  * A member is a session in a room, told by the gateway that has the session. It
  * is in the map of its room and in the list of its gateway, and dies with
  * either its leave or its gateway.
  */
-#ifndef WARREN_BROADCASTER_MEMBERS_H
-#define WARREN_BROADCASTER_MEMBERS_H
+#ifndef WARREN_BROADCASTER_PRESENCE_H
+#define WARREN_BROADCASTER_PRESENCE_H
 
 #include "broadcaster/roster.h"
 #include "common/base.h"
@@ -24,10 +24,10 @@ struct member {
 
 /* The session of `line` is in the room; one that is known already changes to what the line says.
  * True if it is new. */
-bool members_enter(struct member **of_gateway, struct place *place, const struct line *line);
+bool presence_enter(struct member **of_gateway, struct place *place, const struct line *line);
 
 /* The session of that client id, if it is this gateway's, or NULL. */
-struct member *members_find(struct member **of_gateway, const struct place *place,
+struct member *presence_find(struct member **of_gateway, const struct place *place,
                             struct slice client);
 
 /* Takes one member off its room and its gateway and frees it. */

@@ -1,5 +1,5 @@
-/* members.c: who is in which room: the soft state behind presence. */
-#include "broadcaster/members.h"
+/* presence.c: who is in which room: the soft state behind presence. */
+#include "broadcaster/presence.h"
 
 #include <utlist.h>
 
@@ -23,7 +23,7 @@ static char *put(char *to, struct slice s)
     return to + s.size;
 }
 
-bool members_enter(struct member **of_gateway, struct place *place, const struct line *line)
+bool presence_enter(struct member **of_gateway, struct place *place, const struct line *line)
 {
     struct member *old = find(place, line->client);
     struct member *m =
@@ -48,8 +48,8 @@ bool members_enter(struct member **of_gateway, struct place *place, const struct
     return is_new;
 }
 
-struct member *members_find(struct member **of_gateway, const struct place *place,
-                            struct slice client)
+struct member *presence_find(struct member **of_gateway, const struct place *place,
+                             struct slice client)
 {
     struct member *m = find(place, client);
 
