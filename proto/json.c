@@ -137,12 +137,12 @@ static char decode_short(char c)
 
 void json_unescape(struct buf *out, struct slice inside)
 {
-    const char *at = inside.at, *end = inside.at + inside.size;
-    char *start, *to;
-
     if (inside.size == 0) {
         return;
     }
+    const char *at = inside.at, *end = inside.at + inside.size;
+    char *start, *to;
+
     start = to = buf_reserve(out, inside.size); /* no escape is shorter than what it stands for */
     for (;;) {
         const char *slash = memchr(at, '\\', (size_t)(end - at));
@@ -192,7 +192,9 @@ void json_escape(struct buf *out, struct slice text)
             start = i + 1;
         }
     }
-    buf_add(out, text.at + start, text.size - start);
+    if (start < text.size) {
+        buf_add(out, text.at + start, text.size - start);
+    }
 }
 
 bool json_u64(struct slice v, uint64_t *out)
@@ -223,7 +225,10 @@ bool json_i64(struct slice v, int64_t *out)
     bool is_negative = v.size > 0 && v.at[0] == '-';
     uint64_t value;
 
-    if (!json_u64((struct slice){v.at + is_negative, v.size - is_negative}, &value)) {
+    if (is_negative) {
+        v = (struct slice){v.at + 1, v.size - 1};
+    }
+    if (!json_u64(v, &value)) {
         return false;
     }
     if (value > (uint64_t)INT64_MAX + is_negative || (is_negative && value == 0)) {
@@ -268,15 +273,15 @@ void json_add_flat(struct buf *out, struct slice v)
 
 bool text_is_clean(struct slice text)
 {
-    const char *at = text.at, *end = text.at + text.size;
+    struct scan s = scan_of(text);
 
-    while (at < end) {
-        size_t size = scan_utf8(at, end);
+    while (s.at < s.end) {
+        size_t size = scan_utf8(s.at, s.end);
 
-        if (size == 0 || (unsigned char)*at < 0x20 || *at == 0x7f) {
+        if (size == 0 || (unsigned char)*s.at < 0x20 || *s.at == 0x7f) {
             return false;
         }
-        at += size;
+        s.at += size;
     }
     return true;
 }

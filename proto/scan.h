@@ -42,7 +42,8 @@ struct scan {
 
 static inline struct scan scan_of(struct slice text)
 {
-    return (struct scan){.at = text.at, .end = text.at + text.size};
+    /* An empty slice may have no address to count from. */
+    return (struct scan){.at = text.at, .end = text.size > 0 ? text.at + text.size : text.at};
 }
 
 static inline bool scan_is_space(char c)

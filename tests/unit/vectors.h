@@ -1,0 +1,88 @@
+/*
+ * vectors.h: walks the golden vectors of tests/wire/vectors.
+ *
+ * A file is a JSON array with one object a line. They are read with the scanner
+ * that they test; the live tests read the same files with another one.
+ */
+#ifndef WARREN_TESTS_UNIT_VECTORS_H
+#define WARREN_TESTS_UNIT_VECTORS_H
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/buf.h"
+#include "proto/json.h"
+
+struct vectors {
+    struct buf file, scratch;
+    struct slice rest; /* of the file */
+    struct slice now;  /* the object */
+};
+
+/* Opens "<name>.json" in the folder that the environment names. */
+static inline struct vectors vectors_open(const char *name)
+{
+    struct vectors v = {.file = BUF_EMPTY, .scratch = BUF_EMPTY};
+    const char *folder = getenv("WARREN_VECTORS");
+    char path[4096];
+    size_t size;
+
+    snprintf(path, sizeof(path), "%s/%s.json", folder != NULL ? folder : "tests/wire/vectors",
+             name);
+    FILE *f = fopen(path, "r");
+    if (f == NULL) {
+        fail_msg("%s: set WARREN_VECTORS to the folder of the vectors", path);
+    }
+    while ((size = fread(buf_reserve(&v.file, 4096), 1, 4096, f)) > 0) {
+        buf_grew(&v.file, size);
+    }
+    fclose(f);
+    v.rest = buf_slice(&v.file);
+    return v;
+}
+
+/* The next vector, or false and everything is freed. */
+static inline bool vectors_next(struct vectors *v)
+{
+    while (v->rest.size > 0) {
+        const char *end = memchr(v->rest.at, '\n', v->rest.size);
+        assert_non_null(end);
+        v->now = (struct slice){v->rest.at, (size_t)(end - v->rest.at)};
+        v->rest.at = end + 1;
+        v->rest.size -= v->now.size + 1;
+        if (v->now.size > 0 && v->now.at[v->now.size - 1] == ',') {
+            v->now.size--;
+        }
+        if (json_is_object(v->now)) {
+            assert_true(json_is_valid(v->now, PAYLOAD_DEPTH_MAX));
+            buf_clear(&v->scratch);
+            return true;
+        }
+    }
+    buf_deinit(&v->file);
+    buf_deinit(&v->scratch);
+    return false;
+}
+
+/* A text of any object, decoded and appended to `out`; false if it is absent or null. */
+static inline bool vector_add_text(struct slice object, const char *key, struct buf *out)
+{
+    struct slice value = json_get(object, key);
+
+    if (!json_is_string(value)) {
+        return false;
+    }
+    json_unescape(out, json_inside(value));
+    return true;
+}
+
+/* True if the member is written like `text`: "true", "17", "\"ok\"". */
+static inline bool vector_is(struct slice object, const char *key, const char *text)
+{
+    return slice_equal(json_get(object, key), slice_of(text));
+}
+
+/* For messages: the name of the vector. */
+#define VECTOR_NAME(v) SLICE_ARG(json_get((v)->now, "name"))
+
+#endif
