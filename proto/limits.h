@@ -6,25 +6,26 @@
 
 #include "common/base.h"
 
-#define ROOM_NAME_MAX 128          /* bytes */
-#define USER_MAX 128               /* bytes of a user id, decoded */
-#define NAME_MAX_BYTES 128         /* bytes of a display name, decoded */
-#define EPOCH_MAX 16               /* bytes */
-#define OFFSET_MAX INT64_MAX       /* of a record: fits the numbers of every client and of AMQP */
-#define CLIENT_ID_SIZE 36          /* bytes: 8-4-4-4-12 hexadecimal digits */
-#define ID_MAX 64                  /* bytes of a service's id: [A-Za-z0-9._-] */
-#define BOOT_SIZE 16               /* bytes of a boot id: hexadecimal digits */
-#define PAYLOAD_MAX 65536          /* default of [gateway] max_payload, bytes */
-#define PAYLOAD_CEILING (1 << 20)  /* nobody can set it higher */
-#define INFO_MAX 4096              /* bytes of a record's `info` */
-#define JSON_DEPTH_MAX 16          /* levels of a command or an envelope */
-#define PAYLOAD_DEPTH_MAX 64       /* levels of a payload */
+#define ROOM_NAME_MAX 128         /* bytes */
+#define USER_MAX 128              /* bytes of a user id, decoded */
+#define NAME_MAX_BYTES 128        /* bytes of a display name, decoded */
+#define EPOCH_MAX 16              /* bytes */
+#define OFFSET_MAX INT64_MAX      /* of a record: fits the numbers of every client and of AMQP */
+#define CLIENT_ID_SIZE 36         /* bytes: 8-4-4-4-12 hexadecimal digits */
+#define ID_MAX 64                 /* bytes of a service's id: [A-Za-z0-9._-] */
+#define BOOT_SIZE 16              /* bytes of a boot id: hexadecimal digits */
+#define PAYLOAD_MAX 65536         /* default of [gateway] max_payload, bytes */
+#define PAYLOAD_CEILING (1 << 20) /* nobody can set it higher */
+#define INFO_MAX 4096             /* bytes of a record's `info` */
+#define JSON_DEPTH_MAX 16         /* levels of a command or an envelope */
+#define PAYLOAD_DEPTH_MAX 64      /* levels of a payload */
 #define PARTITIONS_MAX 256
-#define BATCH_RECORDS_MAX 4096     /* records in one batch */
+#define BATCH_RECORDS_MAX 4096      /* records in one batch */
 #define BATCH_BYTES_MAX (256 << 10) /* a batch takes no further record above this */
-#define APPEND_BYTES_MAX (1 << 20) /* an append takes no further batch above this */
+#define APPEND_BYTES_MAX (1 << 20)  /* an append takes no further batch above this */
 
 static_assert(PAYLOAD_MAX <= PAYLOAD_CEILING, "the default payload is legal");
-static_assert(BATCH_BYTES_MAX + PAYLOAD_CEILING + INFO_MAX < (16 << 20), "a batch fits an AMQP body");
+static_assert(BATCH_BYTES_MAX + PAYLOAD_CEILING + INFO_MAX < (16 << 20),
+              "a batch fits an AMQP body");
 
 #endif

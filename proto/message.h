@@ -68,6 +68,7 @@ void message_to_props(const struct message *m, struct slice app_id, char scratch
  * "unknown type", "no partition", ... */
 const char *message_from_event(const struct mq_event *e, struct message *out) MUST_CHECK;
 
+/* The name in the type property. */
 const char *message_type_name(enum message_type type);
 
 #endif

@@ -1,12 +1,14 @@
 /*
  * record.h: one accepted message, as two lines of JSON.
  *
- *     {"room":"lobby","offset":42,"epoch":"k3","user":"ann","client":"6f1c...","time":1790000000123}
+ *     {"room":"lobby","offset":42,"epoch":"k3","user":"ann","client":"6f..","time":1790000000123}
  *     {"username":"ann","message":"hello"}
  *
  * The first line is what warren says, the second what the user said, byte for
  * byte but for its line breaks. The bodies of publish, append, deliver and past
- * messages are records one after the other. Each line ends with LF.
+ * messages are records one after the other. Each line ends with LF. Room, epoch
+ * and client are written without escapes, so that they can be compared as they
+ * stand; what is read has a valid room (room.h) and every text within its limit.
  * Schema: proto/schema/record.json.
  */
 #ifndef WARREN_PROTO_RECORD_H

@@ -11,6 +11,7 @@
 #include "common/base.h"
 #include "proto/limits.h"
 
+/* True if a room can have this name. */
 bool room_is_valid(struct slice name);
 
 /* XXH3_64(name) mod partitions: frozen for ever. */
