@@ -30,6 +30,7 @@ struct dead {
     uint64_t published; /* on the channel's present life */
 };
 
+/* Empty; `metrics` is borrowed. */
 void dead_init(struct dead *d, struct metrics *metrics);
 
 /* Forgets all letters: the connection is gone, the originals come again. */

@@ -29,6 +29,7 @@ struct share {
     int64_t claim_after_ms[PARTITIONS_MAX]; /* not to be claimed before */
 };
 
+/* Holds nothing. `seed` should differ between broadcasters. */
 void share_init(struct share *s, uint32_t partitions, uint64_t seed);
 
 /* The connection is gone, and with it all that we held. */

@@ -79,6 +79,7 @@ int tenure_close(struct tenure *t) MUST_CHECK;
 /* Why it is broken. */
 const char *tenure_trouble(const struct tenure *t);
 
+/* Of its machine. */
 enum partition_state tenure_state(const struct tenure *t);
 
 #endif

@@ -59,7 +59,7 @@ def _wait_shares(broadcasters, *shares):
 def test_records_get_offsets_and_reach_the_gateways_that_follow_the_room(gateway):
     gateway.attach(_LOBBY, {"room": "lobby"})
     positions = gateway.expect("positions")
-    assert json.loads(positions.lines[0]) == {"room": "lobby", "epoch": "", "offset": 0}
+    assert json.loads(positions.lines[0]) == {"room": "lobby", "offset": 0}
     odd = '{"n":1.50e+3,"s":"\\u00e9\\/","long":12345678901234567890123}'
     gateway.publish(_LOBBY, record("lobby", odd), record("lobby", "[]"))
     gateway.publish(_LOBBY, record("lobby", '"three"'))
@@ -250,11 +250,12 @@ def test_a_gateway_that_is_gone_is_forgotten(alone, broker):
         gateway.close()
         other.publish(_LOBBY, record("lobby", "1"))
         other.wait_records("lobby", 1)
-        service.wait_metric("warren_broadcaster_gateways_gone_total", 1)
         service.wait_metric("warren_broadcaster_partition_gateways", 1, partition=_LOBBY)
-        other.publish(_LOBBY, record("lobby", "2"))
-        other.wait_records("lobby", 2)
-        assert service.metric("warren_broadcaster_gateways_gone_total") == 1
+        for n in range(2, 12):
+            other.publish(_LOBBY, record("lobby", str(n)))
+        other.wait_records("lobby", 11)
+        # What was sent to it before, and a last call.
+        assert service.metric("warren_broadcaster_gateways_gone_total") <= 2
 
 
 @pytest.mark.parametrize("queue", ["in", "log", "owner"])
