@@ -20,6 +20,7 @@ const people = new People($("people"), document.querySelectorAll(".people-count"
 const me = { asked: "", name: "", user: "", client: "", gateway: "", room: null };
 const clients = new Set(); // every client id this page has had
 let isAway = false; // the log says that the connection was lost
+let isFrozen = false;
 let retryAt = 0;
 let unread = 0;
 
@@ -356,6 +357,20 @@ document.addEventListener("keydown", (event) => {
   }
 });
 narrow.addEventListener("change", () => openPanel(false));
+// A page that is left may be kept by the browser, frozen, to be shown again. Nobody is in the
+// room meanwhile.
+addEventListener("pagehide", () => {
+  isFrozen = connection.state !== "stopped";
+  if (isFrozen) {
+    connection.stop();
+  }
+});
+addEventListener("pageshow", () => {
+  if (isFrozen) {
+    isFrozen = false;
+    connection.start();
+  }
+});
 addEventListener("online", () => connection.wake());
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden) {

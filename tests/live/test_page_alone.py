@@ -3,6 +3,7 @@
 import urllib.parse
 
 import pytest
+from kit import eventually
 from page import Page
 from scripted_gateway import DENIED, TEMPORARY, Hub, ScriptedGateway
 from selenium.webdriver.common.keys import Keys
@@ -475,6 +476,18 @@ def test_nothing_sticks_out_of_the_window(browser, hub, gateway, width, height, 
         assert wide == [False] * 4
     finally:
         browser.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_leaving_the_page_leaves_the_room_and_coming_back_enters_it(page, hub, gateway):
+    chat(hub, "before")
+    page.wait_texts("before")
+    page.driver.get(gateway.url + "icon.svg")
+    eventually(lambda: not gateway.sessions, what="nobody is there")
+    chat(hub, "meanwhile")
+    page.driver.back()
+    page.wait_texts("before", "meanwhile")
+    page.say("after")
+    page.wait_texts("before", "meanwhile", "after")
 
 
 def test_it_asks_for_nothing_but_its_own_files(page, gateway):
