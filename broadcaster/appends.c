@@ -155,7 +155,7 @@ static void send_first(struct partition *p, int64_t now_ms)
     if (!a->is_sent) {
         a->is_sent = true;
         a->time_ms = now_ms;
-        a->hint = p->checkpoint.before;
+        a->hint = p->checkpoint.hint;
         a->number = a->type == MESSAGE_CLAIM ? 0 : ++p->appends.numbered;
     }
     buf_add_slice(&act->body, buf_slice(&a->body));

@@ -7,6 +7,11 @@
 /* A large checkpoint is written less often. */
 #define WORTH_ITS_SIZE 4
 
+/* Checkpoints are kept in mind when they are this part of the usual distance apart. */
+#define MARKS_APART 4
+
+static_assert(CHECKPOINT_MARKS > 2 * MARKS_APART - 1, "no mark is left out for want of room");
+
 bool checkpoint_is_due(const struct partition *p, int64_t now_ms)
 {
     const struct checkpoint *c = &p->checkpoint;
@@ -21,10 +26,28 @@ bool checkpoint_is_due(const struct partition *p, int64_t now_ms)
            (c->bytes >= p->conf.checkpoint_bytes || c->messages >= CHECKPOINT_MESSAGES);
 }
 
+/* True if a share of what lies between two checkpoints is there. */
+static bool is_much(const struct partition *p, size_t bytes, size_t messages, size_t share)
+{
+    return bytes >= p->conf.checkpoint_bytes / share || messages >= CHECKPOINT_MESSAGES / share;
+}
+
 void checkpoint_count(struct partition *p, size_t body_size)
 {
-    p->checkpoint.messages++;
-    p->checkpoint.bytes += body_size + APPEND_OVERHEAD;
+    struct checkpoint *c = &p->checkpoint;
+    size_t size = body_size + APPEND_OVERHEAD;
+
+    c->messages++;
+    c->bytes += size;
+    for (size_t i = 0; i < c->mark_count; i++) {
+        c->marks[i].messages++;
+        c->marks[i].bytes += size;
+    }
+    while (c->mark_count > 0 && is_much(p, c->marks[0].bytes, c->marks[0].messages, 1)) {
+        c->hint = c->marks[0].offset;
+        c->mark_count--;
+        memmove(c->marks, c->marks + 1, c->mark_count * sizeof(c->marks[0]));
+    }
 }
 
 /* The parts that are being made. */
@@ -86,10 +109,15 @@ void checkpoint_write(struct partition *p, int64_t now_ms)
 }
 
 /* All parts are there, from `offset` on. */
-static void complete(struct checkpoint *c, uint64_t offset)
+static void complete(struct partition *p, uint64_t offset)
 {
-    c->before = c->last;
-    c->last = offset;
+    struct checkpoint *c = &p->checkpoint;
+    const struct checkpoint_mark *last = c->mark_count > 0 ? &c->marks[c->mark_count - 1] : NULL;
+    bool is_far = last == NULL || is_much(p, last->bytes, last->messages, MARKS_APART);
+
+    if (is_far && c->mark_count < CHECKPOINT_MARKS) {
+        c->marks[c->mark_count++] = (struct checkpoint_mark){.offset = offset};
+    }
     c->is_partial = false;
     c->bytes = 0;
     c->messages = 0;
@@ -97,14 +125,16 @@ static void complete(struct checkpoint *c, uint64_t offset)
 }
 
 /* Notes one part at a stream offset. */
-static void part_is_there(struct checkpoint *c, uint64_t offset, uint64_t parts_left)
+static void part_is_there(struct partition *p, uint64_t offset, uint64_t parts_left)
 {
+    struct checkpoint *c = &p->checkpoint;
+
     if (!c->is_partial) {
         c->is_partial = true;
         c->part_offset = offset;
     }
     if (parts_left == 0) {
-        complete(c, c->part_offset);
+        complete(p, c->part_offset);
     }
 }
 
@@ -113,7 +143,7 @@ void checkpoint_on_confirm(struct partition *p, const struct append *part)
     struct checkpoint *c = &p->checkpoint;
 
     /* The marker has number 1; every message since took at least one stream offset. */
-    part_is_there(c, c->marker_offset + part->number - 1, part->parts_left);
+    part_is_there(p, c->marker_offset + part->number - 1, part->parts_left);
     if (part->parts_left == 0) {
         c->in_line = false;
         stat_add(&p->stats->checkpoints, 1);
@@ -167,5 +197,5 @@ void checkpoint_read(struct partition *p, const struct message *m, uint64_t stre
         stat_add(&p->stats->poisoned, 1);
         return; /* it cannot be relied on as a place to begin */
     }
-    part_is_there(&p->checkpoint, stream_offset, m->has & HAS_BATCH ? m->batch : 0);
+    part_is_there(p, stream_offset, m->has & HAS_BATCH ? m->batch : 0);
 }

@@ -6,9 +6,10 @@
  * It holds every room's confirmed position and every lane's confirmed number.
  * Whoever reads the log from a checkpoint on knows all that is to be known.
  *
- * The hint that our messages carry is the offset of the checkpoint before the
- * last one: a reader that starts there finds more recent records. It is a lower
- * bound, since the broker itself takes a stream offset now and then.
+ * The hint that our messages carry tells a reader where to begin: at the newest
+ * checkpoint that has enough log after it, so that what is read holds the recent
+ * records too, however many checkpoints were written on leaving. It is a lower
+ * bound of the stream offset, since the broker itself takes one now and then.
  */
 #ifndef WARREN_BROADCASTER_CHECKPOINT_H
 #define WARREN_BROADCASTER_CHECKPOINT_H
@@ -18,14 +19,22 @@
 #define CHECKPOINT_PART_BYTES (1 << 20) /* a part takes no further line above this */
 #define CHECKPOINT_MESSAGES 4096  /* in the log between two checkpoints: reading costs by message  \
                                    */
+#define CHECKPOINT_MARKS 8        /* kept in mind */
 #define CHECKPOINT_SETTLE_MS 1000 /* after a take-over that read much */
 
 struct partition;
 struct append;
 
+/* A checkpoint, and how much log is after it. */
+struct checkpoint_mark {
+    uint64_t offset; /* of the stream; it is there or somewhat later */
+    size_t bytes, messages;
+};
+
 struct checkpoint {
-    uint64_t last,
-        before; /* stream offsets at or before the last one and the one before; 0: begin */
+    uint64_t hint;                                  /* stream offset; 0: the beginning */
+    struct checkpoint_mark marks[CHECKPOINT_MARKS]; /* later ones, oldest first */
+    size_t mark_count;
     uint64_t part_offset;   /* of the first part of the one that is being written or read */
     bool is_partial;        /* some but not all of its parts are there */
     uint64_t marker_offset; /* of our own marker */

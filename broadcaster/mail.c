@@ -63,8 +63,10 @@ static void follow_list_add(struct follow_list *list, struct place *place, uint6
 static uint64_t continue_from(struct partition *p, struct place *place, const struct line *line)
 {
     const struct position *c = &place->confirmed;
+    bool is_before_all = line->epoch.size == 0 && line->offset == 0;
 
-    if (!line->has_offset || c->offset == 0 || !position_has_epoch(c, line->epoch)) {
+    if (!line->has_offset || c->offset == 0 ||
+        !(is_before_all || position_has_epoch(c, line->epoch))) {
         return c->offset;
     }
     if (line->offset > c->offset) {

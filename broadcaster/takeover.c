@@ -47,7 +47,7 @@ static void begin_to_read(struct partition *p, uint64_t offset)
 
     partition_forget_log(p);
     *t = (struct takeover){.phase = TAKEOVER_READ, .from = offset};
-    p->checkpoint = (struct checkpoint){.last = offset, .before = offset};
+    p->checkpoint = (struct checkpoint){.hint = offset};
     p->state = PARTITION_REPLAYING;
     read_from(p, offset);
 }
@@ -90,7 +90,7 @@ static void begin_anew(struct partition *p, const struct message *m)
     }
     /* There is nothing before: go on with what follows. */
     partition_forget_log(p);
-    p->checkpoint = (struct checkpoint){.last = t->from, .before = t->from};
+    p->checkpoint = (struct checkpoint){.hint = t->from};
 }
 
 enum verdict { VALID, VOID, RESTARTED };
