@@ -18,7 +18,10 @@ struct gateway;
 struct lanes;
 struct bus_out;
 
+/* Freed with lanes_free(), which accepts NULL and returns NULL; batches that are with the bus stay
+ * the bus'. */
 struct lanes *lanes_new(struct gateway *g) MUST_CHECK;
+/* See above. */
 struct lanes *lanes_free(struct lanes *l);
 
 enum lanes_answer {

@@ -24,7 +24,9 @@ struct links;
 struct room;
 struct session;
 
+/* Freed with links_free(), which accepts NULL and returns NULL. */
 struct links *links_new(struct gateway *g) MUST_CHECK;
+/* See above. */
 struct links *links_free(struct links *l);
 
 /* Both bus connections are up (again), or one is down. */

@@ -198,27 +198,34 @@ static void answer_history(struct questions *all, const struct open_question *q,
     session_send_text(s, buf_slice(&all->reply));
 }
 
+/* Nothing came, or nothing that can be understood. */
+static void answer_nothing(struct questions *all, const struct open_question *q)
+{
+    struct session *s = sessions_find(all->gateway->sessions, q->session);
+    struct room *room = rooms_get(all->gateway->rooms, (struct slice){q->room, q->room_size});
+
+    if (q->kind != QUESTION_RECOVER && s != NULL) {
+        session_send_error(s, q->command_id, REPLY_INTERNAL);
+    } else if (q->kind == QUESTION_RECOVER && room != NULL) {
+        rooms_past_late(room, q->offset); /* the next who needs it asks again */
+    }
+}
+
 static void answer_past(struct questions *all, const struct open_question *q,
                         const struct message *m)
 {
+    struct session *s = sessions_find(all->gateway->sessions, q->session);
+    struct room *room = rooms_get(all->gateway->rooms, (struct slice){q->room, q->room_size});
     struct slice rest = m->body;
     struct line top;
 
     if (line_next(&rest, &top) != 0) {
         stat_add(&all->gateway->metrics.poisoned, 1);
-        return;
-    }
-    if (q->kind == QUESTION_RECOVER) {
-        struct room *room = rooms_get(all->gateway->rooms, (struct slice){q->room, q->room_size});
-
-        if (room != NULL && room->state == ROOM_LIVE) {
-            rooms_past(all->gateway->rooms, room, q->offset, top.epoch, top.offset, rest);
-        }
-        return;
-    }
-    struct session *s = sessions_find(all->gateway->sessions, q->session);
-    if (s != NULL) {
+        answer_nothing(all, q);
+    } else if (q->kind == QUESTION_HISTORY && s != NULL) {
         answer_history(all, q, s, &top, rest);
+    } else if (q->kind == QUESTION_RECOVER && room != NULL && room->state == ROOM_LIVE) {
+        rooms_past(all->gateway->rooms, room, q->offset, top.epoch, top.offset, rest);
     }
 }
 
@@ -259,18 +266,7 @@ void questions_tick(struct questions *all)
         if (now - q->asked_ms < all->gateway->conf->subscribe_wait_ms) {
             return; /* they stand in the order in which they were asked */
         }
-        if (q->kind == QUESTION_RECOVER) {
-            struct room *room =
-                rooms_get(all->gateway->rooms, (struct slice){q->room, q->room_size});
-            if (room != NULL) {
-                rooms_past_late(room, q->offset); /* the next who needs it asks again */
-            }
-        } else {
-            struct session *s = sessions_find(all->gateway->sessions, q->session);
-            if (s != NULL) {
-                session_send_error(s, q->command_id, REPLY_INTERNAL);
-            }
-        }
+        answer_nothing(all, q);
         question_end(all, q);
     }
 }

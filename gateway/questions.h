@@ -35,7 +35,9 @@ struct question {
     int64_t limit; /* 0: only the position */
 };
 
+/* Freed with questions_free(), which accepts NULL and returns NULL; nobody is told any more. */
 struct questions *questions_new(struct gateway *g) MUST_CHECK;
+/* See above. */
 struct questions *questions_free(struct questions *q);
 
 enum questions_answer {

@@ -288,9 +288,11 @@ void rooms_positioned(struct rooms *all, struct room *room, struct slice epoch, 
     }
     if (was_live) {
         stat_add(&all->gateway->metrics.positions_lost, 1);
-        log_warn("position lost room=%s epoch=%s offset=%" PRIu64
-                 " owner_epoch=%.*s owner_offset=%" PRIu64,
-                 room->name, room->epoch, room->offset, SLICE_ARG(epoch), from);
+        if (log_allowed(&all->lost_lines)) {
+            log_warn("position lost room=%s epoch=%s offset=%" PRIu64
+                     " owner_epoch=%.*s owner_offset=%" PRIu64,
+                     room->name, room->epoch, room->offset, SLICE_ARG(epoch), from);
+        }
         recents_free(all, room);
     } else {
         all->joining[room->partition]--;

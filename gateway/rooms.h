@@ -72,8 +72,9 @@ struct room {
 struct gateway;
 struct rooms;
 
+/* No rooms yet. */
 struct rooms *rooms_new(struct gateway *g) MUST_CHECK;
-/* All sessions have left. */
+/* All sessions have left. Accepts NULL; returns NULL. */
 struct rooms *rooms_free(struct rooms *all);
 
 enum rooms_answer {
@@ -129,6 +130,7 @@ void rooms_past_late(struct room *room, uint64_t since);
 /* Rooms of a partition that wait for their position. */
 uint32_t rooms_joining(const struct rooms *all, uint32_t partition);
 
+/* Rooms that somebody is in. */
 size_t rooms_count(const struct rooms *all);
 
 #endif

@@ -7,17 +7,19 @@
 #include <inttypes.h>
 
 #include "common/buf.h"
+#include "common/log.h"
 #include "gateway/rooms.h"
 
 #define ROOMS_RECOVER_MAX 300 /* records in one recovery: as SDKs expect */
 
 struct rooms {
-    struct gateway *gateway;    /* borrowed */
-    struct room *by_name;       /* owns: uthash */
-    struct room **of_partition; /* owns: lists */
-    uint32_t *joining;          /* owns: rooms of each partition without a position */
-    struct deadline_queue wait; /* subscriptions that are not answered */
-    struct buf scratch;         /* publications while they are put together */
+    struct gateway *gateway;     /* borrowed */
+    struct room *by_name;        /* owns: uthash */
+    struct room **of_partition;  /* owns: lists */
+    uint32_t *joining;           /* owns: rooms of each partition without a position */
+    struct deadline_queue wait;  /* subscriptions that are not answered */
+    struct log_limit lost_lines; /* one for each room would be too much */
+    struct buf scratch;          /* publications while they are put together */
     /* What stands in the scratch buffer: the records of a room's memory after an offset, up to
      * another one. NULL: something else. */
     const struct room *made_room;
@@ -61,6 +63,7 @@ bool recents_add(const struct room *room, uint64_t since, uint64_t top, struct b
 /* The same up to now, into the emptied scratch buffer; cheap for the next one who asks the same. */
 bool made_from_recent(struct rooms *all, const struct room *room, uint64_t since);
 
+/* Forgets the room's records. */
 void recents_free(struct rooms *all, struct room *room);
 
 #endif

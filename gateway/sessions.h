@@ -10,14 +10,15 @@
 
 struct sessions;
 
+/* No sessions yet. */
 struct sessions *sessions_new(struct gateway *g) MUST_CHECK;
 /* Ends what is left without a word. Accepts NULL; returns NULL. */
 struct sessions *sessions_free(struct sessions *all);
 
 /* What an upgraded connection brings. */
 struct session_opening {
-    int fd;                    /* taken over */
-    const char *peer;          /* address as text */
+    int fd;           /* taken over */
+    const char *peer; /* address as text */
     enum dialect dialect;
     struct slice room;         /* plain dialect: the room to enter */
     struct identity *identity; /* taken over; NULL: connect has to bring a token (centrifuge) */
@@ -31,6 +32,7 @@ void sessions_open(struct sessions *all, const struct session_opening *o);
 /* The live session of a handle, or NULL. */
 struct session *sessions_find(struct sessions *all, session_handle handle);
 
+/* Those that are not freed yet. */
 size_t sessions_count(const struct sessions *all);
 
 /* End of the turn: one write for each session that was given something; then the dead are freed. */
