@@ -67,23 +67,26 @@ async def test_a_frozen_broker_stalls_no_session(own_broker):
                 assert [p["offset"] for p in client.pubs("frozen")] == [1, 2, 3]
 
 
-@pytest.mark.parametrize("end", ["stop", "kill"])
-async def test_a_broker_that_comes_back_has_lost_and_doubled_nothing(own_broker, end):
+async def test_a_broker_that_comes_back_has_lost_and_doubled_nothing(own_broker):
     with Deployment(own_broker, settings=_SETTINGS) as running:
         one, two = running.gateways
         async with await CentrifugeClient.connect(one) as ann, \
                 await CentrifugeClient.connect(two) as bob:
             for client in (ann, bob):
                 await client.subscribe("restart")
-            numbers = asyncio.create_task(_talk(ann, "restart"))
-            await eventually_async(lambda: len(bob.pubs("restart")) > 20)
-            await asyncio.to_thread(getattr(own_broker, end))
-            await asyncio.to_thread(own_broker.start)
-            await asyncio.to_thread(own_broker.wait_ready)
-            await _publish_until_it_works(bob, "restart", "bob is back")
-            await ann.expect_pub("restart", "bob is back")
-            numbers.cancel()
-            said = await numbers
+            said = {"ok": [], "refused": [], "doubt": []}
+            # Stopped first: RabbitMQ keeps what it knows of a new stream in memory for a while.
+            for end in ("stop", "kill"):
+                talking = asyncio.create_task(_talk(ann, "restart", said))
+                heard = len(bob.pubs("restart"))
+                await eventually_async(lambda: len(bob.pubs("restart")) > heard + 20)
+                await asyncio.to_thread(getattr(own_broker, end))
+                await asyncio.to_thread(own_broker.start)
+                await asyncio.to_thread(own_broker.wait_ready)
+                await _publish_until_it_works(bob, "restart", f"after {end}")
+                await ann.expect_pub("restart", f"after {end}")
+                talking.cancel()
+                await talking
             await _publish_until_it_works(ann, "restart", "last")
             for client in (ann, bob):
                 await client.expect_pub("restart", "last")
@@ -95,10 +98,9 @@ async def test_a_broker_that_comes_back_has_lost_and_doubled_nothing(own_broker,
                 assert not set(said["refused"]) & set(heard)
 
 
-async def _talk(client, room):
-    """Publishes 0, 1, 2 ... until cancelled; what became of each."""
-    said = {"ok": [], "refused": [], "doubt": []}
-    number = 0
+async def _talk(client, room, said):
+    """Publishes numbers, each one higher, until cancelled; `said` tells what became of each."""
+    number = 1 + max(sum(said.values(), [-1]))
     while True:
         publish = asyncio.ensure_future(client.publish(room, number))
         try:
@@ -110,7 +112,7 @@ async def _talk(client, room):
         except asyncio.CancelledError:
             said["doubt"].append(number)
             publish.cancel()
-            return said
+            return
         number += 1
 
 

@@ -100,7 +100,7 @@ async def test_broadcasters_come_and_leave_while_people_talk(broker):
         more = [await asyncio.to_thread(running.add_broadcaster) for _ in range(2)]
 
         def owned():
-            return [b.metric("warren_broadcaster_partitions_owned") for b in running.broadcasters]
+            return [b.metric("warren_broadcaster_owned_partitions") for b in running.broadcasters]
 
         await eventually_async(lambda: sorted(owned()) in ([0, 2, 2], [1, 1, 2]),
                                what="four partitions are shared by three")
@@ -109,7 +109,7 @@ async def test_broadcasters_come_and_leave_while_people_talk(broker):
             await asyncio.to_thread(leaver.stop)
             await _all_go_on(talks)
         await eventually_async(
-            lambda: running.broadcasters[0].metric("warren_broadcaster_partitions_owned") == 4,
+            lambda: running.broadcasters[0].metric("warren_broadcaster_owned_partitions") == 4,
             what="the one that stays owns all")
         await _finish(talks)
 
@@ -122,14 +122,14 @@ async def test_a_frozen_owner_that_wakes_up_does_no_harm(broker):
         sleeper.pause()
         try:
             await eventually_async(
-                lambda: other.metric("warren_broadcaster_partitions_owned") == 4,
+                lambda: other.metric("warren_broadcaster_owned_partitions") == 4,
                 what="the broker missed its heartbeats")
             await _all_go_on(talks)
         finally:
             sleeper.resume()
         await _all_go_on(talks)
         await eventually_async(
-            lambda: sleeper.metric("warren_broadcaster_partitions_owned") == 2,
+            lambda: sleeper.metric("warren_broadcaster_owned_partitions") == 2,
             what="it has its share again")
         await _all_go_on(talks)
         await _finish(talks)
