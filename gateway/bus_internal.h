@@ -14,7 +14,7 @@
 #include "gateway/bus.h"
 
 #define BUS_BACKOFF_MIN_MS 100
-#define BUS_BACKOFF_MAX_MS 5000
+#define BUS_BACKOFF_MAX_MS 2000
 #define BUS_POLL_MS 200 /* longest sleep of a thread: heartbeats are served after it */
 #define BUS_ERROR_SIZE 256
 
