@@ -110,7 +110,7 @@ def _up(tmp_path_factory):
 
 async def converse(up, room, text):
     """People on both gateways and behind the balancer hear each other."""
-    people = [await PlainClient.join(up.ws_url(offset, room)) for offset in (1, 2, 0)]
+    people = [await PlainClient.settled(up.ws_url(offset, room)) for offset in (1, 2, 0)]
     try:
         for number, person in enumerate(people):
             await person.say(f"person{number}", f"{text} {number}")
@@ -127,8 +127,8 @@ async def test_people_on_two_gateways_and_behind_the_balancer_talk(up):
 
 async def test_a_killed_broadcaster_comes_back_and_the_conversation_goes_on(up):
     room = "survivors"
-    async with (await PlainClient.join(up.ws_url(1, room)) as ann,
-                await PlainClient.join(up.ws_url(2, room)) as bob):
+    async with (await PlainClient.settled(up.ws_url(1, room)) as ann,
+                await PlainClient.settled(up.ws_url(2, room)) as bob):
         for name in ("broadcaster-1", "broadcaster-2"):
             killed = up.pid(name)
             os.kill(killed, signal.SIGKILL)
