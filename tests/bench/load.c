@@ -222,10 +222,10 @@ static const char usage[] =
 static void parse(struct load *l, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"host", 1, NULL, 'h'},      {"port", 1, NULL, 'p'},       {"rooms", 1, NULL, 'r'},
-        {"per-room", 1, NULL, 'n'},  {"publishers", 1, NULL, 'P'}, {"window", 1, NULL, 'w'},
-        {"size", 1, NULL, 's'},      {"rate", 1, NULL, 'R'},       {"warmup-ms", 1, NULL, 'W'},
-        {"measure-ms", 1, NULL, 'M'}, {"idle", 0, NULL, 'i'},      {NULL, 0, NULL, 0},
+        {"host", 1, NULL, 'h'},       {"port", 1, NULL, 'p'},       {"rooms", 1, NULL, 'r'},
+        {"per-room", 1, NULL, 'n'},   {"publishers", 1, NULL, 'P'}, {"window", 1, NULL, 'w'},
+        {"size", 1, NULL, 's'},       {"rate", 1, NULL, 'R'},       {"warmup-ms", 1, NULL, 'W'},
+        {"measure-ms", 1, NULL, 'M'}, {"idle", 0, NULL, 'i'},       {NULL, 0, NULL, 0},
     };
     int option;
 
@@ -233,18 +233,42 @@ static void parse(struct load *l, int argc, char **argv)
         int64_t value = optarg != NULL ? strtoll(optarg, NULL, 10) : 0;
 
         switch (option) {
-        case 'h': l->host = optarg; break;
-        case 'p': l->port = (int)value; break;
-        case 'r': l->rooms = (uint32_t)value; break;
-        case 'n': l->per_room = (uint32_t)value; break;
-        case 'P': l->publishers = (uint32_t)value; break;
-        case 'w': l->window = (uint32_t)value; break;
-        case 's': l->size = (uint32_t)MIN(value, 3000); break;
-        case 'R': l->rate = value; break;
-        case 'W': l->warmup_ms = value; break;
-        case 'M': l->measure_ms = value; break;
-        case 'i': l->idle = true; break;
-        default: fputs(usage, stderr); exit(2);
+        case 'h':
+            l->host = optarg;
+            break;
+        case 'p':
+            l->port = (int)value;
+            break;
+        case 'r':
+            l->rooms = (uint32_t)value;
+            break;
+        case 'n':
+            l->per_room = (uint32_t)value;
+            break;
+        case 'P':
+            l->publishers = (uint32_t)value;
+            break;
+        case 'w':
+            l->window = (uint32_t)value;
+            break;
+        case 's':
+            l->size = (uint32_t)MIN(value, 3000);
+            break;
+        case 'R':
+            l->rate = value;
+            break;
+        case 'W':
+            l->warmup_ms = value;
+            break;
+        case 'M':
+            l->measure_ms = value;
+            break;
+        case 'i':
+            l->idle = true;
+            break;
+        default:
+            fputs(usage, stderr);
+            exit(2);
         }
     }
     if (l->port == 0 || l->rooms == 0 || (l->publishers == 0 && !l->idle)) {
@@ -256,8 +280,14 @@ static void parse(struct load *l, int argc, char **argv)
 int main(int argc, char **argv)
 {
     static struct load load = {
-        .host = "127.0.0.1", .rooms = 1, .per_room = 10, .publishers = 1, .window = 32,
-        .size = 100, .warmup_ms = 1000, .measure_ms = 5000,
+        .host = "127.0.0.1",
+        .rooms = 1,
+        .per_room = 10,
+        .publishers = 1,
+        .window = 32,
+        .size = 100,
+        .warmup_ms = 1000,
+        .measure_ms = 5000,
     };
 
     parse(&load, argc, argv);

@@ -1,3 +1,6 @@
+/*
+ * peer.c: frames in, counts out; see peer.h.
+ */
 #include "tests/bench/peer.h"
 
 #include <arpa/inet.h>

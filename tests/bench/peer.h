@@ -11,17 +11,17 @@
 
 struct peer {
     int fd;
-    uint8_t head[16];   /* of the frame that is being read */
+    uint8_t head[16]; /* of the frame that is being read */
     uint8_t head_size;
-    uint8_t begin[4];   /* first bytes of its payload: tell its kind */
+    uint8_t begin[4]; /* first bytes of its payload: tell its kind */
     uint8_t begin_size;
-    uint64_t left;      /* bytes of its payload that have not come */
+    uint64_t left; /* bytes of its payload that have not come */
     bool in_payload;
-    bool looks;         /* read the time stamps, too */
+    bool looks; /* read the time stamps, too */
     uint32_t room;
     uint32_t in_flight; /* publisher: publishes without a reply */
     uint32_t next_id;
-    char tail[128];     /* looks: a record that is cut by the end of a read */
+    char tail[128]; /* looks: a record that is cut by the end of a read */
     size_t tail_size;
 };
 

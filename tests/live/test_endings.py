@@ -39,7 +39,8 @@ _CONNECT = _frame(b'{"id":1,"connect":{}}')
 _SUBSCRIBE = _frame(b'{"id":2,"subscribe":{"channel":"ends"}}')
 _IN_ROOM = _CONNECT + _SUBSCRIBE
 
-# What is sent after the upgrade, and how the client leaves: "close" TCP, "reset" it, or "wait" for the server.
+# What is sent after the upgrade, and how the client leaves: it closes TCP, resets it, or waits for
+# the server.
 _WAYS = [
     (b"", "close"), (b"", "reset"), (b"", "wait"),
     (_IN_ROOM, "close"), (_IN_ROOM, "reset"), (_IN_ROOM, "wait"),
@@ -120,7 +121,7 @@ async def test_nothing_is_left_of_five_thousand_sessions_that_ended_in_twenty_wa
     assert gateway.metric("warren_gateway_sessions_opened_total") == 200 * _ROUNDS
     assert gateway.metric("warren_gateway_sessions_closed_total") == 200 * _ROUNDS
     eventually(lambda: _descriptors(gateway) == descriptors, what="descriptors are back")
-    # A sanitizer keeps freed memory in quarantine (256 MB at most); a leak of sessions would fail at the end.
+    # A sanitizer keeps freed memory in quarantine (256 MB at most); leaks are found at the end.
     assert _memory(gateway) - memory < 300 << 20
     async with await CentrifugeClient.connect(gateway) as client:
         await client.subscribe("ends")

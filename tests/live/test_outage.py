@@ -1,4 +1,4 @@
-"""The broker stalls, dies and comes back: sessions stay, publishes are refused in time, nothing is lost."""
+"""The broker stalls, dies and comes back: sessions stay, publishes are refused, nothing is lost."""
 
 import asyncio
 import time
@@ -46,8 +46,8 @@ async def test_a_frozen_broker_stalls_no_session(own_broker):
             try:
                 frozen = time.monotonic()
                 pings = ann.pings
-                # The first record is in doubt: it gets its answer when the broker is back. What waits
-                # behind it is refused, and soon.
+                # The first record is in doubt: it gets its answer when the broker is back. What
+                # waits behind it is refused, and soon.
                 doubt = asyncio.create_task(ann.publish("frozen", "in doubt"))
                 await eventually_async(
                     lambda: one.metric("warren_gateway_batches_sent_total") >= 2)

@@ -1,4 +1,4 @@
-"""Commands of the Centrifuge protocol that are wrong, early, late or too much: the exact answers."""
+"""Commands of the Centrifuge protocol that are wrong, early, late or too much: the answers."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Owners come and go, are killed and frozen: each room's numbers go on, nobody sees a record twice."""
+"""Owners come and go, are killed and frozen: numbers go on, nobody sees a record twice."""
 
 import asyncio
 
