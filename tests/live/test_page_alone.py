@@ -75,6 +75,7 @@ def test_what_was_said_before_is_shown_above(browser, hub, gateway):
 
 def test_own_messages_are_marked_and_shown_once(page, hub):
     page.say("mine")
+    page.wait_texts("mine")
     chat(hub, "yours")
     look = page.wait_texts("mine", "yours")
     assert [message["own"] for message in look["messages"]] == [True, False]
