@@ -31,7 +31,7 @@ static const struct conf_key keys[] = {
      "slices of all rooms; fixed at the first start, the same for all services"},
     {"topology", "queue_type", CONF_TEXT, AT(queue_type), "classic", 0, 0,
      "classic (one node) or quorum (cluster) for the queues of new messages"},
-    {"topology", "in_max_length", CONF_NUMBER, AT(in_max_length), "20000", 1, INT32_MAX,
+    {"topology", "in_max_length", CONF_NUMBER, AT(in_max_length), "20000", 100, 10000000,
      "batches that may wait in one partition's queue"},
     {"topology", "log_max_bytes", CONF_SIZE, AT(log_max_bytes), "1000000000", 1000000, TIB,
      "bytes kept of one partition's log"},

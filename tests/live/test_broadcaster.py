@@ -350,6 +350,24 @@ def test_a_frozen_broker_is_noticed_and_everything_resumes(own_broker):
         assert service.metric("warren_broadcaster_reconnects_total") >= 1
 
 
+def test_an_alarm_of_the_broker_makes_everything_wait(own_broker):
+    with Deployment(own_broker, gateways=0, broadcasters=1) as deployment, \
+            PikaGateway(own_broker, deployment.prefix) as gateway:
+        service, = deployment.broadcasters
+        gateway.attach_when_served(_LOBBY, {"room": "lobby"})
+        own_broker.ctl("set_vm_memory_high_watermark", "0.0001")
+        own_broker.api(f"exchanges/%2F/{deployment.prefix}.in/publish", "POST", {
+            "routing_key": str(_LOBBY), "payload": "{}", "payload_encoding": "string",
+            "properties": {"type": "bogus"}})  # its copy is what the broker does not take
+        eventually(lambda: service.get("/ready") == (503, "the broker takes no publishes\n"))
+        own_broker.ctl("set_vm_memory_high_watermark", "0.4")
+        service.wait_ready()
+        gateway.publish(_LOBBY, record("lobby", "1"))
+        gateway.wait_records("lobby", 1)
+        assert service.metric("warren_broadcaster_reconnects_total") == 0
+        service.wait_metric("warren_broadcaster_dead_waiting", 0)
+
+
 def test_it_waits_for_a_broker_and_outlives_it(own_broker):
     own_broker.stop()
     with Deployment(own_broker, gateways=0, broadcasters=0) as deployment:
