@@ -132,7 +132,7 @@ class Checker:
 
     def _on_reset(self, event):
         if not event["told"]:
-            self.verdict.add("unexplained gap", f"{_who(event)}: asked to go on, got no answer to it")
+            self.verdict.add("unexplained gap", f"{_who(event)}: asked to go on, was not answered")
         line = self.lines.get((event["reader"], event["room"]))
         if line:
             self._closed.append((event, line))
@@ -227,9 +227,7 @@ class Checker:
                     self.verdict.add("lost", f"{_who(event)}: never got {name} at {offset}")
 
     def _judge_lost(self):
-        for name in self.invoked:
-            if self._is_ok(name) and name not in self.places_of:
-                self.verdict.add("lost", f"{name} was answered with success and nobody has it")
+        self._judge_unseen()
         for event, line in self._closed:
             self._judge_holes(event, line)
         for (reader, room), line in self.lines.items():
@@ -238,6 +236,26 @@ class Checker:
             if (reader, room) in self.ends and top and top[0] == line.epoch and line.last < top[1]:
                 line.holes.append((line.last + 1, top[1]))
             self._judge_holes(event, line)
+
+    def _judge_unseen(self):
+        """Records that were answered with success and that nobody has.
+
+        Numbers that nobody could read, because all who were there were told of a loss and the
+        history goes not so far back, may be theirs: so many of them are not judged.
+        """
+        unseen = defaultdict(list)
+        for name, event in self.invoked.items():
+            if self._is_ok(name) and name not in self.places_of:
+                unseen[event["room"]].append(name)
+        numbers = defaultdict(set)
+        for room, epoch, offset in self.places:
+            numbers[room, epoch].add(offset)
+        for room, names in unseen.items():
+            dark = sum(max(seen) - len(seen) for (where, _), seen in numbers.items()
+                       if where == room)
+            self.verdict.figures["acknowledged, not judged"] += min(dark, len(names))
+            for name in names[dark:]:
+                self.verdict.add("lost", f"{name} was answered with success and nobody has it")
 
     def _judge_duplicates(self):
         for name, places in self.places_of.items():
@@ -272,8 +290,8 @@ class Checker:
             earliest, which = float("inf"), None
             for offset, sent in reversed(records):
                 if earliest < sent["t"]:
-                    self.verdict.add("real time", f"{room}: {which} was answered before "
-                                                  f"{sent['id']} at {offset} was sent, and is later")
+                    self.verdict.add("real time", f"{room}: {which} was answered before {sent['id']}"
+                                                  f" at {offset} was sent, and is later")
                 if self._is_ok(sent["id"]) and self.answers[sent["id"]][1] < earliest:
                     earliest, which = self.answers[sent["id"]][1], sent["id"]
 
@@ -295,8 +313,8 @@ class Checker:
             if end is None:
                 self.verdict.add("stuck", f"{reader} in {room}: was not there at the end")
             elif top and (line.epoch != top[0] or line.last < top[1]):
-                self.verdict.add("stuck", f"{reader} in {room}: ended at {(line.epoch, line.last)}, "
-                                          f"the room at {top}")
+                self.verdict.add("stuck", f"{reader} in {room}: ended at "
+                                          f"{(line.epoch, line.last)}, the room at {top}")
 
 
 def _who(event):

@@ -104,6 +104,20 @@ def test_lost_is_an_acknowledged_record_that_nobody_has():
     assert "lost" in _wrongs(events)
 
 
+def test_what_may_be_at_a_number_that_nobody_could_read_is_not_judged():
+    name = _record("attic", 5)["id"]
+    events = [event for event in clean()
+              if event.get("id") != name or event["what"] in ("invoke", "ok")]
+    for event in events:
+        if [event.get(key) for key in ("what", "room", "offset")] == ["recv", "attic", 6]:
+            event.update(what="reset", told=True)
+    assert not _wrongs(events)
+    lost = _record("attic", 12)["id"]
+    events = [event for event in events
+              if event.get("id") != lost or event["what"] in ("invoke", "ok")]
+    assert "lost" in _wrongs(events)
+
+
 def test_lost_is_an_acknowledged_record_that_a_reader_was_there_for():
     wrongs = _wrongs(_without(clean(), what="recv", reader="stays", room="lobby", offset=9))
     assert wrongs == {"lost", "unexplained gap"}
