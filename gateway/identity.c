@@ -17,15 +17,17 @@ static char *escaped(const char *text)
     return copy;
 }
 
+/* All who are nobody share one: most idle sessions of an open service are such. */
+static char nothing[] = "";
+static struct identity anonymous = {.is_known = false, .user = nothing, .name = nothing};
+
 struct identity *identity_new(const struct jwt_claims *claims)
 {
+    if (claims == NULL) {
+        return &anonymous;
+    }
     struct identity *i = mem_new(struct identity);
 
-    if (claims == NULL) {
-        i->user = escaped("");
-        i->name = escaped("");
-        return i;
-    }
     i->is_known = true;
     i->user = escaped(claims->user);
     i->name = escaped(claims->name);
@@ -41,7 +43,7 @@ struct identity *identity_new(const struct jwt_claims *claims)
 
 struct identity *identity_free(struct identity *i)
 {
-    if (i != NULL) {
+    if (i != NULL && i->is_known) {
         for (char **role = i->roles; role != NULL && *role != NULL; role++) {
             mem_free(*role);
         }
