@@ -290,8 +290,8 @@ class Checker:
             earliest, which = float("inf"), None
             for offset, sent in reversed(records):
                 if earliest < sent["t"]:
-                    self.verdict.add("real time", f"{room}: {which} was answered before {sent['id']}"
-                                                  f" at {offset} was sent, and is later")
+                    self.verdict.add("real time", f"{room}: {which} was answered before "
+                                                  f"{sent['id']} was sent and is not before it")
                 if self._is_ok(sent["id"]) and self.answers[sent["id"]][1] < earliest:
                     earliest, which = self.answers[sent["id"]][1], sent["id"]
 
