@@ -187,7 +187,8 @@ class Warren:
 
     def _broadcaster(self, number):
         admin = self._near(9280 + number, f"broadcaster-{number}'s admin address")
-        return children.Child(f"broadcaster-{number}", self.run_dir, [str(self.arguments.build / _BROADCASTER)], {
+        argv = [str(self.arguments.build / _BROADCASTER)]
+        return children.Child(f"broadcaster-{number}", self.run_dir, argv, {
             **self._common("broadcaster"),
             "WARREN_BROADCASTER_ID": f"broadcaster-{number}",
             "WARREN_BROADCASTER_ADMIN": f"127.0.0.1:{admin}",
@@ -195,7 +196,8 @@ class Warren:
 
     def _gateway(self, number):
         admin = self._near(9180 + number, f"gateway-{number}'s admin address")
-        return children.Child(f"gateway-{number}", self.run_dir, [str(self.arguments.build / _GATEWAY)], {
+        argv = [str(self.arguments.build / _GATEWAY)]
+        return children.Child(f"gateway-{number}", self.run_dir, argv, {
             **self._common("gateway"),
             "WARREN_GATEWAY_ID": f"gateway-{number}",
             "WARREN_GATEWAY_LISTEN": f"127.0.0.1:{self.base_port + number}",
