@@ -60,6 +60,7 @@ struct appends {
     uint64_t numbered; /* messages sent under this term */
 };
 
+/* An empty line; frees what is still in it. */
 void appends_init(struct appends *all);
 void appends_deinit(struct appends *all);
 

@@ -53,6 +53,7 @@ struct followers {
     size_t members;              /* of all */
 };
 
+/* The gateway's follower, or NULL. */
 struct follower *followers_find(const struct followers *all, struct slice gateway);
 
 /* A new link; what was known of the gateway is dropped. `m` is an attach. */

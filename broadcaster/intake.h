@@ -16,6 +16,7 @@ struct partition;
 struct mq_event;
 struct append;
 
+/* Takes one delivery; answered by an ack or a dead letter, now or later. */
 void intake_take(struct partition *p, const struct mq_event *e, int64_t now_ms);
 
 /* An append is confirmed: its records are the rooms' newest ones; then the input is acked. */

@@ -37,6 +37,7 @@ struct lane_mark *lane_marks_get(struct lane_marks *l, struct slice boot, int64_
 /* Forgets lanes that are idle for too long and have nothing on its way. */
 void lane_marks_tick(struct lane_marks *l, int64_t now_ms);
 
+/* Forgets all. */
 void lane_marks_clear(struct lane_marks *l);
 
 /* Takes "<boot>:<batch>" off `rest`, a list divided by spaces. False at its end or when it is none.

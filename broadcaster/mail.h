@@ -13,6 +13,7 @@ struct partition;
 struct mq_event;
 struct message;
 
+/* Takes one message; what cannot be understood is counted. */
 void mail_take(struct partition *p, const struct mq_event *e, int64_t now_ms);
 
 /* answers.c: a question of a gateway; the answer goes straight back. */

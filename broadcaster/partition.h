@@ -27,17 +27,19 @@
 #include "common/buf.h"
 #include "common/stats.h"
 #include "proto/message.h"
+#include "proto/rules.h"
 
 struct partition_conf {
-    uint32_t number;         /* which partition */
-    uint32_t partitions;     /* of how many; 0: whether a room belongs here is not checked */
-    const char *owner;       /* borrowed: this broadcaster's id */
-    uint64_t seed;           /* for nonces and epochs */
-    uint32_t history_size;   /* records kept of a room */
-    int64_t history_ttl_ms;  /* a room idle longer, that nobody follows, is forgotten */
-    size_t memory_max;       /* bytes of records kept of all rooms of the partition */
-    int64_t lease_ms;        /* a gateway silent longer is dropped (15 s) */
-    size_t checkpoint_bytes; /* of log between two checkpoints (8 MiB) */
+    uint32_t number;           /* which partition */
+    uint32_t partitions;       /* of how many; 0: whether a room belongs here is not checked */
+    const char *owner;         /* borrowed: this broadcaster's id */
+    uint64_t seed;             /* for nonces and epochs */
+    const struct rules *rules; /* borrowed: history by namespace; NULL: as follows for all rooms */
+    uint32_t history_size;     /* records kept of a room */
+    int64_t history_ttl_ms;    /* a room idle longer, that nobody follows, is forgotten */
+    size_t memory_max;         /* bytes of records kept of all rooms of the partition */
+    int64_t lease_ms;          /* a gateway silent longer is dropped (15 s) */
+    size_t checkpoint_bytes;   /* of log between two checkpoints (8 MiB) */
 };
 
 /* Counted by the machine, shown by the shell; shared by all partitions of the process (one thread
@@ -119,6 +121,7 @@ void partition_on_tick(struct partition *p, int64_t now_ms);
 /* Begin to leave. When nothing is in flight any more: a last checkpoint, then PARTITION_RELEASE. */
 void partition_leave(struct partition *p, int64_t now_ms);
 
+/* What is shown: state, term, and how many of what. */
 enum partition_state partition_state(const struct partition *p);
 uint64_t partition_term(const struct partition *p);
 size_t partition_rooms(const struct partition *p);

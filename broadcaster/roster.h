@@ -16,6 +16,7 @@
 #include "common/base.h"
 #include "common/hash.h"
 #include "proto/limits.h"
+#include "proto/rules.h"
 
 /* Offset 0 has no epoch: nothing was said yet. */
 struct position {
@@ -34,6 +35,7 @@ struct place {
     struct position confirmed; /* of the last record confirmed in the log */
     uint32_t pending;          /* records numbered and not confirmed */
     bool renews;               /* the next record begins a new epoch */
+    const struct rule *rule;   /* borrowed: what is kept of it */
     int64_t active_ms;         /* last record, or last time somebody began or ceased to follow */
     struct kept *oldest, *newest; /* links: recent records without a hole, up to `confirmed` */
     struct interest *interests;   /* links: the gateways that follow it */
@@ -43,9 +45,15 @@ struct place {
 };
 
 struct roster {
-    struct place *by_name; /* owns */
-    struct place *idlest;  /* ring of utlist: by activity */
+    struct place *by_name;     /* owns */
+    struct place *idlest;      /* ring of utlist: by activity */
+    struct place *sweep;       /* link: where the search for rooms to forget goes on; NULL: anew */
+    const struct rules *rules; /* borrowed */
+    int64_t ttl_min_ms;        /* of all rules */
 };
+
+/* No rooms yet. `rules` is borrowed. */
+void roster_init(struct roster *r, const struct rules *rules);
 
 static inline struct slice place_name(const struct place *place)
 {
@@ -70,9 +78,16 @@ void roster_release_unused(struct roster *r, struct place *place);
 /* Frees the place; nothing may hang on it any more. */
 void roster_remove(struct roster *r, struct place *place);
 
+/* Rooms known. */
+/* The next room of a round over all that are idle for longer than the shortest life of history, the
+ * idlest first; NULL: the round is over, and the next call begins another one. */
+struct place *roster_sweep(struct roster *r, int64_t now_ms);
+
 size_t roster_count(const struct roster *r);
 
+/* `epoch` is copied; at most EPOCH_MAX bytes. */
 void position_set(struct position *p, struct slice epoch, uint64_t offset);
+/* True if the epoch is exactly that one. */
 bool position_has_epoch(const struct position *p, struct slice epoch);
 
 #endif

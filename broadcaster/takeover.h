@@ -22,8 +22,9 @@
 #include "common/base.h"
 
 #define TAKEOVER_STEP 64 /* first step back, stream offsets; each further one is 8 times as far */
-#define TAKEOVER_SEEK_MS 5000 /* when seeking found nothing for so long: read from the beginning   \
-                               */
+#define TAKEOVER_SEEK_MS                                                                           \
+    5000 /* when seeking found nothing for so long: read from the beginning                        \
+          */
 
 struct partition;
 struct mq_event;
@@ -42,13 +43,16 @@ struct takeover {
     uint64_t records; /* valid ones read */
 };
 
+/* Appends the claim. */
 void takeover_begin(struct partition *p, int64_t now_ms);
 
 /* The claim is confirmed. */
 void takeover_on_claimed(struct partition *p, int64_t now_ms);
 
+/* A message of the log that is being read. */
 void takeover_on_log(struct partition *p, const struct mq_event *e, int64_t now_ms);
 
+/* Ends a search that brings nothing. */
 void takeover_tick(struct partition *p, int64_t now_ms);
 
 #endif

@@ -132,9 +132,13 @@ struct kit {
     char fault[200]; /* "": none */
 };
 
+/* `seed` fixes all that is random. */
 void kit_init(struct kit *k, uint64_t seed);
+/* Frees everything; looks once more for faults. */
 void kit_deinit(struct kit *k);
+/* 0 to below - 1. */
 uint64_t kit_random(struct kit *k, uint64_t below);
+/* Notes a fault, if it is the first one. */
 void kit_fault(struct kit *k, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* Keeps a message. */

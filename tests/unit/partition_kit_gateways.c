@@ -1,5 +1,5 @@
 /* partition_kit_gateways.c: gateways as the owner knows them, and what sabotage does. */
-#include "partition_kit.h"
+#include "tests/unit/partition_kit.h"
 
 const char *kit_room(uint32_t room)
 {

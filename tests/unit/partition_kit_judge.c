@@ -1,5 +1,5 @@
 /* partition_kit_judge.c: reads the log as a stranger would, by its rules alone. */
-#include "partition_kit.h"
+#include "tests/unit/partition_kit.h"
 
 #define LANES_MAX 64
 

@@ -1,0 +1,322 @@
+/* test_partition_history.c: what is kept, what is forgotten, and what history answers. */
+#include "tests/unit/partition_kit.h"
+
+#define LANE_A "aaaaaaaaaaaaaaaa"
+
+struct world {
+    struct kit kit;
+    struct kit_owner *o;
+    struct kit_gateway *g;
+    uint64_t batch;
+};
+
+static void begin(struct world *w)
+{
+    w->o = kit_owner_settled(&w->kit);
+    w->g = kit_gateway_start(&w->kit, 0);
+}
+
+static int start(void **state)
+{
+    struct world *w = mem_new(struct world);
+
+    kit_init(&w->kit, 1);
+    w->kit.gap_percent = 0;
+    w->kit.conf.history_size = 5;
+    *state = w;
+    return 0;
+}
+
+static int stop(void **state)
+{
+    struct world *w = *state;
+
+    kit_deinit(&w->kit);
+    assert_string_equal(w->kit.fault, "");
+    mem_free(w);
+    return 0;
+}
+
+static void say(struct world *w, uint32_t room, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        kit_publish(&w->kit, LANE_A, ++w->batch, kit_room(room), 1);
+    }
+    kit_run(&w->kit, w->o);
+}
+
+struct past {
+    struct line top;
+    uint64_t offsets[64];
+    size_t count;
+};
+
+static struct past ask(struct world *w, const struct line *question)
+{
+    struct buf body = BUF_EMPTY;
+    struct past past = {.count = 0};
+    struct record r;
+
+    line_encode(&body, question);
+    kit_write(&w->kit,
+              &(struct message){.type = MESSAGE_HISTORY,
+                                .partition = KIT_PARTITION,
+                                .gateway = slice_of(w->g->id),
+                                .boot = slice_of(w->g->boot),
+                                .request = 5},
+              buf_slice(&body));
+    buf_deinit(&body);
+    kit_run(&w->kit, w->o);
+    const struct letter *l = kit_last(w->g, MESSAGE_PAST);
+    assert_int_equal(l->m.request, 5);
+    assert_true(slice_equal(l->m.boot, slice_of(w->g->boot)));
+    struct slice rest = l->m.body;
+    assert_int_equal(line_next(&rest, &past.top), 0);
+    while (record_next(&rest, true, &r) == 0) {
+        assert_true(past.count < ARRAY_LEN(past.offsets));
+        past.offsets[past.count++] = r.offset;
+    }
+    assert_int_equal(rest.size, 0);
+    return past;
+}
+
+/* How many records of a room are in memory. */
+static size_t kept(struct world *w, uint32_t room)
+{
+    struct past past = ask(w, &(struct line){.room = slice_of(kit_room(room)), .limit = -1});
+
+    return past.count;
+}
+
+static void history_answers_what_was_asked_and_says_if_it_is_all(void **state)
+{
+    static const struct {
+        int64_t since; /* -1: no offset */
+        int64_t limit;
+        bool reverse;
+        const char *epoch;
+        uint64_t first, last; /* 0: none */
+        bool complete, is_lost;
+    } cases[] = {
+        /* 12 records, of which 8 to 12 are in memory */
+        {-1, -1, false, "", 8, 12, true, false},
+        {-1, 2, false, "", 8, 9, true, false},
+        {-1, 0, false, "", 0, 0, true, false},
+        {-1, -1, true, "", 12, 8, true, false},
+        {-1, 2, true, "", 12, 11, true, false},
+        {-1, 0, true, "", 0, 0, true, false},
+        {10, -1, false, "", 11, 12, true, false},
+        {10, 1, false, "", 11, 11, true, false},
+        {7, -1, false, "", 8, 12, true, false},
+        {12, -1, false, "", 0, 0, true, false},
+        {6, -1, false, "", 0, 0, false, true}, /* does not reach back so far */
+        {0, -1, false, "", 0, 0, false, true},
+        {13, -1, false, "", 0, 0, false, true},   /* ahead of the room */
+        {10, -1, false, "zz", 0, 0, false, true}, /* another life of the numbers */
+        {10, -1, true, "zz", 0, 0, false, true},
+        {11, -1, true, "", 10, 8, true, false},
+        {11, 2, true, "", 10, 9, true, false},
+        {8, -1, true, "", 0, 0, true, false}, /* what is shown begins at 8 */
+        {1, -1, true, "", 0, 0, true, false},
+        {0, -1, true, "", 0, 0, true, false},
+    };
+    struct world *w = *state;
+
+    begin(w);
+    say(w, 0, 12);
+    kit_tick(&w->kit, w->o, 11000); /* they are not fresh any more */
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct past past = ask(w, &(struct line){.room = SLICE_LIT("r0"),
+                                                 .has_offset = cases[i].since >= 0,
+                                                 .offset = (uint64_t)MAX(cases[i].since, 0),
+                                                 .from = (uint64_t)MAX(cases[i].since, 0),
+                                                 .epoch = slice_of(cases[i].epoch),
+                                                 .limit = cases[i].limit,
+                                                 .reverse = cases[i].reverse});
+        uint64_t first = cases[i].first, last = cases[i].last;
+        size_t count = first == 0 ? 0 : (size_t)(MAX(first, last) - MIN(first, last) + 1);
+
+        assert_int_equal(past.top.offset, 12);
+        if (past.count != count || past.top.complete != cases[i].complete ||
+            (past.top.limit < 0) != cases[i].is_lost) {
+            fail_msg("case %zu: %zu records, complete %d, limit %d", i, past.count,
+                     past.top.complete, (int)past.top.limit);
+        }
+        for (size_t n = 0; n < count; n++) {
+            assert_int_equal(past.offsets[n], first <= last ? first + n : first - n);
+        }
+    }
+}
+
+static void a_room_where_nobody_spoke_has_an_empty_history(void **state)
+{
+    struct world *w = *state;
+
+    begin(w);
+    struct past past = ask(w, &(struct line){.room = SLICE_LIT("nowhere"), .limit = -1});
+    assert_int_equal(past.count, 0);
+    assert_true(past.top.complete && past.top.epoch.size == 0 && past.top.offset == 0);
+    past = ask(w, &(struct line){.room = SLICE_LIT("nowhere"),
+                                 .epoch = SLICE_LIT("zz"),
+                                 .has_offset = true,
+                                 .offset = 4,
+                                 .from = 4,
+                                 .limit = -1});
+    assert_false(past.top.complete);
+    assert_int_equal(past.top.limit, -1);
+    assert_int_equal(partition_rooms(w->o->machine), 0); /* a question makes no room */
+}
+
+static void an_owners_change_leaves_history_as_it_was(void **state)
+{
+    struct world *w = *state;
+
+    begin(w);
+    say(w, 0, 7);
+    say(w, 1, 2);
+    kit_kill(&w->kit, w->o);
+    w->o = kit_owner_settled(&w->kit);
+    assert_int_equal(kept(w, 0), 5);
+    assert_int_equal(kept(w, 1), 2);
+}
+
+static void a_busy_rooms_fresh_records_are_kept_for_followers_and_not_shown(void **state)
+{
+    struct world *w = *state;
+    const struct line since = {
+        .room = SLICE_LIT("r0"), .has_offset = true, .offset = 10, .from = 10, .limit = -1};
+
+    begin(w);
+    say(w, 0, 30);
+    assert_int_equal(kept(w, 0), 5);
+    assert_int_equal(ask(w, &since).count, 20);
+    kit_tick(&w->kit, w->o, 11000);
+    assert_int_equal(ask(w, &since).count, 0);
+    assert_false(ask(w, &since).top.complete);
+    assert_int_equal(kept(w, 0), 5);
+}
+
+static void memory_is_bounded_and_the_oldest_goes_first(void **state)
+{
+    struct world *w = *state;
+
+    w->kit.conf.memory_max = 4000;
+    begin(w);
+    say(w, 0, 4);
+    say(w, 1, 4);
+    assert_int_equal(kept(w, 0), 4);
+    for (int i = 0; i < 10; i++) {
+        say(w, 2 + (uint32_t)i % 4, 3);
+        assert_true(stat_get(&w->kit.stats.history_memory) <= 4000);
+    }
+    assert_int_equal(kept(w, 0), 0);
+    assert_int_equal(kept(w, 1), 0);
+    struct past past = ask(w, &(struct line){.room = SLICE_LIT("r0"), .limit = -1});
+    assert_false(past.top.complete);
+    assert_int_equal(past.top.offset, 4); /* the position stays */
+    say(w, 0, 1);
+    assert_int_equal(kept(w, 0), 1);
+    kit_judge(&w->kit, true, true);
+}
+
+static void old_records_go_and_idle_rooms_are_forgotten_unless_followed(void **state)
+{
+    struct world *w = *state;
+
+    w->kit.conf.history_ttl_ms = 60000;
+    w->kit.conf.lease_ms = 1000000;
+    begin(w);
+    say(w, 0, 2);
+    say(w, 1, 2);
+    kit_gateway_follow(&w->kit, w->g, 1, true);
+    kit_gateway_attach(&w->kit, w->g);
+    kit_run(&w->kit, w->o);
+    kit_tick(&w->kit, w->o, 59000);
+    assert_int_equal(partition_rooms(w->o->machine), 2);
+    assert_int_equal(kept(w, 0), 2);
+    kit_tick(&w->kit, w->o, 2000);
+    assert_int_equal(partition_rooms(w->o->machine), 1);
+    assert_int_equal(stat_get(&w->kit.stats.forgotten_rooms), 1);
+    assert_int_equal(stat_get(&w->kit.stats.history_memory), 0);
+    for (int i = 0; i < 5; i++) {
+        kit_tick(&w->kit, w->o, 50000);
+    }
+    assert_int_equal(partition_rooms(w->o->machine), 1);
+    say(w, 1, 1);
+    kit_judge(&w->kit, false, true); /* the followed one continues */
+    kit_gateway_follow(&w->kit, w->g, 1, false);
+    kit_run(&w->kit, w->o);
+    kit_tick(&w->kit, w->o, 59000);
+    assert_int_equal(partition_rooms(w->o->machine), 1);
+    kit_tick(&w->kit, w->o, 2000);
+    assert_int_equal(partition_rooms(w->o->machine), 0);
+}
+
+static void a_forgotten_room_that_speaks_again_gets_a_new_epoch(void **state)
+{
+    struct world *w = *state;
+
+    w->kit.conf.history_ttl_ms = 60000;
+    begin(w);
+    say(w, 0, 3);
+    kit_tick(&w->kit, w->o, 61000);
+    say(w, 0, 2);
+    struct past past = ask(w, &(struct line){.room = SLICE_LIT("r0"), .limit = -1});
+    assert_int_equal(past.top.offset, 2);
+    kit_judge(&w->kit, true, false); /* no offset twice in an epoch */
+    kit_kill(&w->kit, w->o);
+    w->o = kit_owner_settled(&w->kit);
+    past = ask(w, &(struct line){.room = SLICE_LIT("r0"), .limit = -1});
+    assert_int_equal(past.top.offset, 2);
+    assert_int_equal(past.count, 2);
+    say(w, 0, 1);
+    kit_judge(&w->kit, true, false);
+}
+
+static void a_room_is_not_forgotten_while_a_record_is_on_its_way(void **state)
+{
+    struct world *w = *state;
+
+    w->kit.conf.history_ttl_ms = 1000;
+    begin(w);
+    kit_publish(&w->kit, LANE_A, 1, "r0", 1);
+    assert_true(kit_take(&w->kit, w->o));
+    kit_tick(&w->kit, w->o, 5000); /* the broker stalls */
+    kit_tick(&w->kit, w->o, 5000);
+    kit_confirm(&w->kit, w->o);
+    assert_int_equal(kept(w, 0), 1);
+    kit_judge(&w->kit, true, true);
+}
+
+static void without_history_only_the_position_is_told(void **state)
+{
+    struct world *w = *state;
+
+    w->kit.conf.history_size = 0;
+    begin(w);
+    say(w, 0, 3);
+    struct past past = ask(w, &(struct line){.room = SLICE_LIT("r0"), .limit = -1});
+    assert_int_equal(past.count, 0);
+    assert_int_equal(past.top.offset, 3);
+    assert_true(past.top.complete);
+    kit_tick(&w->kit, w->o, 11000);
+    assert_int_equal(stat_get(&w->kit.stats.history_memory), 0);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
+    const struct CMUnitTest tests[] = {
+        TEST(history_answers_what_was_asked_and_says_if_it_is_all),
+        TEST(a_room_where_nobody_spoke_has_an_empty_history),
+        TEST(an_owners_change_leaves_history_as_it_was),
+        TEST(a_busy_rooms_fresh_records_are_kept_for_followers_and_not_shown),
+        TEST(memory_is_bounded_and_the_oldest_goes_first),
+        TEST(old_records_go_and_idle_rooms_are_forgotten_unless_followed),
+        TEST(a_forgotten_room_that_speaks_again_gets_a_new_epoch),
+        TEST(a_room_is_not_forgotten_while_a_record_is_on_its_way),
+        TEST(without_history_only_the_position_is_told),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

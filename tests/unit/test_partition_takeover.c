@@ -1,0 +1,466 @@
+/* test_partition_takeover.c: claims, replay, fencing, and logs that are cut or dirty. */
+#include "tests/unit/partition_kit.h"
+
+#define LANE_A "aaaaaaaaaaaaaaaa"
+#define LANE_B "bbbbbbbbbbbbbbbb"
+
+static int start(void **state)
+{
+    struct kit *k = mem_new(struct kit);
+
+    kit_init(k, 1);
+    *state = k;
+    return 0;
+}
+
+static int stop(void **state)
+{
+    struct kit *k = *state;
+
+    kit_deinit(k);
+    assert_string_equal(k->fault, "");
+    mem_free(k);
+    return 0;
+}
+
+/* Publishes batches first..last of lane A with one record each and lets the owner finish them. */
+static void publish_many(struct kit *k, struct kit_owner *o, uint64_t first, uint64_t last)
+{
+    for (uint64_t batch = first; batch <= last; batch++) {
+        kit_publish(k, LANE_A, batch, "r0", 1);
+        kit_run(k, o);
+    }
+}
+
+/* The offset of the last record of the log, and its epoch. */
+static uint64_t last_offset(const struct kit *k, char epoch[EPOCH_MAX + 1])
+{
+    uint64_t offset = 0;
+
+    for (size_t i = k->log.count; i-- > 0 && offset == 0;) {
+        struct slice rest = k->log.at[i] != NULL ? k->log.at[i]->m.body : SLICE_NONE;
+        struct record r;
+
+        while (k->log.at[i] != NULL && k->log.at[i]->m.type == MESSAGE_APPEND &&
+               record_next(&rest, true, &r) == 0) {
+            offset = r.offset;
+            (void)snprintf(epoch, EPOCH_MAX + 1, "%.*s", SLICE_ARG(r.epoch));
+        }
+    }
+    return offset;
+}
+
+/* A message that some broadcaster wrote into the log. */
+static void land(struct kit *k, const struct message *m, const char *body)
+{
+    struct message copy = *m;
+
+    copy.partition = KIT_PARTITION;
+    copy.owner = SLICE_LIT("b9");
+    kit_land_letter(k, letter_new(k, &copy, slice_of(body)));
+}
+
+static void a_new_owner_continues_numbers_epochs_and_lanes(void **state)
+{
+    struct kit *k = *state;
+    char before[EPOCH_MAX + 1], after[EPOCH_MAX + 1];
+
+    for (uint64_t life = 0; life < 5; life++) {
+        struct kit_owner *o = kit_owner_settled(k);
+        assert_int_equal(partition_term(o->machine), life + 1);
+        publish_many(k, o, life * 3 + 1, life * 3 + 3);
+        kit_publish(k, LANE_A, life * 3 + 2, "r0", 1); /* sent again: was confirmed to nobody */
+        kit_run(k, o);
+        assert_int_equal(last_offset(k, after), life * 3 + 3);
+        if (life > 0) {
+            assert_string_equal(before, after);
+        }
+        memcpy(before, after, sizeof(before));
+        kit_kill(k, o);
+    }
+    assert_int_equal(stat_get(&k->stats.duplicates_dropped), 5);
+    kit_judge(k, true, true);
+}
+
+static void a_batch_that_is_in_the_log_is_acked_and_not_appended_again(void **state)
+{
+    struct kit *k = *state;
+    struct kit_owner *o = kit_owner_settled(k);
+
+    kit_publish(k, LANE_A, 1, "r0", 2);
+    kit_take(k, o);
+    kit_land(k, o); /* in the log; the owner dies before it hears of it */
+    kit_kill(k, o);
+    o = kit_owner_settled(k);
+    assert_int_equal(k->input[0].state, INPUT_ACKED);
+    assert_int_equal(stat_get(&k->stats.duplicates_dropped), 1);
+    struct kit_gateway *g = kit_gateway_start(k, 0);
+    kit_gateway_follow(k, g, 0, true);
+    g->views[0].is_live = true; /* it saw nothing yet, and knows that */
+    kit_gateway_attach(k, g);
+    kit_run(k, o);
+    while (kit_gateway_take(k, g)) {
+    }
+    assert_int_equal(g->seen_count, 2); /* from memory */
+    kit_judge(k, true, true);
+}
+
+static void what_the_old_owner_appends_before_the_marker_is_valid_and_behind_it_void(void **state)
+{
+    struct kit *k = *state;
+    struct kit_owner *old = kit_owner_settled(k);
+
+    publish_many(k, old, 1, 3);
+    kit_publish(k, LANE_B, 1, "r0", 1);
+    kit_publish(k, LANE_B, 2, "r0", 1);
+    kit_take(k, old);
+    kit_take(k, old); /* one flies, one waits */
+    kit_cut(k, old);
+    struct kit_owner *o = kit_owner_new(k);
+    kit_confirm(k, o);   /* the claim */
+    kit_confirm(k, old); /* between claim and marker; the second one takes off */
+    while (kit_read(k, o)) {
+    }
+    assert_int_equal(o->flying->m.type, MESSAGE_TERM);
+    kit_land(k, o);
+    kit_land(k, old); /* behind the marker */
+    kit_run(k, o);
+    kit_judge(k, true, true);
+    char epoch[EPOCH_MAX + 1];
+    assert_int_equal(last_offset(k, epoch), 5);
+    assert_int_equal(stat_get(&k->stats.duplicates_dropped), 1); /* LANE_B:1 */
+    /* And the next one sees it as all others do. */
+    kit_kill(k, old);
+    kit_kill(k, o);
+    o = kit_owner_settled(k);
+    assert_true(stat_get(&k->stats.void_records) > 0);
+    publish_many(k, o, 4, 4);
+    assert_int_equal(last_offset(k, epoch), 6);
+    kit_judge(k, true, true);
+}
+
+static void an_append_that_landed_twice_counts_once(void **state)
+{
+    struct kit *k = *state;
+    struct kit_owner *o = kit_owner_settled(k);
+
+    kit_publish(k, LANE_A, 1, "r0", 2);
+    kit_take(k, o);
+    kit_land(k, o);
+    kit_nack(k, o);
+    kit_tick(k, o, 200);
+    kit_run(k, o);
+    kit_kill(k, o);
+    o = kit_owner_settled(k);
+    publish_many(k, o, 2, 2);
+    char epoch[EPOCH_MAX + 1];
+    assert_int_equal(last_offset(k, epoch), 3);
+    kit_judge(k, true, true);
+}
+
+static void a_late_copy_of_an_old_message_changes_nothing(void **state)
+{
+    struct kit *k = *state;
+
+    k->conf.checkpoint_bytes = 800;
+    struct kit_owner *o = kit_owner_settled(k);
+    publish_many(k, o, 1, 12);
+    for (size_t i = 0; i < 12; i++) { /* of appends and checkpoints alike */
+        if (k->log.at[i] != NULL && k->log.at[i]->m.type != MESSAGE_CLAIM) {
+            kit_land_letter(k, k->log.at[i]);
+        }
+    }
+    kit_kill(k, o);
+    o = kit_owner_settled(k);
+    publish_many(k, o, 13, 13);
+    char epoch[EPOCH_MAX + 1];
+    assert_int_equal(last_offset(k, epoch), 13);
+}
+
+static void a_marker_of_the_same_term_before_ones_own_is_the_end(void **state)
+{
+    struct kit *k = *state;
+    struct kit_owner *o = kit_owner_new(k);
+
+    kit_confirm(k, o);
+    while (kit_read(k, o)) {
+    }
+    assert_int_equal(o->flying->m.type, MESSAGE_TERM);
+    land(k, &(struct message){.type = MESSAGE_TERM, .term = 1, .boot = SLICE_LIT(LANE_B)}, "");
+    kit_run(k, o);
+    assert_true(o->is_superseded);
+    assert_int_equal(partition_state(o->machine), PARTITION_GONE);
+    assert_false(o->was_announced);
+    assert_int_equal(partition_term(kit_owner_settled(k)->machine), 2);
+}
+
+static void a_marker_of_the_same_term_behind_ones_own_is_nothing(void **state)
+{
+    struct kit *k = *state;
+    struct kit_owner *o = kit_owner_new(k);
+
+    kit_confirm(k, o);
+    while (kit_read(k, o)) {
+    }
+    kit_land(k, o);
+    land(k, &(struct message){.type = MESSAGE_TERM, .term = 1, .boot = SLICE_LIT(LANE_B)}, "");
+    kit_run(k, o);
+    publish_many(k, o, 1, 2);
+    kit_kill(k, o);
+    o = kit_owner_settled(k);
+    assert_int_equal(partition_term(o->machine), 2);
+    publish_many(k, o, 3, 3);
+    kit_judge(k, true, true);
+}
+
+static void claims_and_markers_that_land_twice_do_no_harm(void **state)
+{
+    struct kit *k = *state;
+    struct kit_owner *o = kit_owner_new(k);
+
+    kit_land(k, o);
+    kit_nack(k, o);
+    kit_tick(k, o, 200);
+    kit_confirm(k, o);
+    while (kit_read(k, o)) {
+    }
+    kit_land(k, o);
+    kit_read(k, o); /* it comes back before the broker answers, */
+    assert_int_equal(partition_state(o->machine), PARTITION_OWNED);
+    kit_publish(k, LANE_A, 1, "r0", 1);
+    kit_take(k, o);
+    assert_int_equal(o->flying->m.type, MESSAGE_TERM);
+    kit_nack(k, o); /* which then says no */
+    assert_int_equal(o->flying->m.type, MESSAGE_APPEND);
+    kit_run(k, o);
+    kit_judge(k, true, true);
+}
+
+static void reading_is_bounded_however_long_the_log_is(void **state)
+{
+    struct kit *k = *state;
+
+    k->conf.checkpoint_bytes = 8000;
+    struct kit_owner *o = kit_owner_settled(k);
+    publish_many(k, o, 1, 1000);
+    for (int i = 0; i < 20; i++) { /* many owners that do next to nothing */
+        kit_leave(k, o);
+        kit_run(k, o);
+        o = kit_owner_settled(k);
+    }
+    kit_kill(k, o);
+    assert_true(k->log.count > 1000);
+    o = kit_owner_new(k);
+    size_t reads = 0;
+    while (kit_confirm(k, o) || kit_read(k, o)) {
+        reads++;
+    }
+    assert_int_equal(partition_state(o->machine), PARTITION_OWNED);
+    assert_in_range(reads, 20, 300);
+    /* Enough of it that who was away for a while can continue. */
+    assert_true(stat_get(&k->stats.history_memory) > 0);
+    publish_many(k, o, 1001, 1001);
+    kit_judge(k, true, true);
+}
+
+static void the_end_is_found_behind_any_number_of_claims(void **state)
+{
+    struct kit *k = *state;
+
+    k->conf.checkpoint_bytes = 4000;
+    struct kit_owner *o = kit_owner_settled(k);
+    publish_many(k, o, 1, 500);
+    kit_kill(k, o);
+    for (int i = 0; i < 300; i++) { /* broadcasters that died young */
+        o = kit_owner_new(k);
+        kit_land(k, o);
+        kit_kill(k, o);
+    }
+    o = kit_owner_settled(k);
+    publish_many(k, o, 501, 501);
+    char epoch[EPOCH_MAX + 1];
+    assert_int_equal(last_offset(k, epoch), 501);
+    assert_true(stat_get(&k->stats.replayed_records) < 400);
+    kit_judge(k, true, true);
+}
+
+static void a_search_that_finds_nothing_reads_from_the_beginning(void **state)
+{
+    struct kit *k = *state;
+    struct kit_owner *o = kit_owner_settled(k);
+
+    publish_many(k, o, 1, 3);
+    kit_kill(k, o);
+    o = kit_owner_new(k);
+    kit_confirm(k, o);
+    o->is_reading = false; /* the log's consumer brings nothing */
+    kit_tick(k, o, 6000);
+    assert_true(o->is_reading);
+    kit_run(k, o);
+    publish_many(k, o, 4, 4);
+    kit_judge(k, true, true);
+}
+
+static void rooms_whose_records_were_all_cut_off_begin_a_new_epoch(void **state)
+{
+    struct kit *k = *state;
+    struct kit_owner *o = kit_owner_settled(k);
+    char before[EPOCH_MAX + 1], after[EPOCH_MAX + 1];
+
+    publish_many(k, o, 1, 5);
+    assert_int_equal(last_offset(k, before), 5);
+    kit_publish(k, LANE_B, 1, "r1", 1);
+    kit_run(k, o);
+    kit_kill(k, o);
+    k->log_first = k->log.count - 1; /* what is left: the record in r1 */
+    o = kit_owner_settled(k);
+    publish_many(k, o, 6, 6);
+    assert_int_equal(last_offset(k, after), 1);
+    assert_string_not_equal(before, after);
+    kit_publish(k, LANE_B, 2, "r1", 1);
+    kit_run(k, o);
+    assert_int_equal(last_offset(k, after), 2); /* and this one continues */
+}
+
+static void void_records_at_the_cut_end_of_a_log_are_found_out(void **state)
+{
+    struct kit *k = *state;
+    struct kit_owner *old = kit_owner_settled(k);
+    char epoch[EPOCH_MAX + 1];
+
+    publish_many(k, old, 1, 3);
+    kit_publish(k, LANE_B, 1, "r0", 1);
+    kit_take(k, old);
+    kit_cut(k, old);
+    struct kit_owner *o = kit_owner_new(k);
+    while (partition_state(o->machine) != PARTITION_OWNED) {
+        assert_true(kit_read(k, o) || kit_confirm(k, o));
+    }
+    size_t first = k->log.count;
+    kit_land(k, old); /* LANE_B:1, void */
+    kit_run(k, o);    /* LANE_B:1 under the new term, at the same offset */
+    publish_many(k, o, 4, 5);
+    assert_int_equal(last_offset(k, epoch), 6);
+    kit_kill(k, old);
+    kit_kill(k, o);
+    k->log_first = first; /* markers and all are cut off: the first thing there is void */
+    o = kit_owner_settled(k);
+    publish_many(k, o, 6, 6);
+    assert_int_equal(last_offset(k, epoch), 7);
+    kit_judge(k, true, true);
+}
+
+static void a_reader_that_was_misled_by_a_void_message_begins_anew(void **state)
+{
+    static const char *const bodies[] = {
+        "{\"room\":\"r0\",\"offset\":1,\"epoch\":\"e\",\"time\":1}\n"
+        "\"aaaaaaaaaaaaaaaa:1:0:1\"\n",
+        "{\"room\":\"r0\",\"offset\":2,\"epoch\":\"e\",\"time\":1}\n"
+        "\"aaaaaaaaaaaaaaaa:2:0:1\"\n",
+        "{\"room\":\"r0\",\"offset\":2,\"epoch\":\"e\",\"time\":1}\n"
+        "\"bbbbbbbbbbbbbbbb:1:0:1\"\n",
+    };
+    struct kit *k = *state;
+    uint32_t has = HAS_CHECKPOINT;
+
+    k->gap_percent = 0;
+    land(k, &(struct message){.type = MESSAGE_TERM, .term = 1, .boot = SLICE_LIT(LANE_A)}, "");
+    land(k, &(struct message){.type = MESSAGE_APPEND, .term = 1, .lanes = SLICE_LIT(LANE_A ":1")},
+         bodies[0]);
+    land(k, &(struct message){.type = MESSAGE_TERM, .term = 2, .boot = SLICE_LIT(LANE_B)}, "");
+    land(k,
+         &(struct message){.type = MESSAGE_APPEND,
+                           .term = 1,
+                           .lanes = SLICE_LIT(LANE_A ":2"),
+                           .has = has,
+                           .checkpoint = 3},
+         bodies[1]);
+    land(k,
+         &(struct message){
+             .type = MESSAGE_APPEND, .term = 2, .lanes = SLICE_LIT(LANE_B ":1"), .has = has},
+         bodies[2]);
+    struct kit_owner *o = kit_owner_new(k);
+    kit_confirm(k, o);
+    o->read_at = 3; /* the last chunk begins with the void one */
+    kit_run(k, o);
+    assert_int_equal(partition_term(o->machine), 3);
+    kit_publish(k, LANE_A, 1, "r0", 1); /* known, though not to who begins at 3 */
+    kit_publish(k, LANE_A, 2, "r0", 1); /* new */
+    kit_run(k, o);
+    assert_int_equal(stat_get(&k->stats.duplicates_dropped), 1);
+    kit_judge(k, true, true);
+}
+
+static void what_does_not_belong_in_a_log_is_skipped(void **state)
+{
+    struct kit *k = *state;
+    struct kit_owner *o = kit_owner_settled(k);
+    char epoch[EPOCH_MAX + 1];
+
+    publish_many(k, o, 1, 2);
+    kit_kill(k, o);
+    land(k, &(struct message){.type = MESSAGE_OWNER, .term = 9}, "");
+    land(k,
+         &(struct message){
+             .type = MESSAGE_ATTACH, .boot = SLICE_LIT(LANE_A), .gateway = SLICE_LIT("g")},
+         "");
+    land(k, &(struct message){.type = MESSAGE_APPEND, .term = 1, .lanes = SLICE_LIT(LANE_B ":1")},
+         "nonsense\n");
+    land(k, &(struct message){.type = MESSAGE_APPEND, .term = 7, .lanes = SLICE_LIT(LANE_B ":2")},
+         "{\"room\":\"r0\",\"offset\":99,\"epoch\":\"zz\",\"time\":1}\n{}\n");
+    land(k, &(struct message){.type = MESSAGE_CHECKPOINT, .term = 1}, "{\"room\":\"r0\"}\n");
+    struct message other = {.type = MESSAGE_TERM,
+                            .term = 50,
+                            .owner = SLICE_LIT("b9"),
+                            .boot = SLICE_LIT(LANE_A),
+                            .partition = KIT_PARTITION + 1};
+    kit_land_letter(k, letter_new(k, &other, SLICE_NONE));
+    o = kit_owner_settled(k);
+    assert_int_equal(partition_term(o->machine), 2);
+    publish_many(k, o, 3, 3);
+    assert_int_equal(last_offset(k, epoch), 3);
+    assert_true(stat_get(&k->stats.poisoned) >= 4);
+}
+
+static void much_reading_is_followed_by_a_checkpoint_soon(void **state)
+{
+    struct kit *k = *state;
+
+    k->conf.checkpoint_bytes = 20000;
+    struct kit_owner *o = kit_owner_settled(k);
+    publish_many(k, o, 1, 35); /* more than half of it */
+    kit_kill(k, o);
+    assert_int_equal(stat_get(&k->stats.checkpoints), 0);
+    o = kit_owner_settled(k);
+    kit_tick(k, o, 500);
+    assert_null(o->flying);
+    kit_tick(k, o, 600);
+    assert_int_equal(o->flying->m.type, MESSAGE_CHECKPOINT);
+    kit_run(k, o);
+    kit_judge(k, true, true);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
+    const struct CMUnitTest tests[] = {
+        TEST(a_new_owner_continues_numbers_epochs_and_lanes),
+        TEST(a_batch_that_is_in_the_log_is_acked_and_not_appended_again),
+        TEST(what_the_old_owner_appends_before_the_marker_is_valid_and_behind_it_void),
+        TEST(an_append_that_landed_twice_counts_once),
+        TEST(a_late_copy_of_an_old_message_changes_nothing),
+        TEST(a_marker_of_the_same_term_before_ones_own_is_the_end),
+        TEST(a_marker_of_the_same_term_behind_ones_own_is_nothing),
+        TEST(claims_and_markers_that_land_twice_do_no_harm),
+        TEST(reading_is_bounded_however_long_the_log_is),
+        TEST(the_end_is_found_behind_any_number_of_claims),
+        TEST(a_search_that_finds_nothing_reads_from_the_beginning),
+        TEST(rooms_whose_records_were_all_cut_off_begin_a_new_epoch),
+        TEST(void_records_at_the_cut_end_of_a_log_are_found_out),
+        TEST(a_reader_that_was_misled_by_a_void_message_begins_anew),
+        TEST(what_does_not_belong_in_a_log_is_skipped),
+        TEST(much_reading_is_followed_by_a_checkpoint_soon),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
