@@ -8,9 +8,9 @@
 #include "common/mem.h"
 
 #define PERIOD_MS 250        /* between two counts, a quarter more or less */
-#define SOON_MS 10           /* when a period has ended before its work was done */
-#define CLAIMS_MAX 16        /* in one go */
-#define PROBES_MAX 32        /* partitions found to be served, in one go */
+#define SOON_MS 1            /* between two claims */
+#define ANSWER_MS 1000       /* a log that does not answer for so long holds up no other claim */
+#define PROBES_MAX 32        /* partitions looked at for one claim */
 #define BROKEN_PAUSE_MS 1000 /* until a partition that broke is claimed again */
 #define TAG_SIZE (ID_MAX + 24)
 
@@ -171,47 +171,62 @@ static int probe(struct worker *w, uint32_t partition, bool *is_free)
     return rc;
 }
 
-/* Claims what is missing among those that nobody serves. `has_more`: there was too much to do. */
-static int claim_missing(struct worker *w, int64_t now_ms, bool *has_more)
+/* Claims one of what is missing, among those that nobody serves. `is_claimed`: there may be more to
+ * do. */
+static int claim_one(struct worker *w, int64_t now_ms, bool *is_claimed)
 {
     uint32_t order[PARTITIONS_MAX];
     size_t count = share_candidates(&w->share, now_ms, order);
-    uint32_t claims = 0, taken = 0;
 
-    *has_more = false;
-    for (size_t i = 0; i < count && share_missing(&w->share) > 0 && taken < PROBES_MAX; i++) {
-        if (claims == CLAIMS_MAX) {
-            *has_more = true;
-            break;
-        }
+    *is_claimed = false;
+    for (size_t i = 0; i < MIN(count, PROBES_MAX); i++) {
         bool is_free;
         int rc = probe(w, order[i], &is_free);
         if (rc == MQ_OK && is_free) {
-            claims++;
+            *is_claimed = true;
             rc = claim(w, order[i]);
-        } else {
-            taken++;
         }
-        if (rc != MQ_OK) {
+        if (rc != MQ_OK || *is_claimed) {
             return rc;
         }
     }
     return MQ_OK;
 }
 
+/* A partition begins with an append. In an alarm that is the last thing which the broker reads, and
+ * a request behind it would hang: one claim at a time, each when the log has answered the last. */
+static bool is_claim_answered(const struct worker *w)
+{
+    for (uint32_t p = 0; p < w->share.partitions; p++) {
+        if (w->share.holds[p] == SHARE_STARTING) {
+            int64_t age_ms = tenure_append_age_ms(w->tenures[p]);
+            if (age_ms >= 0 && age_ms < ANSWER_MS) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 int member_period(struct worker *w, int64_t now_ms)
 {
-    bool has_more = false;
-    int rc = count_broadcasters(w);
+    if (!is_claim_answered(w)) {
+        w->period_ms = now_ms + SOON_MS;
+        return MQ_OK;
+    }
+    int rc = w->is_claiming ? MQ_OK : count_broadcasters(w);
 
-    if (rc == MQ_OK && w->is_topology_stale && share_missing(&w->share) > 0) {
-        rc = worker_declare(w);
-        w->is_topology_stale = rc != MQ_OK;
+    w->is_claiming = false;
+    if (rc == MQ_OK && share_missing(&w->share) > 0) {
+        if (w->is_topology_stale) {
+            rc = worker_declare(w);
+            w->is_topology_stale = rc != MQ_OK;
+        }
+        if (rc == MQ_OK) {
+            rc = claim_one(w, now_ms, &w->is_claiming);
+        }
     }
-    if (rc == MQ_OK) {
-        rc = claim_missing(w, now_ms, &has_more);
-    }
-    w->period_ms = now_ms + (has_more ? SOON_MS : share_jitter(&w->share, PERIOD_MS));
+    w->period_ms = now_ms + (w->is_claiming ? SOON_MS : share_jitter(&w->share, PERIOD_MS));
     return rc;
 }
 
@@ -251,6 +266,10 @@ static int on_notice(struct worker *w, const struct mq_event *e, int64_t now_ms)
     }
     uint32_t p = m.partition; /* the event does not outlive the next request */
     stat_add(&w->metrics->notices, 1);
+    if (!is_claim_answered(w)) {
+        w->period_ms = now_ms;
+        return MQ_OK;
+    }
     int rc = count_broadcasters(w);
     if (rc == MQ_OK && share_missing(&w->share) > 0 && w->share.holds[p] == SHARE_NONE &&
         w->share.claim_after_ms[p] <= now_ms) {

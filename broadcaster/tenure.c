@@ -38,8 +38,7 @@ struct tenure *tenure_new(struct tenure_env *env, uint32_t partition)
         .number = partition,
         .partitions = (uint32_t)conf->partitions,
         .owner = conf->id,
-        .history_size = (uint32_t)conf->history_size,
-        .history_ttl_ms = conf->history_ttl_ms,
+        .rules = &conf->rules,
         .memory_max = (size_t)conf->memory,
         .lease_ms = LEASE_MS,
         .checkpoint_bytes = (size_t)conf->checkpoint_bytes,
@@ -78,6 +77,11 @@ struct tenure *tenure_free(struct tenure *t)
 const char *tenure_trouble(const struct tenure *t)
 {
     return t->trouble;
+}
+
+int64_t tenure_append_age_ms(const struct tenure *t)
+{
+    return t->in_flight ? (clock_mono_us() - t->append_us) / 1000 : -1;
 }
 
 enum partition_state tenure_state(const struct tenure *t)
@@ -299,7 +303,6 @@ int tenure_on_copied(struct tenure *t, uint64_t tag)
 static void show(const struct tenure *t)
 {
     struct metrics_each *m = &t->env->metrics->each[t->partition];
-    int64_t age_us = t->in_flight ? clock_mono_us() - t->append_us : 0;
 
     stat_set(&m->state, (uint64_t)t->state);
     stat_set(&m->term, partition_term(t->machine));
@@ -307,7 +310,7 @@ static void show(const struct tenure *t)
     stat_set(&m->gateways, partition_gateways(t->machine));
     stat_set(&m->members, partition_members(t->machine));
     stat_set(&m->backlog, partition_backlog(t->machine));
-    stat_set(&m->append_age_ms, (uint64_t)(age_us / 1000));
+    stat_set(&m->append_age_ms, (uint64_t)MAX(tenure_append_age_ms(t), 0));
 }
 
 int tenure_tick(struct tenure *t)

@@ -79,6 +79,9 @@ int tenure_close(struct tenure *t) MUST_CHECK;
 /* Why it is broken. */
 const char *tenure_trouble(const struct tenure *t);
 
+/* How long the log has owed a confirm, in ms; -1: it owes none. */
+int64_t tenure_append_age_ms(const struct tenure *t);
+
 /* Of its machine. */
 enum partition_state tenure_state(const struct tenure *t);
 
