@@ -25,6 +25,14 @@ def count_tidy(folder):
     return int(passed), [f"house rule: {rule}" for rule in rules]
 
 
+def count_model(folder):
+    text = (folder / "model.txt").read_text(encoding="utf-8")
+    [(passed, failed)] = re.findall(r"^(\d+) passed, (\d+) failed$", text, re.MULTILINE)
+    named = re.findall(r"^failed: (.*)$", text, re.MULTILINE)
+    assert len(named) == int(failed), "tests/model/run counts what it does not name"
+    return int(passed), [f"model: {search}" for search in named]
+
+
 def count_unit(folder):
     """Programs of cmocka count with each of their tests, others as one."""
     passed, failed = 0, []
@@ -58,7 +66,7 @@ def count_live(folder):
 def main(folder, suites):
     parts = [("checks", count_checks)]
     if "unit" in suites:
-        parts += [("house rules", count_tidy), ("unit tests", count_unit)]
+        parts += [("house rules", count_tidy), ("model", count_model), ("unit tests", count_unit)]
     if "live" in suites:
         parts += [("live tests", count_live)]
     all_passed, all_failed = 0, []
