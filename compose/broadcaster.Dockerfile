@@ -8,7 +8,7 @@ COPY common /src/common
 COPY proto /src/proto
 COPY gateway /src/gateway
 COPY broadcaster /src/broadcaster
-COPY tests/meson.build /src/tests/
+COPY tests /src/tests
 RUN meson setup /build /src && ninja -C /build broadcaster/warren-broadcaster \
     && strip /build/broadcaster/warren-broadcaster
 
