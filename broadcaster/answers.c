@@ -46,11 +46,10 @@ struct range {
     bool is_known; /* the position that it starts at is one of ours */
 };
 
-static struct range range_of(const struct partition *p, const struct place *place,
-                             const struct line *q)
+static struct range range_of(const struct place *place, const struct line *q)
 {
     const uint64_t top = place->confirmed.offset;
-    const uint64_t shown = top - MIN(top, p->conf.history_size);
+    const uint64_t shown = top - MIN(top, (uint64_t)place->rule->history_size);
     const uint64_t limit =
         q->limit < 0 ? HISTORY_LIMIT_MAX : MIN((uint64_t)q->limit, HISTORY_LIMIT_MAX);
     struct range r = {.low = shown, .high = top, .is_known = true};
@@ -115,7 +114,7 @@ static void put_records(struct buf *body, const struct found *found, bool revers
 static void put_history(struct partition *p, struct buf *body, const struct place *place,
                         const struct line *q)
 {
-    const struct range r = range_of(p, place, q);
+    const struct range r = range_of(place, q);
     struct found found = find_records(place, &r, q->reverse);
     bool has_all = r.is_known && found.count + found.is_cut > 0 ? found.at[0]->offset == r.low + 1
                                                                 : r.is_known && r.low == r.high;
@@ -159,9 +158,10 @@ void answers_history(struct partition *p, const struct message *m, int64_t now_m
         return;
     }
     struct partition_action *a = followers_action(p, m->gateway);
-    const struct place *place = roster_find(&p->roster, q.room);
+    struct place *place = roster_find(&p->roster, q.room);
 
     if (place != NULL && place->confirmed.offset > 0) {
+        shelf_expire(&p->shelf, place, now_ms);
         put_history(p, &a->body, place, &q);
     } else {
         put_nothing(&a->body, &q);

@@ -15,7 +15,6 @@
 #define MIB ((int64_t)1 << 20)
 #define GIB ((int64_t)1 << 30)
 #define TIB ((int64_t)1 << 40)
-#define HOUR_MS ((int64_t)3600 * 1000)
 #define HOST_PART_MAX                                                                              \
     (ID_MAX - 9) /* bytes of the host's name in an id: "-" and 8 digits follow                     \
                   */
@@ -45,52 +44,21 @@ static const struct conf_key keys[] = {
      "bytes of recent records kept for each partition"},
     {"broadcaster", "checkpoint_bytes", CONF_SIZE, AT(checkpoint_bytes), "8m", 64 * KIB, GIB,
      "bytes of log between two checkpoints"},
-    {"room", "history_size", CONF_NUMBER, AT(history_size), "100", 0, 100000,
-     "recent records kept of each room, for those who come back"},
-    {"room", "history_ttl", CONF_DURATION, AT(history_ttl_ms), "24h", 1000, 365 * 24 * HOUR_MS,
-     "how long a room that nobody follows is remembered"},
-    {"room", "subscribe", CONF_TEXT, AT(room_subscribe), "*", 0, 0, "(gateway)"},
-    {"room", "publish", CONF_TEXT, AT(room_publish), "*", 0, 0, "(gateway)"},
-    {"room", "presence", CONF_BOOL, AT(room_presence), "yes", 0, 0, "(gateway)"},
-    {"room", "join_leave", CONF_BOOL, AT(room_join_leave), "no", 0, 0, "(gateway)"},
+    RULES_ROWS(struct broadcaster_conf, rules),
     {"log", "level", CONF_TEXT, AT(log_level), "info", 0, 0, "debug, info, warn or error"},
 };
 
 static const char *const foreign[] = {"gateway", "auth", "origin", NULL};
 
-static const struct conf_key *find_key(const char *section, const char *name)
+static int set_named(void *settings, const char *section, const char *name, const char *key,
+                     const char *value, char *error, size_t size)
 {
-    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-        if (strcmp(keys[i].section, section) == 0 && strcmp(keys[i].name, name) == 0) {
-            return &keys[i];
-        }
-    }
-    return NULL;
+    struct broadcaster_conf *c = settings;
+
+    return rules_set(&c->rules, section, name, key, value, error, size);
 }
 
-/* [room "support"]: the rules of a namespace are the gateway's; here they only have to be legal. */
-static int check_named(void *settings, const char *section, const char *name, const char *key,
-                       const char *value, char *error, size_t size)
-{
-    const struct conf_key *row = find_key(section, key);
-    struct broadcaster_conf scratch = {0};
-
-    (void)settings;
-    if (strcmp(section, "room") != 0 || name[0] == '\0') {
-        (void)snprintf(error, size, "only [room \"NAME\"] can have a name");
-        return -1;
-    }
-    if (row == NULL) {
-        (void)snprintf(error, size, "unknown key");
-        return -1;
-    }
-    int rc = conf_set(row, &scratch, value, error, size);
-    mem_free(scratch.room_subscribe);
-    mem_free(scratch.room_publish);
-    return rc;
-}
-
-static const struct conf_table table = {keys, ARRAY_LEN(keys), foreign, check_named};
+static const struct conf_table table = {keys, ARRAY_LEN(keys), foreign, set_named};
 
 static bool is_name(const char *text, size_t max, const char *more)
 {
@@ -133,9 +101,10 @@ static int check_url(const struct broadcaster_conf *c)
     return 0;
 }
 
-static int check(const struct broadcaster_conf *c)
+static int check(struct broadcaster_conf *c)
 {
     static const char *const levels[] = {"debug", "info", "warn", "error"};
+    char error[RULES_ERROR_SIZE];
     bool has_level = false;
 
     for (size_t i = 0; i < ARRAY_LEN(levels); i++) {
@@ -155,6 +124,10 @@ static int check(const struct broadcaster_conf *c)
     }
     if (!is_age(c->log_max_age)) {
         return refuse("topology.log_max_age", c->log_max_age, "a number and one of Y M D h m s");
+    }
+    if (rules_settle(&c->rules, error, sizeof(error)) != 0) {
+        log_error("bad setting %s", error);
+        return -1;
     }
     return check_url(c);
 }
@@ -193,6 +166,7 @@ int broadcaster_conf_load(struct broadcaster_conf *c, const char *path)
 
 void broadcaster_conf_free(struct broadcaster_conf *c)
 {
+    rules_deinit(&c->rules);
     conf_free(&table, c);
 }
 

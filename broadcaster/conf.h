@@ -7,6 +7,7 @@
 #include "common/base.h"
 #include "common/conf.h"
 #include "proto/limits.h"
+#include "proto/rules.h"
 
 struct broadcaster_conf {
     char *amqp_url, *amqp_prefix, *amqp_ca_file;
@@ -18,12 +19,8 @@ struct broadcaster_conf {
     char *id, *admin;
     int64_t memory;           /* bytes of records kept for one partition */
     int64_t checkpoint_bytes; /* of log between two checkpoints */
-    int64_t history_size;     /* records kept of a room */
-    int64_t history_ttl_ms;
+    struct rules rules;
     char *log_level;
-    /* Read by the gateway only; known here, so that both can share one file. */
-    char *room_subscribe, *room_publish;
-    bool room_presence, room_join_leave;
 };
 
 /* Reads file (may be NULL) and environment, makes up an id when none is given, and checks what a

@@ -84,6 +84,8 @@ static void follow_room(struct answer *a, const struct line *line, struct follow
 {
     struct place *place = roster_get(&a->p->roster, line->room, a->now_ms);
     const struct position *c = &place->confirmed;
+
+    shelf_expire(&a->p->shelf, place, a->now_ms);
     uint64_t from = continue_from(a->p, place, line);
 
     follower_follow(a->p, a->f, place, a->now_ms);

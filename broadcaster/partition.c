@@ -8,6 +8,8 @@
 #include "broadcaster/partition_internal.h"
 #include "common/mem.h"
 
+#define FORGET_LOOKS_MAX 512 /* rooms looked at and kept, in one tick */
+
 /* splitmix64 */
 static uint64_t next_random(struct partition *p)
 {
@@ -102,10 +104,11 @@ struct partition *partition_new(const struct partition_conf *conf, struct partit
     p->stats = stats;
     p->random = conf->seed;
     p->actions_last = &p->actions;
+    p->plain_rules.defaults =
+        (struct rule){.history_size = conf->history_size, .history_ttl_ms = conf->history_ttl_ms};
+    roster_init(&p->roster, conf->rules != NULL ? conf->rules : &p->plain_rules);
     p->shelf = (struct shelf){
         .bytes_max = conf->memory_max,
-        .per_room = conf->history_size,
-        .life_ms = conf->history_ttl_ms,
         .gauge = &stats->history_memory,
     };
     appends_init(&p->appends);
@@ -238,9 +241,13 @@ void partition_on_gateway_gone(struct partition *p, struct slice gateway)
 static void forget_rooms(struct partition *p, int64_t now_ms)
 {
     struct place *place;
+    unsigned kept = 0;
 
-    while ((place = p->roster.idlest) != NULL &&
-           now_ms - place->active_ms > p->conf.history_ttl_ms) {
+    while (kept < FORGET_LOOKS_MAX && (place = roster_sweep(&p->roster, now_ms)) != NULL) {
+        if (now_ms - place->active_ms <= place->rule->history_ttl_ms) {
+            kept++;
+            continue;
+        }
         if (place_is_wanted(place) || place->pending > 0) {
             roster_touch(&p->roster, place, now_ms);
             continue;

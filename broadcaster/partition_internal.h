@@ -34,6 +34,7 @@ struct partition {
     struct partition_action *actions; /* owns: oldest first */
     struct partition_action **actions_last;
 
+    struct rules plain_rules; /* when conf has none */
     struct takeover takeover;
     struct roster roster;
     struct shelf shelf;

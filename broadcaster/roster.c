@@ -5,6 +5,11 @@
 
 #include "common/mem.h"
 
+void roster_init(struct roster *r, const struct rules *rules)
+{
+    *r = (struct roster){.rules = rules, .ttl_min_ms = rules_history_ttl_min_ms(rules)};
+}
+
 struct place *roster_find(const struct roster *r, struct slice name)
 {
     struct place *place;
@@ -25,15 +30,25 @@ struct place *roster_get(struct roster *r, struct slice name, int64_t now_ms)
     memcpy(place->name, name.at, name.size);
     place->name_size = (uint16_t)name.size;
     place->active_ms = now_ms;
+    place->rule = rules_find(r->rules, name);
     HASH_ADD_KEYPTR(hh, r->by_name, place->name, place->name_size, place);
     DL_APPEND(r->idlest, place);
     return place;
+}
+
+/* The place leaves its place in the list. */
+static void pass_sweep(struct roster *r, const struct place *place)
+{
+    if (r->sweep == place) {
+        r->sweep = place->next;
+    }
 }
 
 void roster_touch(struct roster *r, struct place *place, int64_t now_ms)
 {
     place->active_ms = now_ms;
     if (place->next != NULL) {
+        pass_sweep(r, place);
         DL_DELETE(r->idlest, place);
         DL_APPEND(r->idlest, place);
     }
@@ -55,9 +70,22 @@ void roster_remove(struct roster *r, struct place *place)
 {
     assert(place->oldest == NULL);
     assert(!place_is_wanted(place));
+    pass_sweep(r, place);
     HASH_DELETE(hh, r->by_name, place);
     DL_DELETE(r->idlest, place);
     mem_free(place);
+}
+
+struct place *roster_sweep(struct roster *r, int64_t now_ms)
+{
+    struct place *place = r->sweep != NULL ? r->sweep : r->idlest;
+
+    if (place == NULL || now_ms - place->active_ms <= r->ttl_min_ms) {
+        r->sweep = NULL;
+        return NULL;
+    }
+    r->sweep = place->next;
+    return place;
 }
 
 size_t roster_count(const struct roster *r)

@@ -31,7 +31,7 @@ static void shelf_drop(struct shelf *s, struct place *place)
 static void shelf_trim(struct shelf *s, struct place *place)
 {
     while (place->oldest != NULL && place->oldest->is_aged &&
-           place->newest->offset - place->oldest->offset >= s->per_room) {
+           place->newest->offset - place->oldest->offset >= (uint64_t)place->rule->history_size) {
         shelf_drop(s, place);
     }
 }
@@ -76,9 +76,21 @@ void shelf_clear(struct shelf *s, struct place *place)
     }
 }
 
+static bool is_too_old(const struct kept *k, int64_t now_ms)
+{
+    return now_ms - k->time_ms > k->place->rule->history_ttl_ms;
+}
+
+void shelf_expire(struct shelf *s, struct place *place, int64_t now_ms)
+{
+    while (place->oldest != NULL && is_too_old(place->oldest, now_ms)) {
+        shelf_drop(s, place);
+    }
+}
+
 void shelf_tick(struct shelf *s, int64_t now_ms)
 {
-    while (s->oldest != NULL && now_ms - s->oldest->time_ms > s->life_ms) {
+    while (s->oldest != NULL && is_too_old(s->oldest, now_ms)) {
         shelf_drop(s, s->oldest->place);
     }
     while (s->fresh != NULL && now_ms - s->fresh->time_ms > SHELF_FRESH_MS) {

@@ -5,8 +5,9 @@
  * each room has its own run, which has no hole and ends at the room's confirmed
  * position. A record leaves when
  * - the bytes of all are too many and it is the oldest one;
- * - it is older than the life of history;
- * - its room has `per_room` newer ones, and it is no longer fresh. Fresh records
+ * - it is older than its room's history may be: at once when it is the oldest one of
+ *   all, and in any case before it could be shown (shelf_expire);
+ * - its room has `history_size` newer ones, and it is no longer fresh. Fresh records
  *   are what a gateway misses while its owner changes: they stay in any case,
  *   so that a busy room's followers can continue too.
  */
@@ -35,9 +36,7 @@ struct shelf {
     struct kept *oldest, *newest; /* owns */
     struct kept *fresh;           /* the oldest one that is fresh; NULL: none */
     size_t bytes, bytes_max;      /* with overhead */
-    uint32_t per_room;            /* records */
-    int64_t life_ms;
-    stat_value *gauge; /* borrowed: of bytes, shared with other shelves */
+    stat_value *gauge;            /* borrowed: of bytes, shared with other shelves */
 };
 
 static inline struct slice kept_slice(const struct kept *k)
@@ -51,6 +50,9 @@ void shelf_add(struct shelf *s, struct place *place, struct slice record, int64_
 
 /* Takes all records of a room off. */
 void shelf_clear(struct shelf *s, struct place *place);
+
+/* Takes the records of a room off that are older than its history may be. */
+void shelf_expire(struct shelf *s, struct place *place, int64_t now_ms);
 
 /* Lets go of what is too old. */
 void shelf_tick(struct shelf *s, int64_t now_ms);

@@ -81,6 +81,11 @@ static void do_connect(struct session *s, const struct command *c)
     session_send_text(s, buf_slice(out));
 }
 
+static const struct rule *rule_of(const struct session *s, struct slice room)
+{
+    return rules_find(&s->gateway->conf->rules, room);
+}
+
 static void do_subscribe(struct session *s, const struct command *c)
 {
     const struct rooms_since since = {
@@ -96,7 +101,7 @@ static void do_subscribe(struct session *s, const struct command *c)
         session_send_error(s, c->id, REPLY_NOT_AVAILABLE);
     } else if (c->has_filter || !room_is_valid(c->channel) || c->epoch.size > EPOCH_MAX) {
         session_send_error(s, c->id, REPLY_BAD_REQUEST);
-    } else if (!identity_may(s->identity, s->gateway->conf->room_subscribe)) {
+    } else if (!identity_may(s->identity, rule_of(s, c->channel)->subscribe)) {
         session_send_error(s, c->id, REPLY_PERMISSION_DENIED);
     } else {
         int r = rooms_enter(s, c->channel, c->id, &since);
@@ -142,7 +147,7 @@ static void do_publish(struct session *s, const struct command *c)
         session_send_error(s, c->id, REPLY_LIMIT_EXCEEDED);
         return;
     }
-    if (!identity_may(s->identity, conf->room_publish)) {
+    if (!identity_may(s->identity, rule_of(s, c->channel)->publish)) {
         session_send_error(s, c->id, REPLY_PERMISSION_DENIED);
         return;
     }
@@ -180,13 +185,14 @@ static void do_question(struct session *s, const struct command *c)
         session_send_error(s, c->id, REPLY_BAD_REQUEST);
         return;
     }
-    if (rooms_find(s, c->channel) == NULL) {
+    const struct subscription *sub = rooms_find(s, c->channel);
+    if (sub == NULL) {
         session_send_error(s, c->id, REPLY_PERMISSION_DENIED);
         return;
     }
     if (c->method == COMMAND_HISTORY) {
         q.kind = QUESTION_HISTORY;
-    } else if (!s->gateway->conf->room_presence) {
+    } else if (!sub->room->rule->presence) {
         session_send_error(s, c->id, REPLY_NOT_AVAILABLE);
         return;
     } else {

@@ -14,7 +14,6 @@
 #include "gateway/jwt.h"
 
 #define AT(field) offsetof(struct gateway_conf, field)
-#define DAY_MS 86400000
 
 static const struct conf_key keys[] = {
     {"amqp", "url", CONF_SECRET, AT(amqp_url), "amqp://guest:guest@127.0.0.1:5672/", 0, 0,
@@ -78,24 +77,25 @@ static const struct conf_key keys[] = {
      "name of the cookie that may hold a token"},
     {"origin", "allow", CONF_TEXT, AT(origins), "", 0, 0,
      "origins of web pages that may connect, besides the gateway's own; * for any"},
-    {"room", "subscribe", CONF_TEXT, AT(room_subscribe), "*", 0, 0,
-     "who may subscribe: roles, * for everybody who is admitted, or none"},
-    {"room", "publish", CONF_TEXT, AT(room_publish), "*", 0, 0, "who may publish: likewise"},
-    {"room", "presence", CONF_BOOL, AT(room_presence), "yes", 0, 0,
-     "keep the list of who is in a room"},
-    {"room", "history_size", CONF_NUMBER, AT(history_size), "100", 0, 100000,
-     "records kept of a room by its owner"},
-    {"room", "history_ttl", CONF_DURATION, AT(history_ttl_ms), "24h", 1000, INT64_C(365) * DAY_MS,
-     "after which a silent room is forgotten"},
+    RULES_ROWS(struct gateway_conf, rules),
     {"log", "level", CONF_TEXT, AT(log_level), "info", 0, 0, "debug, info, warn or error"},
 };
 
 static const char *const foreign[] = {"broadcaster", NULL};
 
+static int set_named(void *settings, const char *section, const char *name, const char *key,
+                     const char *value, char *error, size_t size)
+{
+    struct gateway_conf *c = settings;
+
+    return rules_set(&c->rules, section, name, key, value, error, size);
+}
+
 static const struct conf_table table = {
     .keys = keys,
     .count = ARRAY_LEN(keys),
     .foreign = foreign,
+    .named = set_named,
 };
 
 static int complain(const char *text)
@@ -151,6 +151,8 @@ static int log_level_set(const char *name)
 /* What a single key cannot show. */
 static int conf_check(struct gateway_conf *c)
 {
+    char error[RULES_ERROR_SIZE];
+
     if (c->id[0] == '\0') {
         id_make(c);
     }
@@ -162,6 +164,9 @@ static int conf_check(struct gateway_conf *c)
     }
     if (log_level_set(c->log_level) != 0) {
         return complain("[log] level: debug, info, warn or error");
+    }
+    if (rules_settle(&c->rules, error, sizeof(error)) != 0) {
+        return complain(error);
     }
     if (c->pong_ms >= c->ping_ms) {
         return complain("[gateway] pong: has to be shorter than ping");
@@ -191,6 +196,7 @@ int gateway_conf_load(struct gateway_conf *c, const char *path)
 
 void gateway_conf_free(struct gateway_conf *c)
 {
+    rules_deinit(&c->rules);
     conf_free(&table, c);
 }
 

@@ -7,6 +7,7 @@
 #include "common/base.h"
 #include "common/conf.h"
 #include "proto/limits.h"
+#include "proto/rules.h"
 
 struct gateway_conf {
     char *log_level;
@@ -31,9 +32,7 @@ struct gateway_conf {
     char *hmac_key, *audience, *issuer, *cookie;
     bool anonymous;
     char *origins;
-    char *room_subscribe, *room_publish;
-    int64_t history_size, history_ttl_ms;
-    bool room_presence;
+    struct rules rules;
 };
 
 /* Reads file and environment and checks what a single key cannot show. 0, or -1 after one line on

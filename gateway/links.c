@@ -117,11 +117,6 @@ static bool link_is_open(const struct link *k)
     return k->state == LINK_ATTACHING || k->state == LINK_ATTACHED;
 }
 
-static bool room_has_presence(const struct links *l)
-{
-    return l->gateway->conf->room_presence;
-}
-
 static void line_add_room(struct buf *out, const struct room *room)
 {
     struct line line = {.room = {room->name, room->name_size}};
@@ -155,7 +150,7 @@ static void link_send_members(struct links *l, uint32_t p)
     struct link *k = &l->of_partition[p];
 
     for (struct room *room = rooms_of(l->gateway->rooms, p); room != NULL; room = room->next) {
-        for (uint32_t i = 0; i < room->count && link_is_open(k); i++) {
+        for (uint32_t i = 0; room->rule->presence && i < room->count && link_is_open(k); i++) {
             if (k->lines.size > LINK_LINES_MAX) {
                 link_send_lines(l, p);
                 k->gathered = MESSAGE_JOIN;
@@ -180,9 +175,7 @@ static void link_attach(struct links *l, uint32_t p)
     for (struct room *room = rooms_of(l->gateway->rooms, p); room != NULL; room = room->next) {
         line_add_room(&k->lines, room);
     }
-    if (room_has_presence(l)) {
-        link_send_members(l, p);
-    }
+    link_send_members(l, p);
     if (link_is_open(k)) {
         link_send_lines(l, p);
     }
@@ -259,7 +252,7 @@ void links_leave(struct links *l, const struct room *room)
 
 void links_enter(struct links *l, const struct room *room, const struct session *s)
 {
-    struct buf *lines = room_has_presence(l) ? link_gather(l, room->partition, MESSAGE_JOIN) : NULL;
+    struct buf *lines = room->rule->presence ? link_gather(l, room->partition, MESSAGE_JOIN) : NULL;
 
     if (lines != NULL) {
         line_add_member(lines, room, s);
@@ -269,7 +262,7 @@ void links_enter(struct links *l, const struct room *room, const struct session 
 void links_exit(struct links *l, const struct room *room, const struct session *s)
 {
     struct buf *lines =
-        room_has_presence(l) ? link_gather(l, room->partition, MESSAGE_LEAVE) : NULL;
+        room->rule->presence ? link_gather(l, room->partition, MESSAGE_LEAVE) : NULL;
 
     if (lines != NULL) {
         line_encode(lines, &(struct line){

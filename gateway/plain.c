@@ -20,7 +20,7 @@ void plain_open(struct session *s, struct slice room)
     const struct rooms_since since = {.recovers = false};
 
     assert(room_is_valid(room)); /* the request was refused otherwise */
-    if (!identity_may(s->identity, s->gateway->conf->room_subscribe)) {
+    if (!identity_may(s->identity, rules_find(&s->gateway->conf->rules, room)->subscribe)) {
         session_send_error(s, 0, REPLY_PERMISSION_DENIED);
         session_close(s, CLOSE_BAD_REQUEST);
         return;
@@ -76,10 +76,10 @@ void plain_on_text(struct session *s, struct slice text)
         session_send_error(s, 0, REPLY_BAD_REQUEST);
     } else if (text.size > (size_t)s->gateway->conf->max_payload) {
         session_send_error(s, 0, REPLY_LIMIT_EXCEEDED);
-    } else if (!identity_may(s->identity, s->gateway->conf->room_publish)) {
-        session_send_error(s, 0, REPLY_PERMISSION_DENIED);
     } else if (s->subscriptions == NULL) {
         session_send_error(s, 0, REPLY_INTERNAL); /* it could not enter its room in time */
+    } else if (!identity_may(s->identity, s->subscriptions->room->rule->publish)) {
+        session_send_error(s, 0, REPLY_PERMISSION_DENIED);
     } else {
         plain_publish(s, text);
     }

@@ -88,6 +88,7 @@ static struct room *room_new(struct rooms *all, struct slice name)
     memcpy(room->name, name.at, name.size);
     room->name_size = (uint16_t)name.size;
     room->partition = room_partition(name, (uint32_t)all->gateway->conf->partitions);
+    room->rule = rules_find(&all->gateway->conf->rules, name);
     room->state = ROOM_JOINING;
     all->joining[room->partition]++;
     room->run_first = -1;

@@ -16,6 +16,7 @@
 #include "common/hash.h"
 #include "gateway/session.h"
 #include "proto/record.h"
+#include "proto/rules.h"
 
 enum room_state { ROOM_JOINING, ROOM_LIVE };
 
@@ -58,6 +59,7 @@ struct room {
     bool asks_owner; /* a question for missed records is open, after `asked_since` */
     uint64_t asked_since;
     uint32_t partition;
+    const struct rule *rule; /* borrowed: what people may do here */
     enum room_state state;
     char epoch[EPOCH_MAX + 1];           /* "" until the room spoke */
     uint64_t offset;                     /* of the last record given to the room */

@@ -129,9 +129,7 @@ void kit_init(struct kit *k)
                 .issuer = text(""),
                 .cookie = text(""),
                 .origins = text(""),
-                .room_subscribe = text("*"),
-                .room_publish = text("*"),
-                .room_presence = true,
+                .rules.defaults = {.subscribe = text("*"), .publish = text("*"), .presence = true},
             },
     };
     for (size_t i = 0; i < KIT_PARTITIONS; i++) {
@@ -157,7 +155,7 @@ void kit_begin(struct kit *k)
 void kit_begin_without_presence(struct kit *k)
 {
     kit_init(k);
-    k->conf.room_presence = false;
+    k->conf.rules.defaults.presence = false;
     kit_start(k);
 }
 

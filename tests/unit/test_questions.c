@@ -152,7 +152,7 @@ static void only_members_may_ask(void **state)
         peer_send(&ann, cases[i].command);
         peer_expect_part(&ann, cases[i].want);
     }
-    k.conf.room_presence = false;
+    k.conf.rules.defaults.presence = false;
     peer_send(&ann, "{\"id\":7,\"presence\":{\"channel\":\"" ROOM "\"}}");
     peer_expect_part(&ann, "\"code\":108,");
     kit_expect_none(&k, MESSAGE_PRESENCE);

@@ -131,8 +131,8 @@ static void rights_decide_who_comes_in_and_who_speaks(void **state)
     struct peer ann, joe;
 
     kit_begin(&k);
-    k.conf.room_subscribe = rule;
-    k.conf.room_publish = rule;
+    k.conf.rules.defaults.subscribe = rule;
+    k.conf.rules.defaults.publish = rule;
     peer_connect(&ann, &k, "ann");
     peer_send(&ann, SUBSCRIBE(2));
     peer_expect(&ann, "{\"id\":2,\"error\":{\"code\":103,\"message\":\"permission denied\"}}");

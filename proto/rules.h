@@ -1,0 +1,82 @@
+/*
+ * rules.h: what people may do in a room, and what is kept of it: by namespace.
+ *
+ * A room's namespace is its name up to the first ':', or all of it: the section
+ * [room "support"] is about the rooms `support` and `support:...`. What such a
+ * section does not say is as [room] has it, wherever in the file either stands.
+ *
+ * Both services know all of it, so that they can share one file; each goes by
+ * what is its own.
+ */
+#ifndef WARREN_PROTO_RULES_H
+#define WARREN_PROTO_RULES_H
+
+#include "common/base.h"
+#include "common/conf.h"
+#include "proto/limits.h"
+
+#define RULES_NAMES_MAX 256  /* namespaces with a section of their own */
+#define RULES_NAME_MAX 40    /* bytes: [room "..."] has to fit the name of a section */
+#define RULES_ERROR_SIZE 256 /* bytes of a message, at most */
+
+/* Of one room, and of all others in its namespace. */
+struct rule {
+    /* Owned texts: "*" (everybody who is admitted), "none", or roles separated by spaces or commas.
+     * Read by the gateway. */
+    char *subscribe, *publish;
+    bool presence; /* gateway: whether it is told who is in the room */
+    /* Read by the broadcaster. */
+    int64_t history_size;   /* records kept */
+    int64_t history_ttl_ms; /* how long a record is kept, and a room that nobody follows */
+};
+
+struct rules_name; /* a namespace with a section of its own */
+
+struct rules {
+    struct rule defaults;          /* rows of the table of settings: see RULES_ROWS */
+    int64_t idempotency_window_ms; /* of all rooms; broadcaster */
+    struct rules_name *names;      /* owns: by name */
+    size_t count;
+};
+
+/* The rows of section [room], of a struct of settings `type` that has a struct rules `field`. */
+/* clang-format off */
+#define RULES_ROWS(type, field)                                                                    \
+    RULES_ROOM_ROWS(offsetof(type, field.defaults)),                                               \
+    {"room", "idempotency_window", CONF_DURATION, offsetof(type, field.idempotency_window_ms),     \
+     "5m", 0, 86400000, "how long a publish with a key is known again (broadcaster)"}
+
+/* Those that a namespace may have too. `base` is where the struct rule begins. */
+#define RULES_ROOM_ROWS(base)                                                                      \
+    {"room", "subscribe", CONF_TEXT, (base) + offsetof(struct rule, subscribe), "*", 0, 0,         \
+     "who may subscribe: roles, * for everybody who is admitted, or none (gateway)"},              \
+    {"room", "publish", CONF_TEXT, (base) + offsetof(struct rule, publish), "*", 0, 0,             \
+     "who may publish: likewise (gateway)"},                                                       \
+    {"room", "presence", CONF_BOOL, (base) + offsetof(struct rule, presence), "yes", 0, 0,         \
+     "keep the list of who is in a room (gateway)"},                                               \
+    {"room", "history_size", CONF_NUMBER, (base) + offsetof(struct rule, history_size), "100", 0,  \
+     100000, "recent records kept of a room, for those who come back (broadcaster)"},              \
+    {"room", "history_ttl", CONF_DURATION, (base) + offsetof(struct rule, history_ttl_ms), "24h",  \
+     1000, INT64_C(365) * 86400000,                                                                \
+     "how long they are kept, and a room is that nobody follows (broadcaster)"}
+/* clang-format on */
+
+/* A key of [room "name"], as conf_table.named gets it; `section` is what stands before the name. 0,
+ * or -1 with `error` filled. */
+int rules_set(struct rules *r, const char *section, const char *name, const char *key,
+              const char *value, char *error, size_t size) MUST_CHECK;
+
+/* All is read: checks the defaults and gives every namespace what it does not say itself. 0, or -1
+ * with `error` filled. To be called once; rules_find() before it is too early. */
+int rules_settle(struct rules *r, char *error, size_t size) MUST_CHECK;
+
+/* The rule for a room. It stays where it is until rules_deinit(). */
+const struct rule *rules_find(const struct rules *r, struct slice room);
+
+/* The shortest life of history in any room. */
+int64_t rules_history_ttl_min_ms(const struct rules *r);
+
+/* Frees what the namespaces own; the defaults belong to the table of settings. Accepts zeros. */
+void rules_deinit(struct rules *r);
+
+#endif
