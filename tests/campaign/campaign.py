@@ -15,9 +15,7 @@ from pathlib import Path
 _HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(_HERE), str(_HERE.parent / "live"), str(_HERE.parents[1] / "compose")]
 
-import ports  # noqa: E402
 import process  # noqa: E402
-import sabotage  # noqa: E402
 from kit import Broker, Deployment  # noqa: E402
 from nemesis import Nemesis  # noqa: E402
 from relay import Relays  # noqa: E402
@@ -75,7 +73,6 @@ class Campaign:
         self.logs.mkdir()
         self.relays = Relays()
         self.broker = Broker(folder / "broker")
-        self.liars = []  # processes
         self.failures = []  # what is no business of the checker
         self.struck = 0
         self.progress = Progress(self.logs / "clients.jsonl")
@@ -92,8 +89,6 @@ class Campaign:
         except (AssertionError, TimeoutError, OSError, RuntimeError) as error:
             self.failures.append(f"{type(error).__name__}: {error}")
         finally:
-            for liar in self.liars:
-                process.end(liar)
             self.broker.kill()
             self.relays.stop()
 
@@ -134,23 +129,13 @@ class Campaign:
     def _spawn_clients(self, running):
         (self.logs / "clients.jsonl").touch()
         options = self.options
-        urls = [f"--gateway={self._door(gateway)}" for gateway in running.gateways]
+        urls = [f"--gateway={gateway.centrifuge_url}" for gateway in running.gateways]
         return process.spawn(
             [sys.executable, str(_HERE / "clients.py"), str(self.logs), *urls,
              f"--writers={options.writers}", f"--readers={options.readers}",
              f"--rooms={options.rooms}", f"--rate={options.rate}", f"--seed={options.seed}",
              f"--last={options.stuck + _MORE_S}"],
             self.folder / "clients.log")
-
-    def _door(self, gateway):
-        """The address of a gateway for clients, or of who lies about it."""
-        if not self.options.sabotage:
-            return gateway.centrifuge_url
-        port = ports.claim_any()
-        self.liars.append(process.spawn(
-            [sys.executable, str(_HERE / "sabotage.py"), self.options.sabotage, str(port),
-             gateway.centrifuge_url], self.folder / "sabotage.log"))
-        return f"ws://127.0.0.1:{port}/"
 
     def _goes_on(self, since, clients):
         if clients.poll() is not None:
@@ -234,8 +219,6 @@ def parse():
     parser.add_argument("--keep", action="store_true", help="keep the logs")
     parser.add_argument("--publishes", type=int, default=0,
                         help="that are acknowledged at least; after the faults it waits for them")
-    parser.add_argument("--sabotage", choices=sabotage.KINDS,
-                        help="have all clients lied to, to see that it is found")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     parser.add_argument("--longest", type=float, default=20.0, metavar="SECONDS",
                         help="of freezes, cuts and alarms")

@@ -8,6 +8,7 @@ a warren with a fault would:
   lose      a publish is answered and thrown away    refuse    an error is answered, yet it is done
   early     a publish is answered before it is done  overtake  two publishes change places
   silence   a reader is not told that it missed something
+  none      nothing
 """
 
 import asyncio
@@ -20,9 +21,8 @@ import websockets
 _RARELY = 0.02
 _EARLY_S = 3.0
 
-FROM_GATEWAY = ("drop", "double", "swap", "alter", "refuse", "silence")
-FROM_CLIENT = ("lose", "early", "overtake")
-KINDS = FROM_GATEWAY + FROM_CLIENT
+_FROM_GATEWAY = ("drop", "double", "swap", "alter", "refuse", "silence")
+_FROM_CLIENT = ("lose", "early", "overtake")
 
 
 class Liar:
@@ -35,8 +35,8 @@ class Liar:
         self._later = set()  # tasks
 
     async def run(self):
-        pumps = [asyncio.ensure_future(self._pump(self._client, self._gateway, FROM_CLIENT)),
-                 asyncio.ensure_future(self._pump(self._gateway, self._client, FROM_GATEWAY))]
+        pumps = [asyncio.ensure_future(self._pump(self._client, self._gateway, _FROM_CLIENT)),
+                 asyncio.ensure_future(self._pump(self._gateway, self._client, _FROM_GATEWAY))]
         await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         for pump in pumps:
             pump.cancel()
@@ -45,7 +45,7 @@ class Liar:
     async def _pump(self, source, target, kinds):
         async for text in source:
             lines = text.split("\n")
-            if kinds is FROM_CLIENT and self._kind == "refuse":
+            if kinds is _FROM_CLIENT and self._kind == "refuse":
                 self._choose_refused(lines)
             if self._kind in kinds:
                 lies = getattr(self, f"_{self._kind}")
@@ -91,8 +91,9 @@ class Liar:
                 "code": 100, "message": "internal server error", "temporary": True}})]
         return [line]
 
-    @staticmethod
-    def _silence(message, line):
+    def _silence(self, message, line):
+        if self._now(message, "pub"):
+            self._soon(self._client.close())  # it comes back and wants what it missed
         if message.get("subscribe", {}).pop("was_recovering", None):
             message["subscribe"].pop("recovered", None)
             message["subscribe"].pop("publications", None)

@@ -1,4 +1,4 @@
-"""A short campaign: faults of all kinds from one seed, and nothing is lost, doubled or reordered.
+"""A short campaign: faults of all kinds, and nothing is lost, doubled or reordered.
 
 The long ones, and what each figure means: tests/campaign/run --help, tests/campaign/check.py.
 """
@@ -10,24 +10,10 @@ import sys
 from pathlib import Path
 
 import process
-import pytest
 from kit.services import build_folder
 
 _CAMPAIGN = Path(__file__).resolve().parents[1] / "campaign"
 _PATIENCE = 1500.0  # ends only what hangs
-
-# What the checker must find, among other things, when all clients are lied to in this way.
-_LIES = {
-    "drop": "unexplained gap",
-    "double": "duplicate",
-    "swap": "reordered",
-    "alter": "phantom",
-    "lose": "lost",
-    "refuse": "failed but delivered",
-    "early": "real time",
-    "overtake": "session order",
-    "silence": "unexplained gap",
-}
 
 
 def _campaign(folder, *options):
@@ -46,12 +32,3 @@ def test_nothing_is_lost_doubled_or_reordered_whatever_is_killed(tmp_path):
     code, said = _campaign(
         tmp_path, "--faults=20", "--seed=7", "--longest=8", "--writers=3", "--rate=15")
     assert code == 0 and re.search(r"^\d+ passed, 0 failed$", said, re.MULTILINE), said
-
-
-@pytest.mark.parametrize("lie", sorted(_LIES))
-def test_the_checker_notices_when_clients_are_lied_to(tmp_path, lie):
-    code, said = _campaign(tmp_path, "--faults=0", "--publishes=800", "--stuck=1", "--seed=7",
-                           f"--sabotage={lie}")
-    assert code == 1, said
-    [count] = re.findall(rf"^ *([\d,]+)  {_LIES[lie]}$", said, re.MULTILINE)
-    assert int(count.replace(",", "")) > 0, said
