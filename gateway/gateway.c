@@ -29,8 +29,8 @@ static void on_turn_end(struct ev_loop *loop, ev_prepare *watcher, int events)
 
     (void)loop;
     (void)events;
+    links_flush(g->links);       /* who came and went; before what they said */
     lanes_flush(g->lanes);       /* what clients published, as one batch a partition */
-    links_flush(g->links);       /* who came and went */
     sessions_flush(g->sessions); /* one write for each session that was given something */
     sessions_reap(g->sessions);  /* nobody can hold a dead session any more */
 }

@@ -3,7 +3,7 @@
  *
  * One thread runs the loop and owns every session, room and frame. Two bus
  * threads speak AMQP (bus.h). At the end of each turn of the loop, in this
- * order: batches leave, links speak, sessions are flushed, dead ones are freed.
+ * order: links speak, batches leave, sessions are flushed, dead ones are freed.
  */
 #ifndef WARREN_GATEWAY_GATEWAY_H
 #define WARREN_GATEWAY_GATEWAY_H
