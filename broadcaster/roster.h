@@ -83,6 +83,7 @@ void roster_remove(struct roster *r, struct place *place);
  * idlest first; NULL: the round is over, and the next call begins another one. */
 struct place *roster_sweep(struct roster *r, int64_t now_ms);
 
+/* How many rooms it knows. */
 size_t roster_count(const struct roster *r);
 
 /* `epoch` is copied; at most EPOCH_MAX bytes. */

@@ -172,8 +172,11 @@ int rules_set(struct rules *r, const char *section, const char *name, const char
         (void)snprintf(error, size, "is given twice");
         return -1;
     }
+    if (conf_set(&keys[i], &of->rule, value, error, size) < 0) {
+        return -1;
+    }
     of->given |= 1u << i;
-    return conf_set(&keys[i], &of->rule, value, error, size);
+    return 0;
 }
 
 /* A namespace gets one value of the defaults. */

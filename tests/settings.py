@@ -13,6 +13,7 @@ from pathlib import Path
 
 _PROGRAMS = {"gateway": "gateway/warren-gateway", "broadcaster": "broadcaster/warren-broadcaster"}
 _SECTION = re.compile(r"^\[(\w+)\]$")
+_READER = re.compile(r" \((gateway|broadcaster)\)$")  # both know it, one goes by it
 _KEY = re.compile(r"^  (\w+) {1,20}(.*?) {2,}(\S.*)$")
 
 
@@ -41,6 +42,8 @@ def table(folder):
         if not readers:
             continue  # accepted, and of no meaning yet
         default, meaning = of[readers[0]][section, key]
+        if match := _READER.search(meaning):
+            readers, meaning = [match.group(1)], meaning[:match.start()]
         default = f"`{default}`" if default and default != "(secret)" else default
         rows.append(f"| `[{section}]` | `{key}` | {default} | "
                     f"{'both' if len(readers) == 2 else readers[0]} | {meaning} |")

@@ -14,17 +14,22 @@ class Deployment:
     """Gateways and broadcasters on one broker; a context manager that stops what it started.
 
     `settings` ("section.key" to value) go to all services, `gateway` and `broadcaster` to one kind.
-    People without a token are admitted unless "auth.anonymous" says otherwise.
+    People without a token are admitted unless "auth.anonymous" says otherwise. `config` is the text
+    of an INI file for what the environment cannot say.
     """
 
     def __init__(self, broker, gateways=2, broadcasters=2, *, prefix=None, settings=None,
-                 gateway=None, broadcaster=None):
+                 gateway=None, broadcaster=None, config=None):
         self.broker = broker
         self.prefix = prefix or f"t{secrets.token_hex(4)}"
         self.key = secrets.token_urlsafe(32)
         self.folder = Path(tempfile.mkdtemp(prefix=f"{self.prefix}-", dir=broker.folder.parent))
         self.gateways = []
         self.broadcasters = []
+        self.config = None
+        if config is not None:
+            self.config = self.folder / "warren.ini"
+            self.config.write_text(config, encoding="utf-8")
         common = {"amqp.prefix": self.prefix, "topology.partitions": _PARTITIONS}
         self._gateway_settings = {
             **common, "amqp.url": broker.url("gateway"), "auth.hmac_key": self.key,
@@ -96,7 +101,8 @@ class Deployment:
     def _settings(settings, more):
         return {**settings, **{key.replace("__", "."): value for key, value in more.items()}}
 
-    @staticmethod
-    def _add(service, services, start):
+    def _add(self, service, services, start):
+        if self.config:
+            service.arguments = ["--config", str(self.config)]
         services.append(service)
         return service.start() if start else service

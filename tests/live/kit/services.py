@@ -41,6 +41,7 @@ class Service:
         self.log = Path(folder) / f"{name}.log"
         self.admin_port = ports.claim_any()
         self.settings = dict(settings)
+        self.arguments = []
         self.process = None
         evidence.add(name, self.log, self.alive)
 
@@ -59,7 +60,8 @@ class Service:
         return env
 
     def start(self, wait=True):
-        self.process = process.spawn([str(build_folder() / self.program)], self.log, self.env())
+        command = [str(build_folder() / self.program), *self.arguments]
+        self.process = process.spawn(command, self.log, self.env())
         if wait:
             self.wait_ready()
         return self
