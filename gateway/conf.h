@@ -15,6 +15,8 @@ struct gateway_conf {
     int64_t partitions;
     char *queue_type;
     int64_t in_max_length;
+    int64_t log_max_bytes; /* of the broadcaster: one file may serve both */
+    char *log_max_age;
     char *id, *listen, *admin;
     bool demo, echo;
     int64_t connections_max; /* sessions and handshakes together */
