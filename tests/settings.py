@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-_PROGRAMS = {"gateway": "gateway/warren-gateway", "broadcaster": "broadcaster/warren-broadcaster"}
+PROGRAMS = {"gateway": "gateway/warren-gateway", "broadcaster": "broadcaster/warren-broadcaster"}
 _SECTION = re.compile(r"^\[(\w+)\]$")
 _READER = re.compile(r" \((gateway|broadcaster)\)$")  # both know it, one goes by it
 _KEY = re.compile(r"^  (\w+) {1,20}(.*?) {2,}(\S.*)$")
@@ -32,7 +32,7 @@ def keys(folder, program):
 
 def table(folder):
     """The lines of the table."""
-    of = {name: keys(folder, program) for name, program in _PROGRAMS.items()}
+    of = {name: keys(folder, program) for name, program in PROGRAMS.items()}
     rows = ["| section | key | default | read by | meaning |", "|---|---|---|---|---|"]
     order = list(of["gateway"]) + [key for key in of["broadcaster"] if key not in of["gateway"]]
     sections = list(dict.fromkeys(section for section, _ in order))

@@ -1,9 +1,13 @@
 """What README says about settings and metrics is what the programs say."""
 
+import asyncio
 import re
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
+from kit import PATIENCE
 from kit.services import build_folder
 
 _TOP = Path(__file__).resolve().parents[2]
@@ -31,3 +35,72 @@ def test_the_folders_and_files_that_readme_names_exist():
     links = re.findall(r"\]\(([\w/.-]+)\)", _README)
     assert len(links) > 10
     assert not [link for link in links if not (_TOP / link).exists()]
+
+
+def test_one_file_serves_both_programs(tmp_path):
+    folder = build_folder()
+    lines, last = [], None
+    of = {name: settings.keys(folder, program) for name, program in settings.PROGRAMS.items()}
+    for section, key in dict.fromkeys(k for name in of for k in of[name]):
+        default = next(of[name][section, key][0] for name in of if (section, key) in of[name])
+        if section != last:
+            lines.append(f"[{section}]")
+            last = section
+        if key in ("hmac_key", "url"):
+            default = {"hmac_key": "k" * 32, "url": "amqp://guest:guest@127.0.0.1/"}[key]
+        lines.append(f"{key} = {default}")
+    lines += ['[room "support"]', "subscribe = agent", "history_size = 10"]
+    path = tmp_path / "warren.ini"
+    path.write_text("\n".join(_grouped(lines)) + "\n", encoding="utf-8")
+    for program in settings.PROGRAMS.values():
+        subprocess.run([str(folder / program), "--config", str(path), "--check-config"],
+                       check=True, env={}, capture_output=True)
+
+
+def _grouped(lines):
+    """The lines with each section once: the two programs' keys follow each other otherwise."""
+    sections = {}
+    for line in lines:
+        if line.startswith("["):
+            current = sections.setdefault(line, [])
+        else:
+            current.append(line)
+    return [text for head, keys in sections.items() for text in [head, *keys]]
+
+
+def _example(number):
+    """A block of JavaScript in README."""
+    return re.findall(r"```js\n(.*?)```", _README, re.DOTALL)[number]
+
+
+async def _says(script, wanted):
+    """Runs a script among the SDK's packages until it has printed a line."""
+    process = await asyncio.create_subprocess_exec(
+        shutil.which("node"), "--input-type=module", "-", cwd=Path(__file__).with_name("sdk"),
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE)
+    try:
+        process.stdin.write(script.encode())
+        process.stdin.close()
+        seen = []
+        async with asyncio.timeout(PATIENCE):
+            while wanted not in seen:
+                line = await process.stdout.readline()
+                assert line, f"it ended; it said {seen}"
+                seen.append(line.decode().strip())
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def test_the_client_without_an_sdk_talks(deployment):
+    script = "import WebSocket from 'ws';\n" + _example(0).replace(
+        "127.0.0.1:8080", f"127.0.0.1:{deployment.gateways[0].port}")
+    await _says(script, "ann: hello")
+
+
+async def test_the_client_with_the_sdk_talks(deployment):
+    token = deployment.token("ann")
+    script = ("import WebSocket from 'ws';\nglobalThis.WebSocket = WebSocket;\n" +
+              _example(1).replace("127.0.0.1:8080", f"127.0.0.1:{deployment.gateways[0].port}")
+              .replace("eyJ...", token))
+    await _says(script, "1 ann { username: 'ann', message: 'hello' }")
