@@ -22,5 +22,5 @@ COPY --from=build /build/gateway/warren-gateway /usr/local/bin/
 USER 10001:10001
 EXPOSE 8080 9180
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["bash", "-c", \
-    "exec 3<>/dev/tcp/127.0.0.1/9180; printf 'GET /live HTTP/1.0\\r\\n\\r\\n' >&3; grep -q ' 200 ' <&3"]
+    "exec 3<>/dev/tcp/127.0.0.1/9180; printf 'GET /live HTTP/1.1\\r\\nHost: me\\r\\n\\r\\n' >&3; grep -q ' 200 ' <&3"]
 ENTRYPOINT ["warren-gateway"]

@@ -1,5 +1,6 @@
 """compose/: the command that starts everything, and the files of the containers."""
 
+import json
 import os
 import re
 import signal
@@ -10,7 +11,7 @@ import ports
 import process
 import pytest
 import yaml
-from kit import PlainClient, eventually, evidence
+from kit import Deployment, PlainClient, eventually, evidence
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = ROOT / "compose"
@@ -242,3 +243,17 @@ def test_an_image_is_built_in_two_stages_and_does_not_run_as_root(service):
     assert "HEALTHCHECK" in last and f'ENTRYPOINT ["warren-{service}"]' in last
     for source in re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.MULTILINE):
         assert (ROOT / source).exists(), source
+
+
+def test_an_image_tells_a_live_service_from_a_dead_one(broker):
+    with Deployment(broker, gateways=1, broadcasters=1) as running:
+        for name, service in (("gateway", running.gateways[0]),
+                              ("broadcaster", running.broadcasters[0])):
+            text = (COMPOSE / f"{name}.Dockerfile").read_text(encoding="utf-8")
+            [command] = re.findall(r"^HEALTHCHECK .* CMD (\[(?:.|\n)*?\])$", text, re.MULTILINE)
+            for port, healthy in ((service.admin_port, True), (ports.claim_any(), False)):
+                words = json.loads(re.sub(r"127\.0\.0\.1/\d+", f"127.0.0.1/{port}",
+                                          command.replace("\\\n", "")))
+                checked = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True,
+                                         check=False, timeout=END_PATIENCE)
+                assert (checked.returncode == 0) == healthy, (name, checked)
