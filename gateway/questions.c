@@ -184,7 +184,8 @@ static void answer_history(struct questions *all, const struct open_question *q,
 
     buf_clear(&all->scratch);
     buf_clear(&all->reply);
-    if (q->epoch[0] != '\0' && !slice_equal(slice_of(q->epoch), top->epoch)) {
+    /* `limit` below 0: the owner does not have what came after that position. */
+    if (top->limit < 0 || (q->epoch[0] != '\0' && !slice_equal(slice_of(q->epoch), top->epoch))) {
         session_send_error(s, q->command_id, REPLY_UNRECOVERABLE_POSITION);
         return;
     }
