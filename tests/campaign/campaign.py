@@ -75,6 +75,7 @@ class Campaign:
         self.broker = Broker(folder / "broker")
         self.failures = []  # what is no business of the checker
         self.struck = 0
+        self.is_enough = False  # somebody ends it early
         self.progress = Progress(self.logs / "clients.jsonl")
 
     def run(self):
@@ -144,7 +145,7 @@ class Campaign:
 
     def _strike_all(self, nemesis, clients):
         began = time.monotonic()
-        while self.struck < self.options.faults:
+        while self.struck < self.options.faults and not self.is_enough:
             faults = nemesis.draw(self.options.faults - self.struck)
             before = time.monotonic()
             nemesis.strike(faults)
@@ -174,7 +175,7 @@ class Campaign:
         def enough():
             return self._goes_on(0.0, clients) and \
                 self.progress.counts["ok"] >= self.options.publishes
-        while not enough():
+        while not enough() and not self.is_enough:
             time.sleep(0.2)
 
 
@@ -213,7 +214,8 @@ def judge(campaign):
 def parse():
     parser = argparse.ArgumentParser(
         prog="tests/campaign/run",
-        description="Faults for a whole warren under load, and a verdict.")
+        description="Faults for a whole warren under load, and a verdict. Ctrl-C: no more faults, "
+                    "the verdict on what was.")
     parser.add_argument("--faults", type=int, default=60)
     parser.add_argument("--seed", type=int, default=None, help="default: a new one; it is printed")
     parser.add_argument("--keep", action="store_true", help="keep the logs")
@@ -239,6 +241,8 @@ def main():
     print(f"seed {options.seed}, {options.faults} faults, logs in {folder}", flush=True)
     began = time.monotonic()
     campaign = Campaign(options, folder)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: setattr(campaign, "is_enough", True))
     campaign.run()
     passed, failed = judge(campaign)
     if options.keep or failed:

@@ -28,6 +28,14 @@ STUCK_S = 120.0
 CHECKS = ("lost", "duplicate", "reordered", "phantom", "failed but delivered", "session order",
           "real time", "unexplained gap", "stuck")
 _EXAMPLES = 5
+# Events that are counted for people, and what they are called.
+_FIGURES = {
+    "fault": "faults", "invoke": "publishes sent", "ok": "acknowledged", "fail": "refused",
+    "info": "without an answer", "recv": "records received", "subscribed": "readers' lines begun",
+    "resumed": "resumed without a loss", "reset": "told that something was missed",
+    "gap": "interruptions announced", "refused": "subscriptions refused for now",
+    "audit": "records read from history",
+}
 
 
 class Line:
@@ -44,7 +52,7 @@ class Verdict:
 
     def __init__(self):
         self.findings = {name: [] for name in CHECKS}
-        self.figures = Counter()
+        self.figures = Counter({name: 0 for name in _FIGURES.values()})
 
     def add(self, check, text):
         self.findings[check].append(text)
@@ -85,7 +93,8 @@ class Checker:
 
     def take(self, event):
         what = event["what"]
-        self.verdict.figures[what] += 1
+        if what in _FIGURES:
+            self.verdict.figures[_FIGURES[what]] += 1
         handler = getattr(self, f"_on_{what}", None)
         if handler:
             handler(event)
@@ -99,8 +108,8 @@ class Checker:
         self._judge_real_time()
         self._judge_stuck()
         figures = self.verdict.figures
-        figures["records seen"] = len(self.places)
-        figures["not answered, seen"] = sum(
+        figures["different records seen"] = len(self.places)
+        figures["without an answer, yet seen"] = sum(
             what == "info" and name in self.places_of
             for name, (what, _) in self.answers.items())
         return self.verdict
@@ -140,7 +149,7 @@ class Checker:
                 self.verdict.add("lost", f"{_who(event)}: the room is back at {event['offset']}, "
                                          f"was at {line.last}")
             if line.epoch != event["epoch"]:
-                self.verdict.figures["resets by a new epoch"] += 1
+                self.verdict.figures["lines that ended with a new epoch"] += 1
         self._begin(event)
 
     def _begin(self, event):
@@ -253,7 +262,8 @@ class Checker:
         for room, names in unseen.items():
             dark = sum(max(seen) - len(seen) for (where, _), seen in numbers.items()
                        if where == room)
-            self.verdict.figures["acknowledged, not judged"] += min(dark, len(names))
+            self.verdict.figures["acknowledged, where nobody could read"] += min(
+                dark, len(names))
             for name in names[dark:]:
                 self.verdict.add("lost", f"{name} was answered with success and nobody has it")
 
