@@ -140,18 +140,6 @@ static enum exit_code run(struct program *p)
     return is_good ? EXIT_OK : EXIT_FAILED;
 }
 
-static void set_log_level(const char *name)
-{
-    static const char *const names[] = {"debug", "info", "warn", "error"};
-    static const enum log_level levels[] = {LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR};
-
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        if (strcmp(name, names[i]) == 0) {
-            log_set_level(levels[i]);
-        }
-    }
-}
-
 /* -1: go on; else the exit code. */
 static int parse(int argc, char **argv, const char **config, bool *is_check)
 {
@@ -206,7 +194,6 @@ int main(int argc, char **argv)
         printf("the settings are good\n");
         code = EXIT_OK;
     } else {
-        set_log_level(program.conf.log_level);
         code = (int)run(&program);
     }
     broadcaster_conf_free(&program.conf);

@@ -3,34 +3,19 @@
  */
 #include "gateway/conf.h"
 
-#include <ctype.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
 
-#include "common/hash.h"
-#include "common/log.h"
 #include "common/mem.h"
+#include "common/service.h"
 #include "gateway/jwt.h"
 
 #define AT(field) offsetof(struct gateway_conf, field)
 
+static_assert(SERVICE_ID_MAX == ID_MAX, "an id that is good here is good on the wire");
+static_assert(SERVICE_PARTITIONS_MAX == PARTITIONS_MAX, "and a number of partitions");
+
 static const struct conf_key keys[] = {
-    {"amqp", "url", CONF_SECRET, AT(amqp_url), "amqp://guest:guest@127.0.0.1:5672/", 0, 0,
-     "broker, amqp:// or amqps://; several, comma-separated, for a cluster"},
-    {"amqp", "prefix", CONF_TEXT, AT(amqp_prefix), "warren", 0, 0,
-     "first part of all names in the broker"},
-    {"amqp", "ca_file", CONF_TEXT, AT(amqp_ca_file), "", 0, 0,
-     "certificates that an amqps:// broker must be signed by (PEM)"},
-    {"topology", "partitions", CONF_NUMBER, AT(partitions), "16", 1, PARTITIONS_MAX,
-     "slices of all rooms; fixed at the first start, the same everywhere"},
-    {"topology", "queue_type", CONF_TEXT, AT(queue_type), "classic", 0, 0,
-     "classic (one broker node) or quorum (a cluster)"},
-    {"topology", "in_max_length", CONF_NUMBER, AT(in_max_length), "20000", 100, 10000000,
-     "batches that may wait in one partition's input; the same everywhere"},
-    {"topology", "log_max_bytes", CONF_SIZE, AT(log_max_bytes), "1000000000", 1, INT64_MAX,
-     "(broadcaster)"},
-    {"topology", "log_max_age", CONF_TEXT, AT(log_max_age), "7D", 0, 0, "(broadcaster)"},
+    SERVICE_ROWS(struct gateway_conf),
     {"gateway", "id", CONF_TEXT, AT(id), "", 0, 0,
      "unique name [A-Za-z0-9._-]; default: host name and a random part"},
     {"gateway", "listen", CONF_TEXT, AT(listen), "127.0.0.1:8080", 0, 0, "address for WebSockets"},
@@ -81,7 +66,7 @@ static const struct conf_key keys[] = {
     {"origin", "allow", CONF_TEXT, AT(origins), "", 0, 0,
      "origins of web pages that may connect, besides the gateway's own; * for any"},
     RULES_ROWS(struct gateway_conf, rules),
-    {"log", "level", CONF_TEXT, AT(log_level), "info", 0, 0, "debug, info, warn or error"},
+    SERVICE_LOG_ROW(struct gateway_conf),
 };
 
 static const char *const foreign[] = {"broadcaster", NULL};
@@ -107,75 +92,33 @@ static int complain(const char *text)
     return -1;
 }
 
-static bool id_is_valid(const char *id)
-{
-    size_t size = strlen(id);
-
-    for (size_t i = 0; i < size; i++) {
-        if (!isalnum((unsigned char)id[i]) && strchr("._-", id[i]) == NULL) {
-            return false;
-        }
-    }
-    return size >= 1 && size <= ID_MAX && strcmp(id, "all") != 0;
-}
-
-/* Host name and a random part: unique without anybody's care. */
-static void id_make(struct gateway_conf *c)
-{
-    char host[ID_MAX - 16] = "", id[ID_MAX + 1];
-    uint32_t r;
-
-    gethostname(host, sizeof(host) - 1);
-    for (char *h = host; *h != '\0'; h++) {
-        if (!isalnum((unsigned char)*h) && strchr("._-", *h) == NULL) {
-            *h = '-';
-        }
-    }
-    hash_random(&r, sizeof(r));
-    snprintf(id, sizeof(id), "%s-%08x", host[0] != '\0' ? host : "gateway", r);
-    mem_free(c->id);
-    c->id = mem_copy_text(id, strlen(id));
-}
-
-static int log_level_set(const char *name)
-{
-    static const char *const names[] = {
-        [LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARN] = "warn", [LOG_ERROR] = "error"};
-
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        if (strcmp(name, names[i]) == 0) {
-            log_set_level((enum log_level)i);
-            return 0;
-        }
-    }
-    return -1;
-}
-
 /* What a single key cannot show. */
 static int conf_check(struct gateway_conf *c)
 {
-    char error[RULES_ERROR_SIZE];
+    char error[MAX(RULES_ERROR_SIZE, SERVICE_ERROR_SIZE)];
 
     if (c->id[0] == '\0') {
-        id_make(c);
+        mem_free(c->id);
+        c->id = service_make_id("gateway");
     }
-    if (!id_is_valid(c->id)) {
-        return complain("[gateway] id: 1 to 64 of [A-Za-z0-9._-], and not \"all\"");
-    }
-    if (strcmp(c->queue_type, "classic") != 0 && strcmp(c->queue_type, "quorum") != 0) {
-        return complain("[topology] queue_type: classic or quorum");
-    }
-    if (log_level_set(c->log_level) != 0) {
-        return complain("[log] level: debug, info, warn or error");
+    if (service_check(
+            &(struct service_texts){
+                .amqp_url = c->amqp_url,
+                .amqp_prefix = c->amqp_prefix,
+                .amqp_ca_file = c->amqp_ca_file,
+                .queue_type = c->queue_type,
+                .log_max_age = c->log_max_age,
+                .log_level = c->log_level,
+                .id = c->id,
+            },
+            error, sizeof(error)) != 0) {
+        return complain(error);
     }
     if (rules_settle(&c->rules, error, sizeof(error)) != 0) {
         return complain(error);
     }
     if (c->pong_ms >= c->ping_ms) {
         return complain("[gateway] pong: has to be shorter than ping");
-    }
-    if (c->amqp_prefix[0] == '\0' || strlen(c->amqp_prefix) > 64) {
-        return complain("[amqp] prefix: 1 to 64 bytes");
     }
     if (c->hmac_key[0] != '\0' && strlen(c->hmac_key) < JWT_KEY_MIN) {
         return complain("[auth] hmac_key: at least 32 bytes");
