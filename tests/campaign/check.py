@@ -19,9 +19,10 @@ object with `t` (seconds of a clock that only rises, the same for all), `what`, 
 """
 
 import argparse
+import heapq
 import json
 import sys
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, namedtuple
 from pathlib import Path
 
 STUCK_S = 120.0
@@ -38,13 +39,16 @@ _FIGURES = {
 }
 
 
+Sent = namedtuple("Sent", "id room session hash t n")  # a publish, the n-th of its session
+
+
 class Line:
     """What a reader has of a room since it began or was last told that something is missing."""
 
     def __init__(self, epoch, offset):
-        self.epoch, self.start, self.last = epoch, offset, offset
-        self.ids = set()
-        self.holes = []  # (first, last) offsets that were jumped over
+        self.epoch, self.last = epoch, offset
+        self.missing = set()  # offsets that were jumped over
+        self.late = set()  # those of them that came later
 
 
 class Verdict:
@@ -76,10 +80,11 @@ class Checker:
     def __init__(self, stuck_s=STUCK_S):
         self.stuck_s = stuck_s
         self.verdict = Verdict()
-        self.invoked = {}  # id: event
+        self.invoked = {}  # id: Sent
+        self._sent = Counter()  # by session
         self.answers = {}  # id: (what, time)
         self.places = {}  # (room, epoch, offset): id
-        self.places_of = defaultdict(set)  # id: places
+        self.places_of = defaultdict(tuple)  # id: places
         self.tops = {}  # room: (epoch, offset)
         self.lines = {}  # (reader, room): Line, the present one
         self._closed = []  # (reset, Line): those that were given up
@@ -119,12 +124,15 @@ class Checker:
     def _on_invoke(self, event):
         if self._quiet_from is None and not self._open_faults and not self.quiet:
             self._quiet_from = event["t"]
-        self.invoked[event["id"]] = event
+        session = sys.intern(event["session"])
+        self._sent[session] += 1
+        self.invoked[event["id"]] = Sent(event["id"], sys.intern(event["room"]), session,
+                                         event["hash"], event["t"], self._sent[session])
 
     def _on_ok(self, event):
         self._answer(event)
         if event["id"] in self.invoked:
-            self.oks[self.invoked[event["id"]]["room"]].append(event["t"])
+            self.oks[self.invoked[event["id"]].room].append(event["t"])
 
     def _answer(self, event):
         self.answers[event["id"]] = (event["what"], event["t"])
@@ -169,14 +177,14 @@ class Checker:
             self.verdict.add("phantom", f"{_who(event)}: a record before the subscription")
             return
         offset = event["offset"]
-        if event["id"] in line.ids:
-            self.verdict.add("duplicate", f"{_who(event)}: {event['id']} again at {offset}")
-        elif offset <= line.last:
+        if offset in line.missing and offset not in line.late:
+            line.late.add(offset)
             self.verdict.add("reordered", f"{_who(event)}: {offset} after {line.last}")
+        elif offset <= line.last:
+            self.verdict.add("duplicate", f"{_who(event)}: {event['id']} again at {offset}")
         elif offset > line.last + 1:
-            line.holes.append((line.last + 1, offset - 1))
+            line.missing.update(range(line.last + 1, offset))
             self.verdict.add("unexplained gap", f"{_who(event)}: {offset} after {line.last}")
-        line.ids.add(event["id"])
         line.last = max(line.last, offset)
 
     def _on_end(self, event):
@@ -191,15 +199,17 @@ class Checker:
         self.tops[event["room"]] = (event["epoch"], event["offset"])
 
     def _record(self, event):
-        name, place = event["id"], (event["room"], event["epoch"], event["offset"])
+        name = event["id"]
+        place = sys.intern(event["room"]), sys.intern(event["epoch"]), event["offset"]
         first = self.places.setdefault(place, name)
         if first != name:
             self.verdict.add("reordered", f"{place} is {first} and {name}")
-        self.places_of[name].add(place)
-        invoked = self.invoked.get(name)
-        if invoked is None:
+        if place not in self.places_of[name]:
+            self.places_of[name] += (place,)
+        sent = self.invoked.get(name)
+        if sent is None:
             self.verdict.add("phantom", f"{place}: nobody sent {name}")
-        elif (invoked["room"], invoked["hash"]) != (event["room"], event["hash"]):
+        elif (sent.room, sent.hash) != (event["room"], event["hash"]):
             self.verdict.add("phantom", f"{place}: {name} is not what was sent")
 
     # What the nemesis tells.
@@ -229,11 +239,10 @@ class Checker:
 
     def _judge_holes(self, event, line):
         """Records that were answered with success and never came to a reader that was there."""
-        for first, last in line.holes:
-            for offset in range(first, last + 1):
-                name = self.places.get((event["room"], line.epoch, offset))
-                if self._is_ok(name) and name not in line.ids:
-                    self.verdict.add("lost", f"{_who(event)}: never got {name} at {offset}")
+        for offset in sorted(line.missing - line.late):
+            name = self.places.get((event["room"], line.epoch, offset))
+            if self._is_ok(name):
+                self.verdict.add("lost", f"{_who(event)}: never got {name} at {offset}")
 
     def _judge_lost(self):
         self._judge_unseen()
@@ -243,7 +252,7 @@ class Checker:
             event = {"reader": reader, "room": room}
             top = self.tops.get(room)
             if (reader, room) in self.ends and top and top[0] == line.epoch and line.last < top[1]:
-                line.holes.append((line.last + 1, top[1]))
+                line.missing.update(range(line.last + 1, top[1] + 1))
             self._judge_holes(event, line)
 
     def _judge_unseen(self):
@@ -253,9 +262,9 @@ class Checker:
         history goes not so far back, may be theirs: so many of them are not judged.
         """
         unseen = defaultdict(list)
-        for name, event in self.invoked.items():
+        for name, sent in self.invoked.items():
             if self._is_ok(name) and name not in self.places_of:
-                unseen[event["room"]].append(name)
+                unseen[sent.room].append(name)
         numbers = defaultdict(set)
         for room, epoch, offset in self.places:
             numbers[room, epoch].add(offset)
@@ -278,7 +287,7 @@ class Checker:
                 self.verdict.add("failed but delivered", f"{name} is at {self.places_of[name]}")
 
     def _by_room(self):
-        """(room, epoch): the invoke events of its records, in the order of their offsets."""
+        """(room, epoch): offset and Sent of its records, in the order of their offsets."""
         rooms = defaultdict(list)
         for (room, epoch, offset), name in sorted(self.places.items()):
             if name in self.invoked:
@@ -289,24 +298,24 @@ class Checker:
         for room, records in self._by_room().items():
             last = {}
             for offset, sent in records:
-                before = last.get(sent["session"])
-                if before and before["n"] > sent["n"]:
-                    self.verdict.add("session order", f"{room}: {sent['id']} at {offset} after "
-                                                      f"{before['id']}")
-                last[sent["session"]] = sent
+                before = last.get(sent.session)
+                if before and before.n > sent.n:
+                    self.verdict.add("session order",
+                                     f"{room}: {sent.id} at {offset} after {before.id}")
+                last[sent.session] = sent
 
     def _judge_real_time(self):
         for room, records in self._by_room().items():
             earliest, which = float("inf"), None
             for offset, sent in reversed(records):
-                if earliest < sent["t"]:
-                    self.verdict.add("real time", f"{room}: {which} was answered before "
-                                                  f"{sent['id']} was sent and is not before it")
-                if self._is_ok(sent["id"]) and self.answers[sent["id"]][1] < earliest:
-                    earliest, which = self.answers[sent["id"]][1], sent["id"]
+                if earliest < sent.t:
+                    self.verdict.add("real time", f"{room}: {which} was answered before {sent.id} "
+                                                  f"at {offset} was sent and comes after it")
+                if self._is_ok(sent.id) and self.answers[sent.id][1] < earliest:
+                    earliest, which = self.answers[sent.id][1], sent.id
 
     def _judge_stuck(self):
-        for room in sorted({event["room"] for event in self.invoked.values()}):
+        for room in sorted({sent.room for sent in self.invoked.values()}):
             for begin, end in self.quiet:
                 marks = [begin] + [t for t in self.oks[room] if begin < t < end]
                 marks += [end] if end != float("inf") else []
@@ -332,24 +341,25 @@ def _who(event):
 
 
 def check(events, stuck_s=STUCK_S):
-    """The verdict on the events of a campaign."""
+    """The verdict on the events of a campaign, which come in the order of their time."""
     checker = Checker(stuck_s)
-    sent = Counter()
-    for event in events:  # a stable sort: each log is in order by itself
-        if event["what"] == "invoke":
-            sent[event["session"]] += 1
-            event["n"] = sent[event["session"]]
+    for event in events:
         checker.take(event)
     return checker.judge()
 
 
+def _read_one(path):
+    """The events of a log, which are in order. A last line that was cut off is no event."""
+    with open(path, encoding="utf-8") as lines:
+        for line in lines:
+            if line.endswith("\n"):
+                yield json.loads(line)
+
+
 def read(folder):
-    """All events in a folder's logs, by time. A last line that was cut off is no event."""
-    events = []
-    for path in sorted(Path(folder).glob("*.jsonl")):
-        with open(path, encoding="utf-8") as lines:
-            events += [json.loads(line) for line in lines if line.endswith("\n")]
-    return sorted(events, key=lambda event: event["t"])
+    """All events in a folder's logs, by time, without holding them all."""
+    return heapq.merge(*map(_read_one, sorted(Path(folder).glob("*.jsonl"))),
+                       key=lambda event: event["t"])
 
 
 def main():
@@ -357,11 +367,10 @@ def main():
     parser.add_argument("folder", type=Path)
     parser.add_argument("--stuck", type=float, default=STUCK_S, metavar="SECONDS")
     options = parser.parse_args()
-    events = read(options.folder)
-    if not any(event["what"] == "recv" for event in events):
+    verdict = check(read(options.folder), options.stuck)
+    if not verdict.figures[_FIGURES["recv"]]:
         print(f"nothing was received in {options.folder}\n0 passed, {len(CHECKS)} failed")
         return 1
-    verdict = check(events, options.stuck)
     print(verdict)
     print(f"{verdict.passed} passed, {len(CHECKS) - verdict.passed} failed")
     return 0 if verdict.passed == len(CHECKS) else 1
