@@ -57,6 +57,7 @@ static void land(struct kit *k, const struct message *m, const char *body)
 
     copy.partition = KIT_PARTITION;
     copy.owner = SLICE_LIT("b9");
+    copy.time_ms = k->now_ms;
     kit_land_letter(k, letter_new(k, &copy, slice_of(body)));
 }
 
@@ -239,9 +240,14 @@ static void claims_and_markers_that_land_twice_do_no_harm(void **state)
 static void reading_is_bounded_however_long_the_log_is(void **state)
 {
     struct kit *k = *state;
+    char epoch[2][EPOCH_MAX + 1];
 
+    k->gap_percent = 0; /* the hint is then no less than exact */
     k->conf.checkpoint_bytes = 8000;
     struct kit_owner *o = kit_owner_settled(k);
+    kit_publish(k, LANE_B, 1, "r5", 1); /* only checkpoints know of it later */
+    kit_run(k, o);
+    assert_int_equal(last_offset(k, epoch[0]), 1);
     publish_many(k, o, 1, 1000);
     for (int i = 0; i < 20; i++) { /* many owners that do next to nothing */
         kit_leave(k, o);
@@ -260,6 +266,15 @@ static void reading_is_bounded_however_long_the_log_is(void **state)
     /* Enough of it that who was away for a while can continue. */
     assert_true(stat_get(&k->stats.history_memory) > 0);
     publish_many(k, o, 1001, 1001);
+    kit_publish(k, LANE_B, 1, "r5", 1);
+    kit_publish(k, LANE_B, 2, "r5", 1);
+    kit_run(k, o);
+    assert_int_equal(last_offset(k, epoch[1]), 2);
+    assert_string_equal(epoch[0], epoch[1]);
+    for (size_t i = 0; i < k->log.count; i++) {
+        uint64_t hint = k->log.at[i]->m.checkpoint;
+        assert_true(hint == 0 || (hint < i && k->log.at[hint]->m.type == MESSAGE_CHECKPOINT));
+    }
     kit_judge(k, true, true);
 }
 
@@ -391,6 +406,56 @@ static void a_reader_that_was_misled_by_a_void_message_begins_anew(void **state)
     kit_judge(k, true, true);
 }
 
+static void a_numbered_record_that_was_there_before_is_void(void **state)
+{
+    struct kit *k = *state;
+    struct kit_owner *o = kit_owner_settled(k);
+    char epoch[EPOCH_MAX + 1];
+
+    publish_many(k, o, 1, 4);
+    (void)last_offset(k, epoch);
+    kit_kill(k, o);
+    struct buf body = BUF_EMPTY;
+    record_encode(&body, &(struct record){.room = SLICE_LIT("r0"),
+                                          .offset = 2,
+                                          .epoch = slice_of(epoch),
+                                          .payload = SLICE_LIT("{}")});
+    buf_add_char(&body, '\0');
+    land(k, &(struct message){.type = MESSAGE_APPEND, .term = 1, .lanes = SLICE_LIT(LANE_B ":1")},
+         body.at);
+    buf_deinit(&body);
+    o = kit_owner_settled(k);
+    assert_int_equal(stat_get(&k->stats.void_records), 1);
+    publish_many(k, o, 5, 5);
+    assert_int_equal(last_offset(k, epoch), 5);
+}
+
+static void a_hole_in_a_room_is_never_shown_as_if_it_were_none(void **state)
+{
+    struct kit *k = *state;
+    struct kit_gateway *g = kit_gateway_start(k, 0);
+
+    land(k, &(struct message){.type = MESSAGE_TERM, .term = 1, .boot = SLICE_LIT(LANE_A)}, "");
+    land(k, &(struct message){.type = MESSAGE_APPEND, .term = 1, .lanes = SLICE_LIT(LANE_A ":1")},
+         "{\"room\":\"r0\",\"offset\":1,\"epoch\":\"e\",\"time\":1}\n\"x\"\n"
+         "{\"room\":\"r0\",\"offset\":2,\"epoch\":\"e\",\"time\":1}\n\"x\"\n"
+         "{\"room\":\"r0\",\"offset\":5,\"epoch\":\"e\",\"time\":1}\n\"x\"\n");
+    struct kit_owner *o = kit_owner_settled(k);
+    kit_gateway_follow(k, g, 0, true);
+    g->views[0] = (struct kit_view){.follows = true, .is_live = true, .epoch = "e", .offset = 1};
+    kit_gateway_attach(k, g);
+    kit_run(k, o);
+    while (kit_gateway_take(k, g)) { /* also the news of the owner */
+    }
+    kit_gateway_attach(k, g);
+    kit_run(k, o);
+    while (kit_gateway_take(k, g)) {
+    }
+    assert_int_equal(g->views[0].offset, 5);
+    assert_int_equal(g->positions_lost, 1); /* it is told, and gets nothing with a hole in it */
+    assert_int_equal(g->seen_count, 0);
+}
+
 static void what_does_not_belong_in_a_log_is_skipped(void **state)
 {
     struct kit *k = *state;
@@ -458,6 +523,8 @@ int main(void)
         TEST(rooms_whose_records_were_all_cut_off_begin_a_new_epoch),
         TEST(void_records_at_the_cut_end_of_a_log_are_found_out),
         TEST(a_reader_that_was_misled_by_a_void_message_begins_anew),
+        TEST(a_numbered_record_that_was_there_before_is_void),
+        TEST(a_hole_in_a_room_is_never_shown_as_if_it_were_none),
         TEST(what_does_not_belong_in_a_log_is_skipped),
         TEST(much_reading_is_followed_by_a_checkpoint_soon),
     };
