@@ -20,10 +20,12 @@
 struct partition;
 struct place;
 struct lane_mark;
+struct key_mark;
 
 /* A numbered record in an append's body. */
 struct append_record {
-    struct place *place; /* borrowed: stays while something of it is pending */
+    struct place *place;  /* borrowed: stays while something of it is pending */
+    struct key_mark *key; /* borrowed: waits with the record; NULL: it has none */
     uint64_t offset;
     size_t at, end; /* bytes */
 };

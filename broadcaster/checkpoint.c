@@ -74,6 +74,19 @@ static void parts_add(struct parts *all, const struct line *line)
     }
 }
 
+/* Those whose records are in the log. */
+static void add_keys(struct parts *all)
+{
+    for (const struct key_mark *k = all->p->keys.oldest; k != NULL; k = k->next) {
+        if (!k->is_pending) {
+            parts_add(all, &(struct line){.room = key_mark_room(k),
+                                          .user = key_mark_user(k),
+                                          .key = key_mark_key(k),
+                                          .time = k->time_ms});
+        }
+    }
+}
+
 void checkpoint_write(struct partition *p, int64_t now_ms)
 {
     struct parts all = {.p = p};
@@ -98,6 +111,7 @@ void checkpoint_write(struct partition *p, int64_t now_ms)
                                            .time = lane->active_ms});
         }
     }
+    add_keys(&all);
     left = all.count;
     for (struct append *a = all.first; a != NULL; a = a->next) {
         a->parts_left = --left;
@@ -171,8 +185,17 @@ static void read_lane(struct partition *p, const struct line *line, int64_t now_
     lane->confirmed = lane->numbered = MAX(lane->confirmed, line->batch);
 }
 
+static void read_key(struct partition *p, const struct line *line, int64_t now_ms)
+{
+    keys_read(&p->keys, &(struct key_name){line->room, line->user, line->key},
+              MIN(line->time, now_ms), now_ms);
+}
+
 static bool is_sound(const struct line *line)
 {
+    if (line->key.size > 0) {
+        return line->room.size > 0;
+    }
     if (line->lane.size > 0) {
         return line->lane.size == BOOT_SIZE && line->batch > 0;
     }
@@ -187,7 +210,9 @@ void checkpoint_read(struct partition *p, const struct message *m, uint64_t stre
     int rc;
 
     while ((rc = line_next(&rest, &line)) == 0 && is_sound(&line)) {
-        if (line.lane.size > 0) {
+        if (line.key.size > 0) {
+            read_key(p, &line, now_ms);
+        } else if (line.lane.size > 0) {
             read_lane(p, &line, now_ms);
         } else {
             read_room(p, &line, now_ms);

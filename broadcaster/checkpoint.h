@@ -3,7 +3,8 @@
  *
  * A checkpoint is one message, or several when it is large: each part but the
  * last tells in header `batch` how many follow, and nothing comes between them.
- * It holds every room's confirmed position and every lane's confirmed number.
+ * It holds every room's confirmed position, every lane's confirmed number and the
+ * keys of the records that were accepted lately.
  * Whoever reads the log from a checkpoint on knows all that is to be known.
  *
  * The hint that our messages carry tells a reader where to begin: at the newest

@@ -73,6 +73,9 @@ static void roll_back(struct partition *p, struct append *a, size_t from, size_t
     while (a->record_count > from) {
         struct place *place = a->records[--a->record_count].place;
 
+        if (a->records[a->record_count].key != NULL) {
+            keys_take_back(&p->keys, a->records[a->record_count].key);
+        }
         place->numbered.offset--;
         place->pending--;
         roster_release_unused(&p->roster, place);
@@ -80,11 +83,33 @@ static void roll_back(struct partition *p, struct append *a, size_t from, size_t
     a->body.size = body_size;
 }
 
+/* Numbers a record into the append. False: its key is known, and it is dropped. */
+static bool number_record(struct partition *p, struct append *a, struct record *r, int64_t now_ms)
+{
+    struct key_mark *key = NULL;
+    size_t at = a->body.size;
+
+    if (r->key.size > 0 && p->keys.window_ms > 0) {
+        key = keys_take(&p->keys, &(struct key_name){r->room, r->user, r->key}, now_ms);
+        if (key == NULL) {
+            return false;
+        }
+    }
+    struct place *place = roster_get(&p->roster, r->room, now_ms);
+    number_next(p, place, now_ms);
+    r->offset = place->numbered.offset;
+    r->epoch = slice_of(place->numbered.epoch);
+    record_encode(&a->body, r);
+    append_add_record(a, &(struct append_record){place, key, r->offset, at, a->body.size});
+    return true;
+}
+
 /* Numbers all records of a batch into the append, or none. NULL, or why not. */
 static const char *number_batch(struct partition *p, struct append *a, struct slice rest,
                                 int64_t now_ms)
 {
     const size_t from = a->record_count, body_size = a->body.size;
+    size_t count = 0, dropped = 0;
     const char *why = NULL;
     struct record r;
     int rc;
@@ -95,23 +120,18 @@ static const char *number_batch(struct partition *p, struct append *a, struct sl
         } else if (p->conf.partitions != 0 &&
                    room_partition(r.room, p->conf.partitions) != p->conf.number) {
             why = "room of another partition";
-        } else if (a->record_count - from == BATCH_RECORDS_MAX) {
+        } else if (count++ == BATCH_RECORDS_MAX) {
             why = "too many records";
         } else {
-            struct place *place = roster_get(&p->roster, r.room, now_ms);
-            size_t at = a->body.size;
-
-            number_next(p, place, now_ms);
-            r.offset = place->numbered.offset;
-            r.epoch = slice_of(place->numbered.epoch);
-            record_encode(&a->body, &r);
-            append_add_record(a, &(struct append_record){place, r.offset, at, a->body.size});
+            dropped += !number_record(p, a, &r, now_ms);
         }
     }
     if (why != NULL) {
         roll_back(p, a, from, body_size);
     } else {
         stat_add(&p->stats->records_in, a->record_count - from);
+        stat_add(&p->stats->keys_dropped, dropped);
+        keys_trim(&p->keys, now_ms);
     }
     return why;
 }
@@ -171,6 +191,9 @@ void intake_on_confirm(struct partition *p, const struct append *a, int64_t now_
         const struct append_record *r = &a->records[i];
         struct place *place = r->place;
 
+        if (r->key != NULL) {
+            keys_confirm(r->key);
+        }
         if (r->offset == 1) { /* at most one epoch is on its way */
             shelf_clear(&p->shelf, place);
             place->confirmed = place->numbered;

@@ -2,8 +2,11 @@
  * intake.h: what comes from warren.in.<p>: judged, numbered, put in line for the log.
  *
  * A batch is numbered as a whole or not at all, at once when it arrives and in
- * the order of arrival. A duplicate is acked when everything before it is. What
- * cannot be understood is dead-lettered at once.
+ * the order of arrival; but a record whose idempotency key is known is left out. A
+ * batch of which nothing is left is put in line too: its append has no record of it
+ * and names its lane, so that whoever takes over knows the batch, and it is acked
+ * after the records that it repeats are in the log. A duplicate is acked when everything before it
+ * is. What cannot be understood is dead-lettered at once.
  */
 #ifndef WARREN_BROADCASTER_INTAKE_H
 #define WARREN_BROADCASTER_INTAKE_H

@@ -92,6 +92,7 @@ void partition_forget_log(struct partition *p)
         roster_remove(&p->roster, place);
     }
     lane_marks_clear(&p->lanes);
+    keys_clear(&p->keys);
 }
 
 struct partition *partition_new(const struct partition_conf *conf, struct partition_stats *stats,
@@ -110,6 +111,11 @@ struct partition *partition_new(const struct partition_conf *conf, struct partit
     p->shelf = (struct shelf){
         .bytes_max = conf->memory_max,
         .gauge = &stats->history_memory,
+    };
+    p->keys = (struct keys){
+        .max = conf->keys_max > 0 ? conf->keys_max : KEYS_MAX,
+        .window_ms = conf->key_window_ms,
+        .evicted = &stats->keys_evicted,
     };
     appends_init(&p->appends);
     (void)snprintf(p->nonce, sizeof(p->nonce), "%016llx", (unsigned long long)next_random(p));
@@ -152,6 +158,7 @@ void partition_taken_over(struct partition *p, int64_t now_ms)
     p->state = PARTITION_OWNED;
     stat_add(&p->stats->takeovers, 1);
     shelf_tick(&p->shelf, now_ms);
+    keys_settle(&p->keys, now_ms);
     if (c->bytes > p->conf.checkpoint_bytes / 2 || c->messages > CHECKPOINT_MESSAGES / 2) {
         c->due_ms = now_ms + CHECKPOINT_SETTLE_MS;
     }
@@ -270,6 +277,7 @@ void partition_on_tick(struct partition *p, int64_t now_ms)
         followers_tick(p, now_ms);
         forget_rooms(p, now_ms);
         lane_marks_tick(&p->lanes, now_ms);
+        keys_trim(&p->keys, now_ms);
     }
     appends_tick(p, now_ms);
     go_on(p, now_ms);

@@ -10,7 +10,8 @@
  * What it guarantees, as long as the shell carries its actions out in order on
  * one connection:
  * - every record gets its room's next offset, once; a batch is numbered only
- *   if its lane has not shown that number or a later one in the valid part of the log;
+ *   if its lane has not shown that number or a later one in the valid part of the log, and of its
+ *   records those whose key was not accepted within the window;
  * - one append is in flight; a batch is delivered and acked only after the
  *   confirm of the append that holds all of it;
  * - numbering begins only after the machine's own term marker came back, so
@@ -37,6 +38,8 @@ struct partition_conf {
     const struct rules *rules; /* borrowed: history by namespace; NULL: as follows for all rooms */
     uint32_t history_size;     /* records kept of a room */
     int64_t history_ttl_ms;    /* a room idle longer, that nobody follows, is forgotten */
+    int64_t key_window_ms;     /* how long a record is known again by its key; 0: not at all */
+    size_t keys_max;           /* of those keys; 0: KEYS_MAX */
     size_t memory_max;         /* bytes of records kept of all rooms of the partition */
     int64_t lease_ms;          /* a gateway silent longer is dropped (15 s) */
     size_t checkpoint_bytes;   /* of log between two checkpoints (8 MiB) */
@@ -48,7 +51,7 @@ struct partition_stats {
     stat_value records_in, batches_in, duplicates_dropped, poisoned, appends, append_bytes,
         append_retries, delivered_records, delivered_messages, checkpoints, takeovers, void_records,
         attaches, leases_expired, forgotten_rooms, replayed_records, history_memory,
-        history_incomplete, link_gaps,
+        history_incomplete, link_gaps, keys_dropped, keys_evicted,
         lost_positions; /* a gateway was ahead of the log: the room's epoch ended */
 };
 

@@ -16,6 +16,7 @@
 #include "broadcaster/appends.h"
 #include "broadcaster/checkpoint.h"
 #include "broadcaster/followers.h"
+#include "broadcaster/keys.h"
 #include "broadcaster/lane_marks.h"
 #include "broadcaster/partition.h"
 #include "broadcaster/roster.h"
@@ -39,6 +40,7 @@ struct partition {
     struct roster roster;
     struct shelf shelf;
     struct lane_marks lanes;
+    struct keys keys;
     struct appends appends;
     struct checkpoint checkpoint;
     struct followers followers;
@@ -60,7 +62,7 @@ void partition_taken_over(struct partition *p, int64_t now_ms);
 /* Somebody else owns it, or it was given away. */
 void partition_end(struct partition *p, enum partition_action_kind last);
 
-/* Forgets all rooms and lanes. No gateways, nothing in flight but control messages. */
+/* Forgets all rooms, lanes and keys. No gateways, nothing in flight but control messages. */
 void partition_forget_log(struct partition *p);
 
 #endif

@@ -78,12 +78,11 @@ void roster_release_unused(struct roster *r, struct place *place);
 /* Frees the place; nothing may hang on it any more. */
 void roster_remove(struct roster *r, struct place *place);
 
-/* Rooms known. */
 /* The next room of a round over all that are idle for longer than the shortest life of history, the
  * idlest first; NULL: the round is over, and the next call begins another one. */
 struct place *roster_sweep(struct roster *r, int64_t now_ms);
 
-/* How many rooms it knows. */
+/* Rooms known. */
 size_t roster_count(const struct roster *r);
 
 /* `epoch` is copied; at most EPOCH_MAX bytes. */

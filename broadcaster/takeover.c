@@ -165,6 +165,9 @@ static void read_record(struct partition *p, const struct record *r, struct slic
     place->numbered = place->confirmed;
     roster_touch(&p->roster, place, time_ms);
     shelf_add(&p->shelf, place, bytes, time_ms);
+    if (r->key.size > 0) {
+        keys_read(&p->keys, &(struct key_name){r->room, r->user, r->key}, time_ms, now_ms);
+    }
     p->takeover.records++;
     stat_add(&p->stats->replayed_records, 1);
 }

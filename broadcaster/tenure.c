@@ -39,6 +39,7 @@ struct tenure *tenure_new(struct tenure_env *env, uint32_t partition)
         .partitions = (uint32_t)conf->partitions,
         .owner = conf->id,
         .rules = &conf->rules,
+        .key_window_ms = conf->rules.idempotency_window_ms,
         .memory_max = (size_t)conf->memory,
         .lease_ms = LEASE_MS,
         .checkpoint_bytes = (size_t)conf->checkpoint_bytes,

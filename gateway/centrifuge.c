@@ -133,13 +133,14 @@ static void do_unsubscribe(struct session *s, const struct command *c)
                "unsubscribe"); /* also when it was not there: an error would make SDKs reconnect */
 }
 
-static void do_publish(struct session *s, const struct command *c)
+static void do_publish(struct session *s, const struct command *c, bool is_rpc)
 {
     const struct gateway_conf *conf = s->gateway->conf;
     struct buf info = BUF_EMPTY, payload = BUF_EMPTY;
 
     if (!room_is_valid(c->channel) || c->data.size == 0 ||
-        !json_is_valid(c->data, PAYLOAD_DEPTH_MAX)) {
+        !json_is_valid(c->data, PAYLOAD_DEPTH_MAX) ||
+        (c->key.size > 0 && !record_key_is_valid(c->key))) {
         session_send_error(s, c->id, REPLY_BAD_REQUEST);
         return;
     }
@@ -159,13 +160,29 @@ static void do_publish(struct session *s, const struct command *c)
         .client = slice_of(s->client),
         .info = buf_slice(&info),
         .time = clock_wall_ms(),
+        .key = c->key,
         .payload = buf_slice(&payload),
     };
-    if (lanes_publish(s->gateway->lanes, &r, s->handle, c->id) != 0) {
+    if (lanes_publish(s->gateway->lanes, &r, &(struct publish_origin){s->handle, c->id, is_rpc}) !=
+        0) {
         session_send_error(s, c->id, REPLY_INTERNAL);
     }
     buf_deinit(&info);
     buf_deinit(&payload);
+}
+
+/* The only method is publish: SDKs' publish() cannot carry an idempotency key. */
+static void do_rpc(struct session *s, const struct command *c, struct buf *texts)
+{
+    struct command publish;
+
+    if (!slice_equal(c->name, SLICE_LIT("publish"))) {
+        session_send_error(s, c->id, REPLY_METHOD_NOT_FOUND);
+    } else if (command_publish_of(c, texts, &publish) != 0) {
+        session_send_error(s, c->id, REPLY_BAD_REQUEST);
+    } else {
+        do_publish(s, &publish, true);
+    }
 }
 
 static void do_question(struct session *s, const struct command *c)
@@ -213,7 +230,7 @@ static void do_pong(struct session *s)
     session_pong(s);
 }
 
-static void do_command(struct session *s, const struct command *c)
+static void do_command(struct session *s, const struct command *c, struct buf *texts)
 {
     if (!s->is_connected && c->method != COMMAND_CONNECT) {
         session_close(s, CLOSE_BAD_REQUEST); /* connect comes first */
@@ -233,7 +250,7 @@ static void do_command(struct session *s, const struct command *c)
         do_unsubscribe(s, c);
         break;
     case COMMAND_PUBLISH:
-        do_publish(s, c);
+        do_publish(s, c, false);
         break;
     case COMMAND_PRESENCE:
     case COMMAND_PRESENCE_STATS:
@@ -250,6 +267,8 @@ static void do_command(struct session *s, const struct command *c)
         session_close(s, CLOSE_BAD_REQUEST); /* not announced, so not expected */
         break;
     case COMMAND_RPC:
+        do_rpc(s, c, texts);
+        break;
     case COMMAND_UNKNOWN:
         session_send_error(s, c->id, REPLY_METHOD_NOT_FOUND);
         break;
@@ -272,7 +291,7 @@ void centrifuge_on_text(struct session *s, struct slice text)
         }
         stat_add(&s->gateway->metrics.commands, 1);
         if (r == 0) {
-            do_command(s, &c);
+            do_command(s, &c, &texts);
         } else if (r == COMMAND_BAD && s->is_connected && c.id != 0) {
             session_send_error(s, c.id, REPLY_BAD_REQUEST);
         } else {
@@ -316,6 +335,15 @@ void centrifuge_lost(struct subscription *sub)
 void centrifuge_published(struct session *s, uint32_t id)
 {
     reply_done(s, id, "publish");
+}
+
+void centrifuge_published_by_rpc(struct session *s, uint32_t id)
+{
+    struct buf *out = &s->gateway->sessions->scratch;
+
+    buf_clear(out);
+    reply_rpc(out, id);
+    session_send_text(s, buf_slice(out));
 }
 
 struct blob *centrifuge_frame(const struct record *const *run, size_t count)

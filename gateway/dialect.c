@@ -3,14 +3,17 @@
  */
 #include "gateway/dialect.h"
 
-void dialect_published(struct session *s, uint32_t id, bool ok)
+void dialect_published(struct session *s, uint32_t id, enum published how)
 {
-    if (!ok) {
+    if (how == NOT_PUBLISHED) {
         session_send_error(s, id, REPLY_INTERNAL);
-    } else if (s->dialect == DIALECT_CENTRIFUGE) {
+    } else if (s->dialect != DIALECT_CENTRIFUGE) {
+        return; /* plain: the record itself is the answer */
+    } else if (how == PUBLISHED_BY_RPC) {
+        centrifuge_published_by_rpc(s, id);
+    } else {
         centrifuge_published(s, id);
     }
-    /* plain: the record itself is the answer */
 }
 
 void dialect_subscribed(struct subscription *sub, uint64_t offset, bool recovered,

@@ -20,14 +20,21 @@ void plain_open(struct session *s, struct slice room);
 
 /* What the functions below do for sessions of one dialect. */
 void centrifuge_published(struct session *s, uint32_t id);
+void centrifuge_published_by_rpc(struct session *s, uint32_t id);
 void centrifuge_subscribed(struct subscription *sub, uint64_t offset, bool recovered,
                            struct slice publications);
 void centrifuge_lost(struct subscription *sub);
 struct blob *centrifuge_frame(const struct record *const *run, size_t count) MUST_CHECK;
 struct blob *plain_frame(const struct record *const *run, size_t count) MUST_CHECK;
 
-/* A publish of this session was confirmed, or refused with a temporary error. */
-void dialect_published(struct session *s, uint32_t id, bool ok);
+enum published {
+    PUBLISHED,        /* confirmed */
+    PUBLISHED_BY_RPC, /* likewise: the command was an rpc */
+    NOT_PUBLISHED,    /* refused with a temporary error */
+};
+
+/* How a publish of this session went. */
+void dialect_published(struct session *s, uint32_t id, enum published how);
 
 /* A subscription got its position (and what was missed): tell the client. `publications` as in
  * reply_subscribe. */

@@ -19,8 +19,7 @@
 
 /* One record's publisher, until it is told. */
 struct waiter {
-    session_handle session;
-    uint32_t command_id;
+    struct publish_origin origin;
     uint32_t size; /* bytes of the record in its batch */
     int64_t since_us;
 };
@@ -92,8 +91,7 @@ static void lanes_count(struct lanes *l, int64_t change)
     stat_set(&l->gateway->metrics.publishes_waiting, l->waiting);
 }
 
-int lanes_publish(struct lanes *l, const struct record *r, session_handle session,
-                  uint32_t command_id)
+int lanes_publish(struct lanes *l, const struct record *r, const struct publish_origin *origin)
 {
     struct lane *lane = &l->of_partition[room_partition(r->room, l->count)];
     size_t before = lane->open.size;
@@ -104,8 +102,7 @@ int lanes_publish(struct lanes *l, const struct record *r, session_handle sessio
     }
     record_encode(&lane->open, r);
     waiters_add(&lane->waiting, &(struct waiter){
-                                    .session = session,
-                                    .command_id = command_id,
+                                    .origin = *origin,
                                     .size = (uint32_t)(lane->open.size - before),
                                     .since_us = clock_mono_us(),
                                 });
@@ -186,6 +183,19 @@ void lanes_down(struct lanes *l)
     l->is_up = false;
 }
 
+/* Says how it went, if the session is still there. */
+static void waiter_tell(struct lanes *l, const struct waiter *w, bool ok)
+{
+    struct session *s = sessions_find(l->gateway->sessions, w->origin.session);
+
+    if (s != NULL) {
+        dialect_published(s, w->origin.command_id,
+                          !ok                ? NOT_PUBLISHED
+                          : w->origin.is_rpc ? PUBLISHED_BY_RPC
+                                             : PUBLISHED);
+    }
+}
+
 static void lane_confirmed(struct lanes *l, struct lane *lane)
 {
     struct gateway *g = l->gateway;
@@ -193,12 +203,9 @@ static void lane_confirmed(struct lanes *l, struct lane *lane)
 
     for (uint32_t i = 0; i < lane->doubted.count; i++) {
         const struct waiter *w = &lane->doubted.at[i];
-        struct session *s = sessions_find(g->sessions, w->session);
 
         histogram_add(&g->metrics.publish_us, now - w->since_us);
-        if (s != NULL) {
-            dialect_published(s, w->command_id, true);
-        }
+        waiter_tell(l, w, true);
     }
     stat_add(&g->metrics.publishes_confirmed, lane->doubted.count);
     lanes_count(l, -(int64_t)lane->doubted.count);
@@ -247,11 +254,7 @@ static void lane_refuse_late(struct lanes *l, struct lane *lane, int64_t now_us)
     }
     buf_consume(&lane->open, bytes);
     for (uint32_t i = 0; i < late; i++) {
-        struct session *s = sessions_find(l->gateway->sessions, w->at[i].session);
-
-        if (s != NULL) {
-            dialect_published(s, w->at[i].command_id, false);
-        }
+        waiter_tell(l, &w->at[i], false);
     }
     memmove(w->at, w->at + late, (w->count - late) * sizeof(w->at[0]));
     w->count -= late;

@@ -28,10 +28,17 @@ enum lanes_answer {
     LANES_FULL = 1, /* too much waits: refuse with a temporary error */
 };
 
-/* Appends a record to the open batch of its room's partition. The session is told through
+/* Whom to tell how it went. */
+struct publish_origin {
+    session_handle session;
+    uint32_t command_id;
+    bool is_rpc; /* it was the rpc `publish` */
+};
+
+/* Appends a record to the open batch of its room's partition. The publisher is told through
  * dialect_published(). 0 or LANES_FULL. */
-int lanes_publish(struct lanes *l, const struct record *r, session_handle session,
-                  uint32_t command_id) MUST_CHECK;
+int lanes_publish(struct lanes *l, const struct record *r,
+                  const struct publish_origin *origin) MUST_CHECK;
 
 /* The connection that publishes is up (again) or down. */
 void lanes_up(struct lanes *l);

@@ -3,7 +3,8 @@
  *
  * Whoever opens /ws?room=lobby is in that room. Each text message is a JSON
  * object that is published there; each record of the room arrives as the bare
- * object. A known user's name replaces what the object says as `username`.
+ * object. A known user's name replaces what the object says as `username`. A
+ * string `id` is the publish's idempotency key.
  * Errors are objects too: {"error":{"code":100,"message":"..."}}.
  */
 #include "common/clock.h"
@@ -29,7 +30,15 @@ void plain_open(struct session *s, struct slice room)
     assert(r == 0); /* it is the session's first room, and rooms_max is at least 1 */
 }
 
-static void plain_publish(struct session *s, struct slice text)
+/* The object's `id`, if it is a string. Whatever else stands there is the publisher's business. */
+static struct slice key_of(struct slice object)
+{
+    struct slice id = json_get(object, "id");
+
+    return json_is_string(id) ? json_inside(id) : SLICE_NONE;
+}
+
+static void plain_publish(struct session *s, struct slice text, struct slice key)
 {
     struct room *room = s->subscriptions->room;
     struct buf info = BUF_EMPTY, payload = BUF_EMPTY;
@@ -42,9 +51,10 @@ static void plain_publish(struct session *s, struct slice text)
         .client = slice_of(s->client),
         .info = buf_slice(&info),
         .time = clock_wall_ms(),
+        .key = key,
         .payload = buf_slice(&payload),
     };
-    if (lanes_publish(s->gateway->lanes, &r, s->handle, 0) != 0) {
+    if (lanes_publish(s->gateway->lanes, &r, &(struct publish_origin){.session = s->handle}) != 0) {
         session_send_error(s, 0, REPLY_INTERNAL);
     }
     buf_deinit(&info);
@@ -71,8 +81,15 @@ static struct slice text_trim(struct slice t)
 
 void plain_on_text(struct session *s, struct slice text)
 {
+    struct slice key = SLICE_NONE;
+
     text = text_trim(text);
-    if (!json_is_valid(text, PAYLOAD_DEPTH_MAX) || !json_is_object(text)) {
+    bool is_good = json_is_valid(text, PAYLOAD_DEPTH_MAX) && json_is_object(text);
+    if (is_good) {
+        key = key_of(text);
+        is_good = key.at == NULL || record_key_is_valid(key);
+    }
+    if (!is_good) {
         session_send_error(s, 0, REPLY_BAD_REQUEST);
     } else if (text.size > (size_t)s->gateway->conf->max_payload) {
         session_send_error(s, 0, REPLY_LIMIT_EXCEEDED);
@@ -81,7 +98,7 @@ void plain_on_text(struct session *s, struct slice text)
     } else if (!identity_may(s->identity, s->subscriptions->room->rule->publish)) {
         session_send_error(s, 0, REPLY_PERMISSION_DENIED);
     } else {
-        plain_publish(s, text);
+        plain_publish(s, text, key);
     }
 }
 

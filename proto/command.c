@@ -64,6 +64,7 @@ static const struct field {
           ON(PUBLISH) | ON(SUBSCRIBE) | ON(UNSUBSCRIBE) | ON(PRESENCE) | ON(PRESENCE_STATS) |
               ON(HISTORY) | ON(SUB_REFRESH)),
     FIELD("data", RAW, data, ON(PUBLISH) | ON(CONNECT) | ON(SUBSCRIBE) | ON(SEND) | ON(RPC)),
+    FIELD("idempotency_key", TEXT, key, ON(PUBLISH)),
     FIELD("token", TEXT, token, ON(CONNECT) | ON(SUBSCRIBE) | ON(REFRESH) | ON(SUB_REFRESH)),
     FIELD("name", TEXT, name, ON(CONNECT)),
     FIELD("method", TEXT, name, ON(RPC)),
@@ -317,6 +318,19 @@ static int read_command(struct slice line, struct buf *texts, struct command *ou
         read_since(&r);
     }
     return r.is_bad || (r.scan.faults & SCAN_REFUSED) != 0 ? COMMAND_BAD : 0;
+}
+
+int command_publish_of(const struct command *rpc, struct buf *texts, struct command *out)
+{
+    struct reader r = {
+        .scan = scan_of(rpc->data), .out = out, .texts = texts, .texts_max = rpc->data.size};
+
+    *out = (struct command){.method = COMMAND_PUBLISH, .id = rpc->id};
+    if (!json_is_object(rpc->data)) {
+        return COMMAND_BAD;
+    }
+    /* It was scanned as a value before, but with room for deeper ones. */
+    return read_object(&r, ON(PUBLISH), JSON_DEPTH_MAX - 3) && !r.is_bad ? 0 : COMMAND_BAD;
 }
 
 int command_next(struct slice *rest, struct buf *texts, struct command *out)

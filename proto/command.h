@@ -36,6 +36,7 @@ struct command {
     struct slice token;   /* unescaped */
     struct slice name;    /* connect: of the client library; rpc: the method */
     struct slice data;    /* raw JSON, empty when absent */
+    struct slice key;     /* publish: idempotency_key; unescaped, not checked */
     struct slice epoch;   /* subscribe, and since.epoch of history; unescaped */
     uint64_t offset;      /* likewise */
     bool has_since;       /* history */
@@ -59,5 +60,11 @@ enum command_answer {
  * unescaped texts until the next call. 0, COMMAND_END, COMMAND_MALFORMED or COMMAND_BAD (out->id
  * and out->method are set). */
 int command_next(struct slice *rest, struct buf *texts, struct command *out) MUST_CHECK;
+
+/* The publish that the data of an rpc stands for: an object with the members of that command, read
+ * into `out` under the id of the rpc. `texts` is what command_next() was given and keeps what it
+ * holds. 0 or COMMAND_BAD. */
+int command_publish_of(const struct command *rpc, struct buf *texts,
+                       struct command *out) MUST_CHECK;
 
 #endif

@@ -16,6 +16,7 @@
 #define BOOT_SIZE 16              /* bytes of a boot id: hexadecimal digits */
 #define PAYLOAD_MAX 65536         /* default of [gateway] max_payload, bytes */
 #define PAYLOAD_CEILING (1 << 20) /* nobody can set it higher */
+#define KEY_MAX 64                /* bytes of a publish's idempotency key */
 #define INFO_MAX 4096             /* bytes of a record's `info` */
 #define JSON_DEPTH_MAX 16         /* levels of a command or an envelope */
 #define PAYLOAD_DEPTH_MAX 64      /* levels of a payload */

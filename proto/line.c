@@ -1,18 +1,20 @@
 /*
  * line.c: the members of a line, told once; written and read by that table.
  *
- * Rooms, epochs, clients and lanes are written without escapes, so that they
+ * Rooms, epochs, clients, lanes and keys are written without escapes, so that they
  * can be compared as they stand.
  */
 #include "proto/line.h"
 
 #include "proto/json.h"
 #include "proto/put.h"
+#include "proto/record.h"
 #include "proto/room.h"
 #include "proto/scan.h"
 
 enum kind {
     KIND_ROOM,   /* a string as room.h has it */
+    KIND_KEY,    /* a string as record.h has it */
     KIND_PLAIN,  /* a string without escapes */
     KIND_TEXT,   /* a string: its inside */
     KIND_OBJECT, /* raw JSON */
@@ -40,6 +42,7 @@ static const struct member {
     MEMBER(batch, U64, OFFSET_MAX)
     MEMBER(client, PLAIN, ID_MAX)
     MEMBER(user, TEXT, USER_MAX)
+    MEMBER(key, KEY, KEY_MAX)
     MEMBER(info, OBJECT, INFO_MAX)
     MEMBER(time, I64, 0)
     MEMBER(limit, I64, 0)
@@ -64,6 +67,7 @@ static bool is_set(const struct line *l, const struct member *m)
 {
     switch (m->kind) {
     case KIND_ROOM:
+    case KIND_KEY:
     case KIND_PLAIN:
     case KIND_TEXT:
     case KIND_OBJECT:
@@ -93,6 +97,7 @@ static char *put_member(char *to, const struct line *l, const struct member *m)
     to = put_lit(to, "\":");
     switch (m->kind) {
     case KIND_ROOM:
+    case KIND_KEY:
     case KIND_PLAIN:
     case KIND_TEXT:
         *to++ = '"';
@@ -114,7 +119,7 @@ static char *put_member(char *to, const struct line *l, const struct member *m)
 void line_encode(struct buf *out, const struct line *l)
 {
     size_t size = ARRAY_LEN(members) * MEMBER_FRAMING + l->room.size + l->epoch.size +
-                  l->lane.size + l->client.size + l->user.size + l->info.size;
+                  l->lane.size + l->client.size + l->user.size + l->key.size + l->info.size;
     char *start = buf_reserve(out, size), *to = start;
 
     assert((l->room.size > 0) != (l->lane.size > 0));
@@ -147,6 +152,8 @@ static bool read_member(struct scan *s, const struct member *m, struct line *l)
     switch (m->kind) {
     case KIND_ROOM:
         return scan_plain(s, m->max, slice) && room_is_valid(*slice);
+    case KIND_KEY:
+        return scan_plain(s, m->max, slice) && record_key_is_valid(*slice);
     case KIND_PLAIN:
         return scan_plain(s, m->max, slice);
     case KIND_TEXT:

@@ -8,7 +8,9 @@
  * it leave          {"room":"lobby"}  {"room":"lobby","client":"6f.."} positions
  * {"room":"lobby","epoch":"k3","offset":45,"from":42}  records after `from` follow on the link
  *   checkpoint     {"room":"lobby","epoch":"k3","offset":45,"time":..}
- * {"lane":"<boot>","batch":17,"time":..} presence       {"room":"lobby"} (question) present
+ * {"lane":"<boot>","batch":17,"time":..}
+ * {"room":"lobby","key":"7f3","user":"ann","time":..} presence       {"room":"lobby"} (question)
+ * present
  * {"room":"lobby","client":..,"user":..,"info":{..}}   (answer, a line a session) history
  * {"room":"lobby","epoch":"k3","offset":42,"limit":100,"reverse":true}  (question: after offset)
  *   past           {"room":"lobby","epoch":"k3","offset":45,"complete":true}  (answer: first line,
@@ -26,7 +28,8 @@ struct line {
     struct slice user; /* inside of a JSON string, escapes kept */
     struct slice info; /* raw JSON object */
     struct slice lane;
-    bool has_offset; /* offset was there (0 is a position too) */
+    struct slice key; /* record_key_is_valid() */
+    bool has_offset;  /* offset was there (0 is a position too) */
     uint64_t offset, from, batch;
     int64_t time, limit;
     bool reverse, complete;

@@ -12,7 +12,8 @@
 
 /* Bytes of both lines beside the texts and the payload. */
 #define FRAMING_MAX                                                                                \
-    (sizeof("{'room':'','offset':,'epoch':'','user':'','client':'','info':,'time':}\n\n") +        \
+    (sizeof(                                                                                       \
+         "{'room':'','offset':,'epoch':'','user':'','client':'','info':,'time':,'key':''}\n\n") +  \
      2 * PUT_DIGITS_MAX)
 
 enum member {
@@ -23,13 +24,26 @@ enum member {
     MEMBER_CLIENT = 1 << 4,
     MEMBER_INFO = 1 << 5,
     MEMBER_TIME = 1 << 6,
+    MEMBER_KEY = 1 << 7,
     MEMBER_UNKNOWN = 0,
 };
+
+bool record_key_is_valid(struct slice key)
+{
+    for (size_t i = 0; i < key.size; i++) {
+        char c = key.at[i];
+
+        if (c < 0x20 || c > 0x7e || c == '"' || c == '\\') {
+            return false;
+        }
+    }
+    return key.size > 0 && key.size <= KEY_MAX;
+}
 
 void record_encode(struct buf *out, const struct record *r)
 {
     size_t size = FRAMING_MAX + r->room.size + r->epoch.size + r->user.size + r->client.size +
-                  r->info.size + r->payload.size;
+                  r->info.size + r->key.size + r->payload.size;
     char *start = buf_reserve(out, size), *to = start;
 
     assert(r->room.size > 0);
@@ -59,6 +73,11 @@ void record_encode(struct buf *out, const struct record *r)
     }
     to = put_lit(to, ",\"time\":");
     to = put_i64(to, r->time);
+    if (r->key.size > 0) {
+        to = put_lit(to, ",\"key\":\"");
+        to = put_slice(to, r->key);
+        *to++ = '"';
+    }
     to = put_lit(to, "}\n");
     to = put_slice(to, r->payload);
     *to++ = '\n';
@@ -73,6 +92,8 @@ static inline bool is(struct slice key, const char *name)
 static enum member member_of(struct slice key)
 {
     switch (key.size) {
+    case 3:
+        return is(key, "key") ? MEMBER_KEY : MEMBER_UNKNOWN;
     case 4:
         return is(key, "room")   ? MEMBER_ROOM
                : is(key, "user") ? MEMBER_USER
@@ -110,6 +131,8 @@ static bool read_member(struct scan *s, enum member member, struct record *r)
                r->info.size <= INFO_MAX;
     case MEMBER_TIME:
         return scan_i64(s, &r->time);
+    case MEMBER_KEY:
+        return scan_plain(s, KEY_MAX, &r->key) && record_key_is_valid(r->key);
     case MEMBER_UNKNOWN:
         return scan_value(s, JSON_DEPTH_MAX - 1, &ignored);
     }

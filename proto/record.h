@@ -27,8 +27,13 @@ struct record {
     struct slice
         info;     /* raw JSON object about the sender (name, gateway); may be empty (left out) */
     int64_t time; /* milliseconds since 1970, given by the gateway */
+    struct slice key;     /* idempotency key, record_key_is_valid(); may be empty (left out) */
     struct slice payload; /* raw JSON value without line breaks */
 };
+
+/* True if a publish can have this key: 1 to KEY_MAX printable ASCII characters without quote and
+ * backslash, so that it can be written and compared as it is. */
+bool record_key_is_valid(struct slice key);
 
 /* Appends both lines. */
 void record_encode(struct buf *out, const struct record *r);

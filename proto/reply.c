@@ -68,6 +68,13 @@ void reply_empty(struct buf *out, uint32_t id, const char *method)
     end(out);
 }
 
+void reply_rpc(struct buf *out, uint32_t id)
+{
+    begin(out, id, "rpc");
+    buf_add_lit(out, "\"data\":{}");
+    end(out);
+}
+
 void reply_connect(struct buf *out, uint32_t id, const struct reply_connect *r)
 {
     begin(out, id, "connect");

@@ -25,6 +25,9 @@ void reply_plain_error(struct buf *out, enum reply_error code);
 /* {"id":N,"<method>":{}} */
 void reply_empty(struct buf *out, uint32_t id, const char *method);
 
+/* {"id":N,"rpc":{"data":{}}} */
+void reply_rpc(struct buf *out, uint32_t id);
+
 struct reply_connect {
     struct slice client, version;
     uint32_t ping_s;

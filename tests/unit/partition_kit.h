@@ -172,6 +172,9 @@ void kit_enqueue(struct kit *k, const struct message *m, struct slice body);
 void kit_publish(struct kit *k, const char *boot, uint64_t batch, const char *room, unsigned count);
 /* The same at random rooms. */
 struct letter *kit_batch(struct kit *k, const char *boot, uint64_t batch, unsigned count);
+/* A batch of these records, to be enqueued by the test. */
+struct letter *kit_batch_of(struct kit *k, const char *boot, uint64_t batch,
+                            const struct record *records, size_t count);
 void kit_land_letter(struct kit *k, struct letter *l);
 struct mq_event kit_event(const struct letter *l, struct mq_props *props, char scratch[ID_MAX * 2]);
 

@@ -61,6 +61,20 @@ struct letter *kit_batch(struct kit *k, const char *boot, uint64_t batch, unsign
     return l;
 }
 
+struct letter *kit_batch_of(struct kit *k, const char *boot, uint64_t batch,
+                            const struct record *records, size_t count)
+{
+    struct message m = publish_of(boot, batch);
+    struct buf body = BUF_EMPTY;
+
+    for (size_t i = 0; i < count; i++) {
+        record_encode(&body, &records[i]);
+    }
+    struct letter *l = letter_new(k, &m, buf_slice(&body));
+    buf_deinit(&body);
+    return l;
+}
+
 void kit_write(struct kit *k, const struct message *m, struct slice body)
 {
     for (struct kit_owner *o = k->owners; o != NULL; o = o->next) {
