@@ -72,10 +72,7 @@ class Node:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._write_settings()
         if self._epmd is None or self._epmd.poll() is not None:
-            # A node would start one by itself, shared with all of the machine and never ended.
-            self._epmd = process.spawn(
-                ["epmd", "-address", "127.0.0.1", "-port", str(self._epmd_port)],
-                self.log, env=self._env(), cwd=self.folder, dies_by=self.dies_by)
+            self._start_epmd()
         self.process = process.spawn(
             [str(_PROGRAMS / "rabbitmq-server")], self.log, env=self._env(), cwd=self.folder,
             dies_by=self.dies_by)
@@ -124,7 +121,7 @@ class Node:
     def complaint(self):
         """The first error in the log, for a message of one line."""
         with open(self.log, encoding="utf-8", errors="replace") as lines:
-            errors = re.findall(r"\[error\] <[\d.]+> (\S.*)", lines.read())
+            errors = re.findall(r"\[error\] <[\d.]+> (?!BOOT FAILED|=)(\S.*)", lines.read())
         text = errors[0] if errors else process.last_line(self.log)
         return text if len(text) < 160 else f"{text[:70]} ... {text[-80:]}"
 
@@ -173,6 +170,13 @@ class Node:
         except (OSError, RuntimeError, ValueError, http.client.HTTPException):
             return False
 
+    def _start_epmd(self):
+        """A node would start one by itself that nobody ever ends."""
+        self._epmd = process.spawn(
+            ["epmd", "-address", "127.0.0.1", "-port", str(self._epmd_port)],
+            self.log, env=self._env(), cwd=self.folder, dies_by=self.dies_by)
+        process.until(lambda: ports.taken(self._epmd_port), 30.0, "epmd listens")
+
     def _end_epmd(self):
         if self._epmd:
             process.end(self._epmd, 5.0)
@@ -200,9 +204,11 @@ class Node:
         env.update({
             "HOME": str(self.folder),  # Erlang's cookie
             "RUNNING_UNDER_SYSTEMD": "true",  # the script becomes the node: its pid is ours
+            "ERL_FLAGS": "-start_epmd false",
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "ERL_EPMD_PORT": str(self._epmd_port),
-            "RABBITMQ_NODENAME": "warren@localhost",
+            "RABBITMQ_NODENAME": "warren@127.0.0.1",  # nobody has to resolve a name
+            "RABBITMQ_USE_LONGNAME": "true",
             "RABBITMQ_DIST_PORT": str(self._dist_port),
             "RABBITMQ_MNESIA_BASE": str(self.folder / "data"),
             "RABBITMQ_LOG_BASE": str(self.folder / "log"),
