@@ -330,7 +330,9 @@ int command_publish_of(const struct command *rpc, struct buf *texts, struct comm
         return COMMAND_BAD;
     }
     /* It was scanned as a value before, but with room for deeper ones. */
-    return read_object(&r, ON(PUBLISH), JSON_DEPTH_MAX - 3) && !r.is_bad ? 0 : COMMAND_BAD;
+    bool is_good = read_object(&r, ON(PUBLISH), JSON_DEPTH_MAX - 3) && !r.is_bad &&
+                   (r.scan.faults & SCAN_REFUSED) == 0;
+    return is_good ? 0 : COMMAND_BAD;
 }
 
 int command_next(struct slice *rest, struct buf *texts, struct command *out)

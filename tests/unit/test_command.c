@@ -63,6 +63,7 @@ static bool field_is(const struct command *c, const char *name, struct slice wan
         {"token", &c->token, NULL, 0},
         {"name", &c->name, NULL, 0},
         {"data", &c->data, NULL, 0},
+        {"key", &c->key, NULL, 0},
         {"epoch", &c->epoch, NULL, 0},
         {"has_since", NULL, &c->has_since, 0},
         {"recover", NULL, &c->recover, 0},
@@ -255,6 +256,59 @@ static void damaged_commands_do_no_harm(void **state)
     }
 }
 
+static void an_rpc_may_hold_a_publish(void **state)
+{
+    static const struct {
+        const char *data;
+        int answer;
+        const char *channel, *raw, *key;
+    } cases[] = {
+        {"{\"channel\":\"a\",\"data\":[ 1.0 ],\"idempotency_key\":\"k\"}", 0, "a", "[ 1.0 ]", "k"},
+        {"{\"channel\":\"a\",\"data\":1}", 0, "a", "1", ""},
+        {"{\"data\":{\"channel\":\"x\"},\"more\":[]}", 0, "", "{\"channel\":\"x\"}", ""},
+        {"{\"channel\":\"\\u0061\\/\",\"idempotency_key\":\"\\u006b\"}", 0, "a/", "", "k"},
+        {"{}", 0, "", "", ""},
+        {"{\"channel\":7}", COMMAND_BAD, "", "", ""},
+        {"{\"channel\":\"a\",\"channel\":\"a\"}", COMMAND_BAD, "", "", ""},
+        {"{\"channel\":\"a\",\"idempotency_key\":null}", COMMAND_BAD, "", "", ""},
+        {"{\"channel\":\"a\",\"x\":[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]}", COMMAND_BAD, "", "", ""},
+        {"[]", COMMAND_BAD, "", "", ""},
+        {"\"publish\"", COMMAND_BAD, "", "", ""},
+        {"null", COMMAND_BAD, "", "", ""},
+    };
+    static const char *const names[] = {"publish", "p\\u0075blish"};
+    struct buf line = BUF_EMPTY, texts = BUF_EMPTY;
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_LEN(cases) * ARRAY_LEN(names); i++) {
+        size_t n = i / ARRAY_LEN(names);
+        struct command rpc, c;
+
+        buf_clear(&line);
+        buf_addf(&line, "{\"id\":9,\"rpc\":{\"method\":\"%s\",\"data\":%s}}",
+                 names[i % ARRAY_LEN(names)], cases[n].data);
+        struct slice rest = buf_slice(&line);
+        assert_int_equal(command_next(&rest, &texts, &rpc), 0);
+        assert_true(slice_equal(rpc.name, SLICE_LIT("publish")));
+        if (command_publish_of(&rpc, &texts, &c) != cases[n].answer) {
+            fail_msg("%s", cases[n].data);
+        }
+        assert_int_equal(c.id, 9);
+        assert_int_equal(c.method, COMMAND_PUBLISH);
+        if (cases[n].answer == 0) {
+            assert_true(slice_equal(c.channel, slice_of(cases[n].channel)));
+            assert_true(slice_equal(c.data, slice_of(cases[n].raw)));
+            assert_true(slice_equal(c.key, slice_of(cases[n].key)));
+            assert_true(slice_equal(rpc.name, SLICE_LIT("publish"))); /* where it was */
+        }
+    }
+    struct command rpc = {.method = COMMAND_RPC, .id = 9}, c; /* no data at all */
+    buf_clear(&texts);
+    assert_int_equal(command_publish_of(&rpc, &texts, &c), COMMAND_BAD);
+    buf_deinit(&line);
+    buf_deinit(&texts);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -264,6 +318,7 @@ int main(void)
         cmocka_unit_test(nothing_is_the_end),
         cmocka_unit_test(no_prefix_of_a_command_is_one),
         cmocka_unit_test(damaged_commands_do_no_harm),
+        cmocka_unit_test(an_rpc_may_hold_a_publish),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

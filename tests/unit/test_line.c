@@ -70,7 +70,8 @@ static void all_fields_are_told_apart(void **state)
 {
     struct slice rest = SLICE_LIT(
         "{\"lane\":\"00c0ffee00c0ffee\",\"epoch\":\"e1\",\"offset\":9,\"from\":8,\"batch\":7,"
-        "\"client\":\"c-1\",\"user\":\"a\\\"n\",\"info\":{\"a\":[]},\"time\":-6,\"limit\":-5,"
+        "\"client\":\"c-1\",\"user\":\"a\\\"n\",\"key\":\"k-1\",\"info\":{\"a\":[]},\"time\":-6,"
+        "\"limit\":-5,"
         "\"reverse\":true,\"complete\":true}\n");
     struct line l;
     (void)state;
@@ -81,6 +82,7 @@ static void all_fields_are_told_apart(void **state)
     assert_true(slice_equal(l.epoch, SLICE_LIT("e1")));
     assert_true(slice_equal(l.client, SLICE_LIT("c-1")));
     assert_true(slice_equal(l.user, SLICE_LIT("a\\\"n")));
+    assert_true(slice_equal(l.key, SLICE_LIT("k-1")));
     assert_true(slice_equal(l.info, SLICE_LIT("{\"a\":[]}")));
     assert_true(l.has_offset && l.offset == 9 && l.from == 8 && l.batch == 7);
     assert_true(l.time == -6 && l.limit == -5 && l.reverse && l.complete);
@@ -113,6 +115,7 @@ static struct line random_line(uint64_t *seed)
         .limit = r & 256 ? (int64_t)random_next(seed) >> 40 : 0,
         .reverse = r & 512,
         .complete = r & 1024,
+        .key = r & 4096 ? SLICE_LIT("7f3a-01") : SLICE_NONE,
     };
 
     if (r & 1) {
@@ -135,6 +138,7 @@ static void assert_same(const struct line *a, const struct line *b)
     assert_true(slice_equal(a->user, b->user));
     assert_true(slice_equal(a->info, b->info));
     assert_true(slice_equal(a->lane, b->lane));
+    assert_true(slice_equal(a->key, b->key));
     assert_true(a->has_offset == b->has_offset);
     assert_true(a->offset == b->offset && a->from == b->from && a->batch == b->batch);
     assert_true(a->time == b->time && a->limit == b->limit);

@@ -58,7 +58,7 @@ static void all_fields_are_told_apart(void **state)
 {
     struct slice rest = SLICE_LIT(
         "{\"room\":\"tea\",\"offset\":9,\"epoch\":\"e1\",\"user\":\"a\\\"n\",\"client\":\"c-1\","
-        "\"info\":{\"name\":\"Ann\"},\"time\":-5}\n[ 1.0 ]\n");
+        "\"info\":{\"name\":\"Ann\"},\"time\":-5,\"key\":\"k-1\"}\n[ 1.0 ]\n");
     struct record r;
     (void)state;
 
@@ -70,6 +70,7 @@ static void all_fields_are_told_apart(void **state)
     assert_true(slice_equal(r.client, SLICE_LIT("c-1")));
     assert_true(slice_equal(r.info, SLICE_LIT("{\"name\":\"Ann\"}")));
     assert_int_equal(r.time, -5);
+    assert_true(slice_equal(r.key, SLICE_LIT("k-1")));
     assert_true(slice_equal(r.payload, SLICE_LIT("[ 1.0 ]")));
     assert_int_equal(record_next(&rest, true, &r), RECORD_END);
 }
@@ -119,7 +120,7 @@ static void no_prefix_of_a_record_is_one(void **state)
 {
     static const char text[] =
         "{\"room\":\"tea\",\"offset\":9,\"epoch\":\"e1\",\"user\":\"a\\\"n\",\"client\":\"c-1\","
-        "\"info\":{\"name\":\"Ann\"},\"time\":12}\n12345\n";
+        "\"info\":{\"name\":\"Ann\"},\"time\":12,\"key\":\"k\"}\n12345\n";
     size_t size = sizeof(text) - 1;
     (void)state;
 
@@ -145,6 +146,7 @@ static const struct slice rooms[] = {TEXT("a"), TEXT("chat:lobby"), TEXT("!$%&'(
 static const struct slice users[] = {TEXT(""), TEXT("ann"), TEXT("\\u00e9\\\""), TEXT("é😀")};
 static const struct slice clients[] = {TEXT(""), TEXT("6f1c8a52-0d3e-4b7a-9c11-2a5f0e8d7b64")};
 static const struct slice infos[] = {TEXT(""), TEXT("{}"), TEXT("{\"name\":\"Ann\"}")};
+static const struct slice keys[] = {TEXT(""), TEXT("7f3a-01"), TEXT(" ~!#'[]")};
 static const struct slice payloads[] = {TEXT("null"), TEXT("-0.0"), TEXT("\"\\ud83d\\ude00\""),
                                         TEXT("{\"a\":[1,{\"b\":\"x\\n\"}]}")};
 
@@ -155,6 +157,7 @@ static void random_record(uint64_t *seed, struct record *r)
         .user = pick(seed, users, ARRAY_LEN(users)),
         .client = pick(seed, clients, ARRAY_LEN(clients)),
         .info = pick(seed, infos, ARRAY_LEN(infos)),
+        .key = pick(seed, keys, ARRAY_LEN(keys)),
         .payload = pick(seed, payloads, ARRAY_LEN(payloads)),
         .time = (int64_t)random_next(seed) >> (random_next(seed) % 64),
     };
@@ -173,6 +176,7 @@ static void assert_same(const struct record *a, const struct record *b)
     assert_true(slice_equal(a->client, b->client));
     assert_true(slice_equal(a->info, b->info));
     assert_true(a->time == b->time);
+    assert_true(slice_equal(a->key, b->key));
     assert_true(slice_equal(a->payload, b->payload));
 }
 

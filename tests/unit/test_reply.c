@@ -100,6 +100,8 @@ static void what_is_done_is_answered_with_nothing_more(void **state)
     assert_vector(&out, "published");
     reply_empty(&out, 15, "unsubscribe");
     assert_vector(&out, "unsubscribed");
+    reply_rpc(&out, 3);
+    assert_vector(&out, "published by rpc");
 }
 
 static void records_are_pushed(void **state)
