@@ -11,6 +11,7 @@
 #include "broadcaster/worker.h"
 #include "common/admin.h"
 #include "common/log.h"
+#include "common/loop.h"
 
 enum exit_code { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
@@ -110,11 +111,7 @@ static enum exit_code run(struct program *p)
 
     (void)sigaction(SIGPIPE, &ignore, NULL);
     (void)sigaction(SIGHUP, &ignore, NULL);
-    p->loop = ev_default_loop(EVFLAG_AUTO);
-    if (p->loop == NULL) {
-        log_error("cannot make an event loop");
-        return EXIT_FAILED;
-    }
+    p->loop = loop_new();
     ev_async_init(&p->ended, on_ended);
     ev_async_start(p->loop, &p->ended);
     start_signal(p, &p->terminate, SIGTERM);

@@ -194,9 +194,12 @@ static void client_read(struct client *c)
 static void on_io(struct ev_loop *loop, ev_io *watcher, int events)
 {
     (void)loop;
-    (void)events;
     struct client *c = container_of(watcher, struct client, io);
 
+    if ((events & EV_ERROR) != 0) {
+        client_free(c); /* common/loop.h: nobody would tell us of it any more */
+        return;
+    }
     switch (c->state) {
     case READING:
     case LEAVING:
@@ -250,9 +253,12 @@ static void rest(struct admin *a)
 
 static void on_acceptable(struct ev_loop *loop, ev_io *watcher, int events)
 {
-    (void)events;
     struct admin *a = container_of(watcher, struct admin, acceptable);
 
+    if ((events & EV_ERROR) != 0) {
+        rest(a); /* common/loop.h */
+        return;
+    }
     while (a->client_count < ADMIN_CLIENTS_MAX) {
         struct net_addr peer;
         int fd = net_accept(a->fd, &peer);

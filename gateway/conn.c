@@ -309,9 +309,12 @@ static void discard(struct conn *c)
 static void on_io(struct ev_loop *loop, ev_io *watcher, int events)
 {
     (void)loop;
-    (void)events;
     struct conn *c = container_of(watcher, struct conn, io);
 
+    if ((events & EV_ERROR) != 0) {
+        conn_free(c); /* common/loop.h: nobody would tell us of it any more */
+        return;
+    }
     switch (c->state) {
     case CONN_READING:
         read_head(c);

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/mem.h"
 #include "gateway/base64.h"
 
 #define MAC_SIZE 32                 /* bytes of an HMAC-SHA256 */
@@ -24,6 +25,39 @@ struct parts {
     struct slice header, payload, signature;
     struct slice signed_text; /* header, dot, payload */
 };
+
+static void *crypto_alloc(size_t size, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    return mem_alloc(size);
+}
+
+static void *crypto_realloc(void *old, size_t size, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    if (size == 0) {
+        mem_free(old);
+        return NULL;
+    }
+    return mem_realloc(old, size);
+}
+
+static void crypto_free(void *p, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    mem_free(p);
+}
+
+void jwt_init(void)
+{
+    int done = CRYPTO_set_mem_functions(crypto_alloc, crypto_realloc, crypto_free);
+
+    assert(done == 1); /* OpenSSL has not allocated anything yet */
+    json_set_alloc_funcs(mem_alloc, mem_free);
+}
 
 /* Exactly three parts. False otherwise. */
 static bool split(struct slice token, struct parts *p)

@@ -37,6 +37,10 @@ enum jwt_verdict {
     JWT_EXPIRED = 2, /* exp is past, or nbf is still ahead */
 };
 
+/* Before anything else is done with tokens or OpenSSL: from here on their libraries, too, end the
+ * process when memory is exhausted (common/mem.h), and take no good token for a bad one. */
+void jwt_init(void);
+
 /* `why` (may be NULL) gets a few static words for the log. */
 enum jwt_verdict jwt_check(const struct jwt_key *key, struct slice token, int64_t now_s,
                            struct jwt_claims *claims, const char **why) MUST_CHECK;

@@ -73,9 +73,12 @@ static bool accept_one(struct listener *l)
 static void on_acceptable(struct ev_loop *loop, ev_io *watcher, int events)
 {
     (void)loop;
-    (void)events;
     struct listener *l = container_of(watcher, struct listener, acceptable);
 
+    if ((events & EV_ERROR) != 0) {
+        pause_accepting(l, ENOMEM); /* common/loop.h */
+        return;
+    }
     for (int i = 0; i < LISTENER_TURN_MAX && accept_one(l); i++) {
     }
 }

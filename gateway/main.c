@@ -1,14 +1,15 @@
 /*
  * main.c: arguments, settings, the loop and the signals; nothing else.
  */
-#include <ev.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/loop.h"
 #include "gateway/gateway.h"
+#include "gateway/jwt.h"
 #include "gateway/token.h"
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
@@ -49,14 +50,10 @@ static void on_end_signal(struct ev_loop *loop, ev_signal *watcher, int events)
 static int run(const struct gateway_conf *conf)
 {
     static struct gateway gateway;
-    struct ev_loop *loop = ev_default_loop(EVFLAG_AUTO);
+    struct ev_loop *loop = loop_new();
     ev_signal term, interrupt;
     int status = EXIT_FAILED;
 
-    if (loop == NULL) {
-        fputs("warren-gateway: no event loop on this system\n", stderr);
-        return EXIT_FAILED;
-    }
     signal(SIGPIPE, SIG_IGN);
     ev_signal_init(&term, on_end_signal, SIGTERM);
     ev_signal_init(&interrupt, on_end_signal, SIGINT);
@@ -87,6 +84,7 @@ int main(int argc, char **argv)
     bool check = false;
     int option;
 
+    jwt_init();
     if (argc > 1 && strcmp(argv[1], "token") == 0) {
         return token_main(argc - 1, argv + 1);
     }

@@ -299,6 +299,15 @@ void session_take_bytes(struct session *s, const char *at, size_t size)
     ws_feed(&s->ws, &s->gateway->sessions->limits, at, size, clock_mono_ms(), &session_events, s);
 }
 
+static void session_lose(struct session *s)
+{
+    if (s->state == SESSION_OPEN) {
+        session_close(s, CLOSE_PEER_GONE);
+    } else {
+        session_enter(s, SESSION_DEAD); /* the peer ended TCP: nobody waits for us */
+    }
+}
+
 /* One read; false when there is nothing more to read now. */
 static bool session_read_once(struct session *s)
 {
@@ -315,11 +324,7 @@ static bool session_read_once(struct session *s)
     if (size < 0 && errno == EINTR) {
         return true;
     }
-    if (s->state == SESSION_OPEN) {
-        session_close(s, CLOSE_PEER_GONE);
-    } else {
-        session_enter(s, SESSION_DEAD); /* the peer ended TCP: nobody waits for us */
-    }
+    session_lose(s);
     return false;
 }
 
@@ -329,6 +334,10 @@ static void on_io(struct ev_loop *loop, ev_io *watcher, int events)
 
     (void)loop;
     assert(s->state != SESSION_DEAD);
+    if (events & EV_ERROR) {
+        session_lose(s); /* common/loop.h: nobody would tell us of it any more */
+        return;
+    }
     if (events & EV_WRITE) {
         session_mark_dirty(s);
     }
