@@ -101,6 +101,24 @@ async def test_the_sdk_connects_subscribes_publishes_and_unsubscribes(warren):
         assert bob.pubs() == [{"text": "hello"}]
 
 
+async def test_the_sdk_repeats_a_publish_under_its_key_by_rpc(warren):
+    one, two = warren.gateways
+    async with await Sdk.start(one, warren.token("ann")) as ann, \
+            await Sdk.start(two, warren.token("ann")) as again:
+        for person in (ann, again):
+            await person.do("connect")
+            await person.do("subscribe", channel="sdk-once")
+            await person.expect("subscribed")
+        for person in (ann, again, ann):
+            data = {"channel": "sdk-once", "data": "hello", "idempotency_key": "7f3a-01"}
+            assert (await person.do("rpc", method="publish", data=data))["result"] == {"data": {}}
+        await again.do("publish", channel="sdk-once", data="end")
+        for person in (ann, again):
+            await person.expect("publication", data="end")
+            assert person.pubs() == ["hello", "end"]
+        assert (await ann.do("rpc", method="dance", data={}))["error"]["code"] == 104
+
+
 async def test_the_sdk_comes_back_by_itself_when_its_gateway_was_killed(warren):
     one, two = warren.gateways
     async with await Sdk.start(one) as ann, await Sdk.start(two) as bob:

@@ -39,6 +39,7 @@ const actions = {
   subscribe: ({ channel }) => subscribe(channel),
   unsubscribe: ({ channel }) => client.getSubscription(channel).unsubscribe(),
   publish: ({ channel, data }) => client.publish(channel, data),
+  rpc: ({ method, data }) => client.rpc(method, data),
   presence: ({ channel }) => client.presence(channel),
   presenceStats: ({ channel }) => client.presenceStats(channel),
   history: ({ channel, ...options }) => client.history(channel, options),
