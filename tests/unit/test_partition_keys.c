@@ -2,6 +2,7 @@
  * test_partition_keys.c: a publish that is repeated under its key is numbered once, whoever owns
  * the partition by then.
  */
+#include "broadcaster/keys.h"
 #include "tests/unit/partition_kit.h"
 
 #define LANE_A "aaaaaaaaaaaaaaaa"
@@ -363,6 +364,58 @@ static void a_batch_that_cannot_be_understood_leaves_no_key_behind(void **state)
     assert_int_equal(dropped(k), 0);
 }
 
+static void a_key_of_a_record_that_turns_out_to_be_void_is_new(void **state)
+{
+    struct kit *k = *state;
+    struct kit_owner *old = kit_owner_settled(k);
+
+    publish(k, LANE_A, 1, "a");
+    kit_run(k, old);
+    publish(k, LANE_B, 1, "void");
+    take_all(k, old);
+    kit_cut(k, old);
+    k->input[1].state = INPUT_DEAD; /* nobody gets it again */
+    struct kit_owner *o = kit_owner_settled(k);
+    size_t first = k->log.count;
+    kit_land(k, old); /* behind the marker of its successor */
+    publish(k, LANE_A, 2, "b");
+    kit_run(k, o);
+    kit_kill(k, old);
+    kit_kill(k, o);
+    k->log_first = first; /* markers and all are cut off: reading begins with what is void */
+    o = kit_owner_settled(k);
+    publish(k, LANE_B, 2, "void");
+    publish(k, LANE_B, 3, "b");
+    kit_run(k, o);
+    assert_int_equal(dropped(k), 1);
+    assert_int_equal(k->log.at[k->log.count - 2]->m.records, 1);
+}
+
+static void keys_may_be_read_in_any_order(void **state)
+{
+    static const unsigned order[] = {4, 1, 7, 0, 6, 2, 5, 3, 1, 7};
+    stat_value evicted = 0;
+    struct keys all = {.max = 4, .window_ms = 1000, .evicted = &evicted};
+    char key[8];
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_LEN(order); i++) {
+        (void)snprintf(key, sizeof(key), "%u", order[i]);
+        keys_read(&all, &(struct key_name){SLICE_LIT("r0"), SLICE_NONE, slice_of(key)}, order[i],
+                  10);
+    }
+    keys_settle(&all, 10);
+    unsigned expected = 4;
+    for (const struct key_mark *mark = all.oldest; mark != NULL; mark = mark->next) {
+        assert_int_equal(mark->time_ms, expected++);
+    }
+    assert_int_equal(expected, 8);
+    assert_int_equal(stat_get(&evicted), 0);
+    keys_trim(&all, 1005);
+    assert_int_equal(all.oldest->time_ms, 5);
+    keys_clear(&all);
+}
+
 static void without_a_window_keys_mean_nothing(void **state)
 {
     struct kit *k = *state;
@@ -391,6 +444,8 @@ int main(void)
         TEST(a_key_is_known_while_its_record_waits_however_long_that_takes),
         TEST(the_newest_keys_are_known_when_there_are_too_many),
         TEST(a_batch_that_cannot_be_understood_leaves_no_key_behind),
+        TEST(a_key_of_a_record_that_turns_out_to_be_void_is_new),
+        TEST(keys_may_be_read_in_any_order),
         TEST(without_a_window_keys_mean_nothing),
     };
 

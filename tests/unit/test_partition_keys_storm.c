@@ -1,6 +1,7 @@
 /*
- * test_partition_keys_storm.c: owners come, are killed and released, appends are refused, land late
- * or never, batches come again: each key's record is in the log once, judged by the log alone.
+ * test_partition_keys_storm.c: owners come, are killed, cut off and released, appends are refused,
+ * land late or never, batches come again: each key's record is in the log once, judged by the log
+ * alone.
  */
 #include "tests/unit/partition_kit.h"
 
@@ -95,10 +96,40 @@ static struct kit_owner *holder(struct kit *k)
     return o;
 }
 
+/* Who is cut off does not know it yet: what it appends gets into the log, too. */
+static void step_zombies(struct kit *k)
+{
+    struct kit_owner *z = k->owners;
+
+    while (z != NULL && z->has_lock) {
+        z = z->next;
+    }
+    if (z == NULL) {
+        return;
+    }
+    switch (kit_random(k, 8)) {
+    case 0:
+        kit_kill(k, z);
+        break;
+    case 1:
+        (void)kit_nack(k, z);
+        break;
+    case 2:
+        kit_tick(k, z, 150);
+        break;
+    default:
+        (void)kit_confirm(k, z);
+        break;
+    }
+}
+
 static void storm_step(struct kit *k, struct storm_lane *lanes, bool sent[STORM_KEYS])
 {
     struct kit_owner *o = holder(k);
 
+    if (kit_random(k, 5) == 0) {
+        step_zombies(k);
+    }
     if (k->pipe.count > 0 && kit_random(k, 10) == 0) {
         struct letter *l = k->pipe.at[--k->pipe.count];
         if (kit_random(k, 3) != 0) {
@@ -111,8 +142,10 @@ static void storm_step(struct kit *k, struct storm_lane *lanes, bool sent[STORM_
     }
     switch (kit_random(k, 16)) {
     case 0:
-        if (kit_random(k, 5) == 0) {
+        if (kit_random(k, 8) == 0) {
             kit_kill(k, o);
+        } else if (kit_random(k, 8) == 0) {
+            kit_cut(k, o);
         } else if (kit_random(k, 8) == 0) {
             kit_leave(k, o);
         }
