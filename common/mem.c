@@ -9,7 +9,7 @@
 #define MEM_EXIT_CODE 70 /* EX_SOFTWARE: the supervisor starts us again */
 
 /* Nothing here may allocate: no stdio, no log. */
-static _Noreturn void exhausted(void)
+_Noreturn void mem_exhausted(void)
 {
     static const char line[] = "out of memory\n";
     ssize_t written = write(STDERR_FILENO, line, sizeof(line) - 1);
@@ -21,7 +21,7 @@ void *mem_alloc(size_t size)
 {
     void *p = malloc(MAX(size, 1));
     if (p == NULL) {
-        exhausted();
+        mem_exhausted();
     }
     return p;
 }
@@ -30,7 +30,7 @@ void *mem_zalloc(size_t count, size_t size)
 {
     void *p = calloc(MAX(count, 1), MAX(size, 1));
     if (p == NULL) {
-        exhausted();
+        mem_exhausted();
     }
     return p;
 }
@@ -39,7 +39,7 @@ void *mem_realloc(void *old, size_t size)
 {
     void *p = realloc(old, MAX(size, 1));
     if (p == NULL) {
-        exhausted();
+        mem_exhausted();
     }
     return p;
 }

@@ -25,6 +25,9 @@ char *mem_copy_text(const char *at, size_t size) __attribute__((malloc, returns_
 /* Accepts NULL. */
 void mem_free(void *p);
 
+/* The end: for libraries that report the exhaustion. */
+_Noreturn void mem_exhausted(void);
+
 /* One zeroed object: struct thing *t = mem_new(struct thing). */
 #define mem_new(type) ((type *)mem_zalloc(1, sizeof(type)))
 

@@ -52,9 +52,18 @@ int mq_lose(struct mq *m, int code, const char *format, ...)
     return MQ_LOST;
 }
 
+/* The library forgets to free what it has when it gets no more. */
+static const char *status_text(int status)
+{
+    if (status == AMQP_STATUS_NO_MEMORY) {
+        mem_exhausted();
+    }
+    return amqp_error_string2(status);
+}
+
 int mq_lose_status(struct mq *m, int status)
 {
-    return mq_lose(m, 0, "%s", amqp_error_string2(status));
+    return mq_lose(m, 0, "%s", status_text(status));
 }
 
 int mq_lose_closed(struct mq *m, const amqp_connection_close_t *close)
@@ -69,7 +78,7 @@ int mq_lose_closed(struct mq *m, const amqp_connection_close_t *close)
 void mq_reply_text(amqp_rpc_reply_t reply, char *text, size_t size)
 {
     if (reply.reply_type == AMQP_RESPONSE_LIBRARY_EXCEPTION) {
-        (void)snprintf(text, size, "%s", amqp_error_string2(reply.library_error));
+        (void)snprintf(text, size, "%s", status_text(reply.library_error));
     } else if (reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION &&
                reply.reply.id == AMQP_CONNECTION_CLOSE_METHOD) {
         const amqp_connection_close_t *close = reply.reply.decoded;
@@ -177,8 +186,7 @@ static bool connect_socket(struct mq *m, const struct amqp_connection_info *info
     if (status != AMQP_STATUS_OK) {
         /* The library loses the reason of a refused connect on the way. */
         (void)snprintf(error, error_size, "%s:%d: %s", info->host, info->port,
-                       status == AMQP_STATUS_SOCKET_ERROR ? "cannot connect"
-                                                          : amqp_error_string2(status));
+                       status == AMQP_STATUS_SOCKET_ERROR ? "cannot connect" : status_text(status));
         return false;
     }
     int gone_ms = GONE_MS;
@@ -197,8 +205,7 @@ static struct mq *mq_new(void)
 
     m->amqp = amqp_new_connection();
     if (m->amqp == NULL) {
-        mem_free(m);
-        return NULL;
+        mem_exhausted();
     }
     m->fd = -1;
     m->saved_last = &m->saved;
@@ -240,10 +247,6 @@ int mq_open(struct mq **out, struct mq_target *target, const char *name, char *e
     const struct amqp_connection_info *info = mq_target_next(target);
     struct mq *m = mq_new();
 
-    if (m == NULL) {
-        (void)snprintf(error, error_size, "no memory");
-        return MQ_LOST;
-    }
     if (!connect_socket(m, info, mq_target_ca_file(target), error, error_size)) {
         mq_free(m);
         return MQ_LOST;

@@ -129,8 +129,9 @@ static wslay_event_context_ptr wslay_new(struct ws_engine *e)
     };
     wslay_event_context_ptr ctx = NULL;
 
-    int r = wslay_event_context_server_init(&ctx, &callbacks, e);
-    assert(r == 0);
+    if (wslay_event_context_server_init(&ctx, &callbacks, e) != 0) {
+        mem_exhausted(); /* there is no other reason */
+    }
     wslay_event_config_set_no_buffering(ctx, 1);
     wslay_event_config_set_max_recv_msg_length(ctx, e->limits->message_max);
     wslay_event_shutdown_write(ctx);
@@ -145,6 +146,9 @@ static void wslay_push(struct ws_engine *e, const void *at, size_t size)
     }
     e->input = (struct slice){at, size};
     int r = wslay_event_recv(e->wslay);
+    if (r == WSLAY_ERR_NOMEM) {
+        mem_exhausted();
+    }
     if (e->ws->is_closed) {
         return; /* the message's receiver wants no more */
     }
