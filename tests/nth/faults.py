@@ -5,6 +5,7 @@ import random
 import socket
 from collections import Counter
 from dataclasses import dataclass
+from itertools import zip_longest
 
 # What Linux may say when the arguments are right. The descriptors of warren never block.
 ERRORS = {
@@ -106,14 +107,12 @@ def each_site(target, report, kinds):
 
 
 def sample(faults, count, seed):
-    """So many of them, of every kind about as many as its share, at least one of each."""
+    """So many of them: one of each kind in turn, until there are enough."""
     chooser = random.Random(seed)
     by_kind = {}
     for fault in faults:
-        by_kind.setdefault((fault.target, fault.kind), []).append(fault)
+        by_kind.setdefault(fault.kind, []).append(fault)
     for of_kind in by_kind.values():
         chooser.shuffle(of_kind)
-    chosen = [of_kind.pop() for of_kind in by_kind.values()][:count]
-    rest = [fault for of_kind in by_kind.values() for fault in of_kind]
-    chooser.shuffle(rest)
-    return (chosen + rest)[:count]
+    rounds = zip_longest(*by_kind.values())
+    return [fault for of_round in rounds for fault in of_round if fault][:count]

@@ -38,7 +38,7 @@ def parse(arguments):
     parser.add_argument("faults", nargs="*", type=Fault.parse, metavar="FAULT",
                         help="only these, as a table names them: gateway:recv:3:ECONNRESET")
     parser.add_argument("--all", action="store_true", help="every single call: takes hours")
-    parser.add_argument("--sample", type=int, metavar="K", help="only so many, chosen by the seed")
+    parser.add_argument("--sample", type=int, metavar="K", help="only so many of each service, chosen by the seed")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--target", choices=TARGETS, help="only this service")
     parser.add_argument("--kind", action="append", choices=ERRORS, help="only this kind of call")
@@ -66,8 +66,13 @@ def choose(options, target, bench):
         raise RuntimeError(f"{target} without a fault: {listing.problem or listing.end}")
     kinds = options.kind or list(ERRORS)
     calls = {kind: sum(listing.report.calls.get(kind, {}).values()) for kind in kinds}
-    print(f"{target}: calls " + " ".join(f"{k}={n}" for k, n in calls.items() if n), flush=True)
-    return list((each_call if options.all else each_site)(target, listing.report, kinds))
+    stacks = sum(len(listing.report.calls.get(kind, ())) for kind in kinds)
+    print(f"{target}: {sum(calls.values())} calls from {stacks} stacks: "
+          + " ".join(f"{kind}={count}" for kind, count in calls.items() if count), flush=True)
+    faults = list((each_call if options.all else each_site)(target, listing.report, kinds))
+    if options.sample:
+        faults = sample(faults, options.sample, options.seed)
+    return faults
 
 
 def show(outcome, number, total):
@@ -108,8 +113,6 @@ def try_all(broker, options, folder):
             plan = [fault for fault in options.faults if fault.target == target]
             if not options.faults:
                 plan = choose(options, target, bench)
-                if options.sample:
-                    plan = sample(plan, max(options.sample // len(targets), 1), options.seed)
             plans[target] = plan
             for number, fault in enumerate(plan, 1):
                 outcome = bench.run(fault)

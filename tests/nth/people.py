@@ -158,12 +158,15 @@ class Ann(Person):
             return await client.call(method, HUNG_S, channel=self.room, **fields)
         return await insist(f"{self.name}: {method}", attempt)
 
-    async def see(self, *users):
-        """Presence tells of these people."""
+    async def see(self, *people):
+        """Presence tells of all these people, who come back if they must."""
         async def attempt():
+            for person in people:
+                await person.come()
             client = await self.come()
             found = await client.call("presence", HUNG_S, channel=self.room)
-            missing = set(users) - {info["user"] for info in found["presence"].values()}
+            users = {info["user"] for info in found["presence"].values()}
+            missing = {person.name for person in people} - users
             if missing:
                 raise LookupError(f"presence does not tell of {missing}")
         await insist(f"{self.name}: presence", attempt)
@@ -249,7 +252,7 @@ async def converse(gateway, room, ledger, tokens):
         await asyncio.gather(*(ann.publish() for _ in range(_COUNT - _COUNT // 2)))
         for _ in range(_COUNT - 1):
             await bob.publish()
-        await ann.see("ann", "bob")
+        await ann.see(ann, bob)
         ledger.judge("history", await ann.history())
         await ann.be_refused()
         await be_turned_away(gateway, room)
