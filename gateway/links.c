@@ -20,6 +20,15 @@
 
 enum link_state { LINK_IDLE, LINK_WANTED, LINK_ATTACHING, LINK_ATTACHED };
 
+/* An answer that is due for a room that was left before it came. It says nothing about a room of
+ * the same name that may be here by then: that one has asked anew. */
+struct stray {
+    UT_hash_handle hh;
+    uint32_t count;
+    size_t room_size;
+    char room[ROOM_NAME_MAX];
+};
+
 struct link {
     enum link_state state;
     uint64_t link;       /* number of this link: never used twice in one life of the gateway */
@@ -33,6 +42,7 @@ struct link {
     int64_t retry_ms;    /* WANTED: not before */
     enum message_type gathered; /* JOIN or LEAVE: what `lines` holds */
     struct buf lines;           /* of this turn, not sent yet */
+    struct stray *strays;       /* owns; of this link only */
 };
 
 struct links {
@@ -53,6 +63,46 @@ struct links *links_new(struct gateway *g)
     return l;
 }
 
+static void strays_clear(struct link *k)
+{
+    struct stray *stray, *next;
+
+    HASH_ITER (hh, k->strays, stray, next) {
+        HASH_DELETE(hh, k->strays, stray);
+        mem_free(stray);
+    }
+}
+
+static void strays_add(struct link *k, const struct room *room)
+{
+    struct stray *stray;
+
+    HASH_FIND(hh, k->strays, room->name, room->name_size, stray);
+    if (stray == NULL) {
+        stray = mem_new(struct stray);
+        stray->room_size = room->name_size;
+        memcpy(stray->room, room->name, room->name_size);
+        HASH_ADD_KEYPTR(hh, k->strays, stray->room, stray->room_size, stray);
+    }
+    stray->count++;
+}
+
+/* True: the answer about this room is a stray one, and now it has come. */
+static bool strays_take(struct link *k, struct slice name)
+{
+    struct stray *stray;
+
+    HASH_FIND(hh, k->strays, name.at, name.size, stray);
+    if (stray == NULL) {
+        return false;
+    }
+    if (--stray->count == 0) {
+        HASH_DELETE(hh, k->strays, stray);
+        mem_free(stray);
+    }
+    return true;
+}
+
 struct links *links_free(struct links *l)
 {
     if (l == NULL) {
@@ -60,6 +110,7 @@ struct links *links_free(struct links *l)
     }
     for (uint32_t p = 0; p < l->count; p++) {
         buf_deinit(&l->of_partition[p].lines);
+        strays_clear(&l->of_partition[p]);
     }
     mem_free(l);
     return NULL;
@@ -172,6 +223,7 @@ static void link_attach(struct links *l, uint32_t p)
     k->asked_ms = k->heard_ms = k->alive_ms = k->begun_ms = clock_mono_ms();
     k->gathered = MESSAGE_ATTACH;
     buf_clear(&k->lines);
+    strays_clear(k);
     for (struct room *room = rooms_of(l->gateway->rooms, p); room != NULL; room = room->next) {
         line_add_room(&k->lines, room);
     }
@@ -243,10 +295,14 @@ void links_join(struct links *l, struct room *room)
 
 void links_leave(struct links *l, const struct room *room)
 {
+    struct link *k = &l->of_partition[room->partition];
     struct buf *lines = link_gather(l, room->partition, MESSAGE_LEAVE);
 
     if (lines != NULL) {
         line_encode(lines, &(struct line){.room = {room->name, room->name_size}});
+        if (k->state == LINK_ATTACHING || room->state == ROOM_JOINING) {
+            strays_add(k, room);
+        }
     }
 }
 
@@ -287,7 +343,7 @@ static void on_positions(struct links *l, const struct message *m)
     while ((r = line_next(&rest, &line)) == 0) {
         struct room *room = rooms_get(l->gateway->rooms, line.room);
 
-        if (room != NULL && room->partition == m->partition) {
+        if (!strays_take(k, line.room) && room != NULL && room->partition == m->partition) {
             rooms_positioned(l->gateway->rooms, room, line.epoch, line.from);
         }
     }

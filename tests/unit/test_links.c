@@ -111,6 +111,42 @@ static void further_rooms_join_and_leave_on_the_same_link(void **state)
     kit_end(&k);
 }
 
+static void a_late_answer_says_nothing_about_a_room_that_was_left_and_entered_again(void **state)
+{
+    (void)state;
+    struct kit k;
+    struct peer ann;
+    char first[KIT_ROOM_SIZE], second[KIT_ROOM_SIZE], text[128];
+
+    kit_begin_without_presence(&k);
+    kit_room(first, 1, 0);
+    kit_room(second, 1, 1);
+    peer_connect(&ann, &k, "ann");
+    peer_subscribe(&ann, first);
+    kit_position(&k, first, "k1", 5);
+    peer_expect_part(&ann, "\"offset\":5");
+
+    peer_subscribe(&ann, second);
+    kit_drop(&k, MESSAGE_JOIN);
+    snprintf(text, sizeof(text), "{\"id\":9,\"unsubscribe\":{\"channel\":\"%s\"}}", second);
+    peer_send(&ann, text);
+    peer_expect(&ann, "{\"id\":9,\"unsubscribe\":{}}");
+    peer_subscribe(&ann, second);
+    kit_drop(&k, MESSAGE_JOIN);
+
+    snprintf(text, sizeof(text), "{\"room\":\"%s\",\"epoch\":\"k2\",\"offset\":7}\n", second);
+    kit_say(&k, 1, MESSAGE_POSITIONS, text);
+    peer_expect_nothing(&ann);
+    snprintf(text, sizeof(text), "{\"room\":\"%s\",\"epoch\":\"k2\",\"offset\":9}\n", second);
+    kit_say(&k, 1, MESSAGE_POSITIONS, text);
+    peer_expect_part(&ann, "\"epoch\":\"k2\",\"offset\":9");
+    kit_deliver(&k, second, "k2", 10, 11);
+    peer_expect_records(&ann, second, 10, 11);
+    peer_expect_nothing(&ann);
+    peer_end(&ann);
+    kit_end(&k);
+}
+
 static void members_are_told_with_their_rooms(void **state)
 {
     (void)state;
@@ -296,6 +332,7 @@ int main(void)
         cmocka_unit_test(the_first_room_of_a_partition_begins_a_link),
         cmocka_unit_test(an_answer_with_positions_settles_the_link),
         cmocka_unit_test(further_rooms_join_and_leave_on_the_same_link),
+        cmocka_unit_test(a_late_answer_says_nothing_about_a_room_that_was_left_and_entered_again),
         cmocka_unit_test(members_are_told_with_their_rooms),
         cmocka_unit_test(a_hole_in_the_link_begins_a_new_one_from_where_the_room_is),
         cmocka_unit_test(records_that_do_not_continue_their_room_begin_a_new_link),
