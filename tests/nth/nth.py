@@ -38,7 +38,8 @@ def parse(arguments):
     parser.add_argument("faults", nargs="*", type=Fault.parse, metavar="FAULT",
                         help="only these, as a table names them: gateway:recv:3:ECONNRESET")
     parser.add_argument("--all", action="store_true", help="every single call: takes hours")
-    parser.add_argument("--sample", type=int, metavar="K", help="only so many of each service, chosen by the seed")
+    parser.add_argument("--sample", type=int, metavar="K",
+                        help="only so many of each service, chosen by the seed")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--target", choices=TARGETS, help="only this service")
     parser.add_argument("--kind", action="append", choices=ERRORS, help="only this kind of call")
