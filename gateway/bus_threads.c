@@ -21,9 +21,8 @@
 #define CHANNEL_INPUT 2 /* publishes with confirms */
 #define CHANNEL_OWNER 3 /* publishes without */
 #define CHANNEL_CONSUME 4
-#define BUS_TAKE_MAX 64 /* messages published between two looks at what the broker says */
-#define BUS_REOPEN_NACKS                                                                           \
-    20 /* a channel that gets only nacks may hold a dead leader: open it anew */
+#define BUS_TAKE_MAX 64     /* messages published between two looks at what the broker says */
+#define BUS_REOPEN_NACKS 20 /* refusals in a row; then the channel is opened anew */
 
 static struct bus_news *news_new(const struct bus_thread *t, enum bus_news_kind kind)
 {
@@ -118,7 +117,7 @@ static void disconnect(struct bus_thread *t)
 /* Tells why once for each time that the broker goes away. */
 static void complain(struct bus_thread *t, const char *what, const char *error)
 {
-    if (t->attempts == 0) {
+    if (t->attempts == 0 && !stops(t)) {
         log_warn("bus lost role=%s what=%s reason=%s", t->role, what,
                  log_quote(error, strlen(error)));
     }
@@ -270,7 +269,21 @@ static int publisher_listen(struct publisher *p)
             return MQ_LOST; /* what is unconfirmed on it is in doubt: begin anew */
         }
     }
-    return p->nacks_in_row >= BUS_REOPEN_NACKS ? MQ_LOST : r;
+    return r;
+}
+
+/* A channel that gets only refusals may hold a queue's dead leader: with a new one, the same
+ * batches may fare better. What it owes a confirm is in doubt. */
+static int publisher_reopen(struct publisher *p)
+{
+    struct mq *mq = p->thread->mq;
+
+    log_info("bus channel opened anew role=publish refusals=%u", p->nacks_in_row);
+    confirm(p, UINT64_MAX, true, BUS_LOST);
+    p->nacks_in_row = 0;
+    p->next_tag = 1;
+    int r = mq_channel_close(mq, CHANNEL_INPUT);
+    return r == MQ_OK ? mq_channel_open(mq, CHANNEL_INPUT, true) : r;
 }
 
 static void publisher_work(struct publisher *p)
@@ -280,6 +293,9 @@ static void publisher_work(struct publisher *p)
     while (!stops(t)) {
         progress(t);
         if (publisher_listen(p) != MQ_TIMEOUT) {
+            return;
+        }
+        if (p->nacks_in_row >= BUS_REOPEN_NACKS && publisher_reopen(p) != MQ_OK) {
             return;
         }
         int r = publish_some(p);
