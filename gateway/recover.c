@@ -14,6 +14,13 @@ static bool epoch_fits(const struct joining *joining, struct slice epoch)
     return joining->epoch[0] == '\0' || slice_equal(slice_of(joining->epoch), epoch);
 }
 
+/* The client knows an epoch of a room that, as far as this gateway knows, never spoke: it comes
+ * from one that has heard more. */
+static bool knows_more(const struct room *room, const struct joining *joining)
+{
+    return room->epoch[0] == '\0' && joining->epoch[0] != '\0';
+}
+
 /* A reply that fills the out-queue would end the session, and the next one, and so on. */
 static bool is_too_much(const struct rooms *all)
 {
@@ -74,9 +81,9 @@ void subscription_recover(struct rooms *all, struct subscription *sub)
 {
     struct room *room = sub->room;
     struct joining *joining = sub->joining;
-    bool is_ahead = joining->since > room->offset;
+    bool is_ahead = joining->since > room->offset || knows_more(room, joining);
 
-    if (!epoch_fits(joining, slice_of(room->epoch)) ||
+    if ((!epoch_fits(joining, slice_of(room->epoch)) && !knows_more(room, joining)) ||
         (!is_ahead && room->offset - joining->since > ROOMS_RECOVER_MAX)) {
         not_recovered(all, sub);
         return;
@@ -183,7 +190,12 @@ void rooms_past(struct rooms *all, struct room *room, uint64_t since, struct sli
 {
     struct past past = {.since = since, .top = top, .epoch = epoch, .records = records};
 
+    assert(epoch.size <= EPOCH_MAX);
     rooms_past_late(room, since);
+    if (room->epoch[0] == '\0') { /* of offset 0: whatever comes next continues it */
+        memcpy(room->epoch, epoch.size > 0 ? epoch.at : "", epoch.size);
+        room->epoch[epoch.size] = '\0';
+    }
     room_pin(room);
     for (uint32_t i = room->count; i-- > 0;) {
         struct subscription *sub = room->subscriptions[i];

@@ -217,6 +217,44 @@ static void who_is_ahead_of_an_older_question_has_one_of_his_own(void **state)
     end(&k, &keeper);
 }
 
+/* As far as the gateway knows, nobody has spoken in the room. */
+static void begin_silent(struct kit *k, struct peer *keeper)
+{
+    kit_begin(k);
+    peer_connect(keeper, k, "keeper");
+    peer_send(keeper, "{\"id\":2,\"subscribe\":{\"channel\":\"" ROOM "\"}}");
+    kit_position(k, ROOM, "", 0);
+    peer_expect_part(keeper, "\"subscribe\"");
+}
+
+static void who_heard_a_room_that_was_silent_here_is_judged_by_the_owner(void **state)
+{
+    (void)state;
+    struct kit k;
+    struct peer keeper, ann;
+
+    begin_silent(&k, &keeper);
+    come_back(&ann, &k, "k1", 1);
+    peer_expect_nothing(&ann);
+    answer_past(&k, "k1", 2, 2, 2);
+    peer_expect(&ann, RECOVERED(1, PUBLICATIONS(MISSED(2))));
+    /* What she has does not come again when the link brings it. */
+    kit_deliver(&k, ROOM, "k1", 1, 3);
+    peer_expect_records(&keeper, ROOM, 1, 3);
+    peer_expect_records(&ann, ROOM, 3, 3);
+    peer_end(&ann);
+    end(&k, &keeper);
+
+    begin_silent(&k, &keeper);
+    come_back(&ann, &k, "k0", 1);
+    answer_past(&k, "k1", 2, 2, 2);
+    peer_expect_part(&ann, "\"epoch\":\"k1\",\"was_recovering\":true}}");
+    kit_deliver(&k, ROOM, "k1", 1, 2);
+    peer_expect_records(&ann, ROOM, 1, 2);
+    peer_end(&ann);
+    end(&k, &keeper);
+}
+
 static void an_offset_that_never_was_is_not_recovered(void **state)
 {
     (void)state;
@@ -389,6 +427,7 @@ int main(void)
         cmocka_unit_test(an_answer_judges_only_those_whom_it_covers),
         cmocka_unit_test(who_is_ahead_of_the_gateway_gets_nothing_twice),
         cmocka_unit_test(who_is_ahead_of_an_older_question_has_one_of_his_own),
+        cmocka_unit_test(who_heard_a_room_that_was_silent_here_is_judged_by_the_owner),
         cmocka_unit_test(an_offset_that_never_was_is_not_recovered),
         cmocka_unit_test(what_the_owner_does_not_have_is_not_recovered),
         cmocka_unit_test(what_is_too_much_is_not_recovered_and_not_asked_for),
