@@ -1,4 +1,4 @@
-/* answers.c: presence and history, from memory. */
+/* answers.c: presence and history, from memory: what it lacks is looked for in the log. */
 #include "broadcaster/mail.h"
 #include "broadcaster/partition_internal.h"
 #include "broadcaster/presence.h"
@@ -43,7 +43,9 @@ void answers_presence(struct partition *p, const struct message *m, int64_t now_
 /* What a question is about: the records above `low` up to `high`. */
 struct range {
     uint64_t low, high;
-    bool is_known; /* the position that it starts at is one of ours */
+    bool is_known;  /* the position that it starts at is one of ours */
+    bool is_strict; /* all of them, or none: somebody continues from `low` */
+    bool is_late;   /* it starts before what history shows */
 };
 
 static struct range range_of(const struct place *place, const struct line *q)
@@ -53,6 +55,8 @@ static struct range range_of(const struct place *place, const struct line *q)
     const uint64_t limit =
         q->limit < 0 ? HISTORY_LIMIT_MAX : MIN((uint64_t)q->limit, HISTORY_LIMIT_MAX);
     struct range r = {.low = shown, .high = top, .is_known = true};
+
+    r.is_strict = q->has_offset && !q->reverse && q->limit < 0;
 
     if (q->has_offset) {
         r.is_known = q->offset <= top &&
@@ -68,7 +72,8 @@ static struct range range_of(const struct place *place, const struct line *q)
         r.low = MAX(r.low, r.high - MIN(r.high, limit));
     } else {
         if (q->has_offset) {
-            r.low = q->offset;
+            r.is_late = !r.is_strict && q->offset < shown;
+            r.low = r.is_late ? shown : q->offset;
         }
         r.high = MIN(r.high, r.low + limit);
     }
@@ -111,14 +116,21 @@ static void put_records(struct buf *body, const struct found *found, bool revers
     }
 }
 
+/* The offset after which the answer's records have to be here. What is known to be gone is no part
+ * of history any more. */
+static uint64_t needed_from(const struct place *place, const struct range *r)
+{
+    return r->is_strict ? r->low : MIN(MAX(r->low, place->gone), r->high);
+}
+
 static void put_history(struct partition *p, struct buf *body, const struct place *place,
                         const struct line *q)
 {
     const struct range r = range_of(place, q);
+    const uint64_t from = needed_from(place, &r);
     struct found found = find_records(place, &r, q->reverse);
-    bool has_all = r.is_known && found.count + found.is_cut > 0 ? found.at[0]->offset == r.low + 1
-                                                                : r.is_known && r.low == r.high;
-    bool complete = r.is_known && has_all && !found.is_cut;
+    bool has_all = r.is_known && (from == r.high || shelf_low(place) <= from + 1);
+    bool complete = has_all && !r.is_late && !found.is_cut;
     bool is_lost = q->has_offset && (!r.is_known || (!has_all && !q->reverse));
 
     line_encode(body, &(struct line){.room = place_name(place),
@@ -135,6 +147,24 @@ static void put_history(struct partition *p, struct buf *body, const struct plac
         stat_add(&p->stats->history_incomplete, 1);
     }
     mem_free(found.at);
+}
+
+bool answers_need_log(struct partition *p, const struct message *m, int64_t now_ms)
+{
+    struct slice rest = m->body;
+    struct line q;
+    struct place *place = line_next(&rest, &q) == 0 ? roster_find(&p->roster, q.room) : NULL;
+
+    if (place == NULL || place->confirmed.offset == 0) {
+        return false;
+    }
+    shelf_expire(&p->shelf, place, now_ms);
+    const struct range r = range_of(place, &q);
+    const uint64_t from = needed_from(place, &r);
+    bool needs_log = r.is_known && from < r.high && lookback_fetch(p, place, from);
+
+    lookback_begin(p, now_ms);
+    return needs_log;
 }
 
 /* Nobody has spoken in the room. */

@@ -200,7 +200,10 @@ void intake_on_confirm(struct partition *p, const struct append *a, int64_t now_
         }
         place->confirmed.offset = r->offset;
         place->pending--;
-        shelf_add(&p->shelf, place, (struct slice){a->body.at + r->at, r->end - r->at}, now_ms);
+        shelf_add(&p->shelf, place,
+                  &(struct shelf_record){.bytes = {a->body.at + r->at, r->end - r->at},
+                                         .log_at = p->checkpoint.marker_offset + a->number - 1,
+                                         .time_ms = now_ms});
     }
     followers_deliver(p, a, now_ms);
     ack(p, a->ack_tag, a->inputs);

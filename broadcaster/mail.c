@@ -58,15 +58,21 @@ static void follow_list_add(struct follow_list *list, struct place *place, uint6
     list->at[list->count++] = (struct followed){place, from};
 }
 
+/* True if the position is one of the room's present epoch. */
+static bool may_continue(const struct place *place, const struct line *line)
+{
+    bool is_before_all = line->epoch.size == 0 && line->offset == 0;
+
+    return is_before_all || position_has_epoch(&place->confirmed, line->epoch);
+}
+
 /* From where on the gateway can be given the room's records, so that it misses none: from where it
  * stands if it can be, else from here. */
 static uint64_t continue_from(struct partition *p, struct place *place, const struct line *line)
 {
     const struct position *c = &place->confirmed;
-    bool is_before_all = line->epoch.size == 0 && line->offset == 0;
 
-    if (!line->has_offset || c->offset == 0 ||
-        !(is_before_all || position_has_epoch(c, line->epoch))) {
+    if (!line->has_offset || c->offset == 0 || !may_continue(place, line)) {
         return c->offset;
     }
     if (line->offset > c->offset) {
@@ -247,6 +253,64 @@ static void on_link(struct partition *p, const struct message *m, int64_t now_ms
     }
 }
 
+static void answer_mail(struct partition *p, const struct message *m, int64_t now_ms)
+{
+    if (m->type == MESSAGE_ATTACH) {
+        on_attach(p, m, now_ms);
+    } else if (message_is_of_link(m)) {
+        on_link(p, m, now_ms);
+    } else if (m->type == MESSAGE_PRESENCE) {
+        answers_presence(p, m, now_ms);
+    } else if (m->type == MESSAGE_HISTORY) {
+        answers_history(p, m, now_ms);
+    } else {
+        stat_add(&p->stats->poisoned, 1);
+    }
+}
+
+/* True if a gateway that attaches misses records that are being looked for in the log. */
+static bool attach_needs_log(struct partition *p, const struct message *m, int64_t now_ms)
+{
+    struct slice rest = m->body;
+    struct line line;
+    bool needs_log = false;
+
+    while (line_next(&rest, &line) == 0) {
+        struct place *place =
+            line.has_offset && line.client.size == 0 ? roster_find(&p->roster, line.room) : NULL;
+        if (place != NULL && may_continue(place, &line) && line.offset < place->confirmed.offset) {
+            shelf_expire(&p->shelf, place, now_ms);
+            needs_log |= lookback_fetch(p, place, line.offset);
+        }
+    }
+    lookback_begin(p, now_ms);
+    return needs_log;
+}
+
+static bool needs_log(struct partition *p, const struct message *m, int64_t now_ms)
+{
+    return m->type == MESSAGE_ATTACH    ? attach_needs_log(p, m, now_ms)
+           : m->type == MESSAGE_HISTORY ? answers_need_log(p, m, now_ms)
+                                        : false;
+}
+
+/* Answers it, or keeps it until the log was looked into, `until_ms` at the latest. */
+static void take(struct partition *p, const struct message *m, int64_t until_ms, int64_t now_ms)
+{
+    if (p->waiting.first != NULL && message_is_of_link(m) &&
+        waiting_has_link(&p->waiting, m->gateway)) {
+        if (waiting_add(&p->waiting, m, m->type == MESSAGE_ATTACH ? until_ms : 0)) {
+            return;
+        }
+        stat_add(&p->stats->waiting_dropped, 1); /* a hole in the link: it begins anew */
+        return;
+    }
+    if (now_ms < until_ms && needs_log(p, m, now_ms) && waiting_add(&p->waiting, m, until_ms)) {
+        return;
+    }
+    answer_mail(p, m, now_ms);
+}
+
 void mail_take(struct partition *p, const struct mq_event *e, int64_t now_ms)
 {
     struct message m;
@@ -255,15 +319,25 @@ void mail_take(struct partition *p, const struct mq_event *e, int64_t now_ms)
         stat_add(&p->stats->poisoned, 1);
         return;
     }
-    if (m.type == MESSAGE_ATTACH) {
-        on_attach(p, &m, now_ms);
-    } else if (m.type == MESSAGE_JOIN || m.type == MESSAGE_LEAVE || m.type == MESSAGE_ALIVE) {
-        on_link(p, &m, now_ms);
-    } else if (m.type == MESSAGE_PRESENCE) {
-        answers_presence(p, &m, now_ms);
-    } else if (m.type == MESSAGE_HISTORY) {
-        answers_history(p, &m, now_ms);
-    } else {
-        stat_add(&p->stats->poisoned, 1);
+    take(p, &m, now_ms + (m.type == MESSAGE_ATTACH ? WAITING_ATTACH_MS : WAITING_QUESTION_MS),
+         now_ms);
+}
+
+void mail_retake(struct partition *p, int64_t now_ms)
+{
+    struct waiting_mail *mail = waiting_take(&p->waiting);
+
+    while (mail != NULL) {
+        struct waiting_mail *next = mail->next;
+        take(p, &mail->m, mail->until_ms, now_ms);
+        waiting_free(mail);
+        mail = next;
+    }
+}
+
+void mail_tick(struct partition *p, int64_t now_ms)
+{
+    if (waiting_is_late(&p->waiting, now_ms)) {
+        mail_retake(p, now_ms);
     }
 }

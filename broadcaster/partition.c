@@ -118,6 +118,7 @@ struct partition *partition_new(const struct partition_conf *conf, struct partit
         .evicted = &stats->keys_evicted,
     };
     appends_init(&p->appends);
+    waiting_init(&p->waiting);
     (void)snprintf(p->nonce, sizeof(p->nonce), "%016llx", (unsigned long long)next_random(p));
     takeover_begin(p, now_ms);
     return p;
@@ -132,6 +133,7 @@ struct partition *partition_free(struct partition *p)
     }
     followers_clear(p);
     partition_forget_log(p);
+    waiting_deinit(&p->waiting);
     appends_deinit(&p->appends);
     while ((a = partition_next_action(p)) != NULL) {
         partition_action_done(a);
@@ -170,6 +172,7 @@ void partition_taken_over(struct partition *p, int64_t now_ms)
                                             .term = p->term,
                                             .owner = slice_of(p->conf.owner),
                                             .time_ms = now_ms});
+    lookback_fill(p, p->takeover.begun_at);
 }
 
 /* Nothing is on its way any more: one last checkpoint, then the end. */
@@ -203,7 +206,11 @@ static void go_on(struct partition *p, int64_t now_ms)
 
 void partition_on_log(struct partition *p, const struct mq_event *e, int64_t now_ms)
 {
-    takeover_on_log(p, e, now_ms);
+    if (p->state == PARTITION_OWNED) {
+        lookback_on_log(p, e, now_ms);
+    } else {
+        takeover_on_log(p, e, now_ms);
+    }
     go_on(p, now_ms);
 }
 
@@ -278,6 +285,8 @@ void partition_on_tick(struct partition *p, int64_t now_ms)
         forget_rooms(p, now_ms);
         lane_marks_tick(&p->lanes, now_ms);
         keys_trim(&p->keys, now_ms);
+        lookback_tick(p, now_ms);
+        mail_tick(p, now_ms);
     }
     appends_tick(p, now_ms);
     go_on(p, now_ms);
@@ -293,6 +302,8 @@ void partition_leave(struct partition *p, int64_t now_ms)
         break;
     case PARTITION_OWNED:
         p->state = PARTITION_LEAVING;
+        lookback_end(p);
+        mail_retake(p, now_ms);
         partition_act(p, PARTITION_STOP_INPUT);
         go_on(p, now_ms);
         break;
@@ -325,6 +336,11 @@ size_t partition_gateways(const struct partition *p)
 size_t partition_members(const struct partition *p)
 {
     return p->followers.members;
+}
+
+bool partition_is_filled(const struct partition *p)
+{
+    return p->lookback.is_filled;
 }
 
 size_t partition_backlog(const struct partition *p)

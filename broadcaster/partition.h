@@ -51,7 +51,8 @@ struct partition_stats {
     stat_value records_in, batches_in, duplicates_dropped, poisoned, appends, append_bytes,
         append_retries, delivered_records, delivered_messages, checkpoints, takeovers, void_records,
         attaches, leases_expired, forgotten_rooms, replayed_records, history_memory,
-        history_incomplete, link_gaps, keys_dropped, keys_evicted,
+        history_incomplete, link_gaps, keys_dropped, keys_evicted, fetches, lookback_bytes,
+        lookback_records, lookback_stalls, waiting_dropped,
         lost_positions; /* a gateway was ahead of the log: the room's epoch ended */
 };
 
@@ -82,6 +83,7 @@ struct partition_action {
     struct partition_action *next;
     enum partition_action_kind kind;
     uint64_t offset;          /* READ_FROM */
+    bool is_gentle;           /* READ_FROM: in small portions, for other work goes on */
     uint64_t tag;             /* ACK, DEAD */
     const char *reason;       /* DEAD: static text */
     char gateway[ID_MAX + 1]; /* SEND */
@@ -130,6 +132,8 @@ uint64_t partition_term(const struct partition *p);
 size_t partition_rooms(const struct partition *p);
 size_t partition_gateways(const struct partition *p);
 size_t partition_members(const struct partition *p);
+/* True when a room's history is in memory as far as there is one and it fits. */
+bool partition_is_filled(const struct partition *p);
 /* Batches taken from the input and not acked. */
 size_t partition_backlog(const struct partition *p);
 

@@ -9,6 +9,8 @@
  * followers.c   gateways, what they follow, and what they are sent
  * mail.c        what gateways ask: attach, join, leave, alive
  * answers.c     presence and history
+ * lookback.c    what memory does not hold is read back from the log
+ * waiting.c     mail that waits for that
  */
 #ifndef WARREN_BROADCASTER_PARTITION_INTERNAL_H
 #define WARREN_BROADCASTER_PARTITION_INTERNAL_H
@@ -18,10 +20,12 @@
 #include "broadcaster/followers.h"
 #include "broadcaster/keys.h"
 #include "broadcaster/lane_marks.h"
+#include "broadcaster/lookback.h"
 #include "broadcaster/partition.h"
 #include "broadcaster/roster.h"
 #include "broadcaster/shelf.h"
 #include "broadcaster/takeover.h"
+#include "broadcaster/waiting.h"
 
 #define EPOCH_SIZE 8 /* characters of the epochs that we make */
 
@@ -44,6 +48,8 @@ struct partition {
     struct appends appends;
     struct checkpoint checkpoint;
     struct followers followers;
+    struct lookback lookback;
+    struct waiting waiting;
     size_t backlog; /* batches taken and not acked */
 };
 

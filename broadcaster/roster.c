@@ -68,7 +68,7 @@ void roster_release_unused(struct roster *r, struct place *place)
 
 void roster_remove(struct roster *r, struct place *place)
 {
-    assert(place->oldest == NULL);
+    assert(place->oldest == NULL && place->staged_oldest == NULL && place->wanted == 0);
     assert(!place_is_wanted(place));
     pass_sweep(r, place);
     HASH_DELETE(hh, r->by_name, place);

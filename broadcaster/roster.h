@@ -38,9 +38,14 @@ struct place {
     const struct rule *rule;   /* borrowed: what is kept of it */
     int64_t active_ms;         /* last record, or last time somebody began or ceased to follow */
     struct kept *oldest, *newest; /* links: recent records without a hole, up to `confirmed` */
-    struct interest *interests;   /* links: the gateways that follow it */
-    struct member *members;       /* links: sessions present, by client id */
-    uint16_t name_size;           /* bytes */
+    struct kept *shown;           /* link: the oldest of them that history shows; NULL: none */
+    struct kept *staged_oldest, *staged_newest; /* links: read back from the log, not joined yet */
+    struct place *want_prev, *want_next;        /* links: rooms that want older records */
+    uint64_t wanted; /* its records from here on are looked for in the log; 0: they are not */
+    uint64_t gone;   /* its records up to here cannot be had any more, as far as we know */
+    struct interest *interests; /* links: the gateways that follow it */
+    struct member *members;     /* links: sessions present, by client id */
+    uint16_t name_size;         /* bytes */
     char name[];
 };
 

@@ -147,9 +147,9 @@ static bool read_lanes(struct partition *p, const struct message *m, int64_t tim
     return has_new;
 }
 
-/* `bytes` is the record as it stands in the log. */
-static void read_record(struct partition *p, const struct record *r, struct slice bytes,
-                        int64_t time_ms, int64_t now_ms)
+/* `kept` is the record as it stands in the log. */
+static void read_record(struct partition *p, const struct record *r,
+                        const struct shelf_record *kept, int64_t now_ms)
 {
     struct place *place = roster_get(&p->roster, r->room, now_ms);
     bool is_same = position_has_epoch(&place->confirmed, r->epoch);
@@ -163,16 +163,17 @@ static void read_record(struct partition *p, const struct record *r, struct slic
     }
     position_set(&place->confirmed, r->epoch, r->offset);
     place->numbered = place->confirmed;
-    roster_touch(&p->roster, place, time_ms);
-    shelf_add(&p->shelf, place, bytes, time_ms);
+    roster_touch(&p->roster, place, kept->time_ms);
+    shelf_add(&p->shelf, place, kept);
     if (r->key.size > 0) {
-        keys_read(&p->keys, &(struct key_name){r->room, r->user, r->key}, time_ms, now_ms);
+        keys_read(&p->keys, &(struct key_name){r->room, r->user, r->key}, kept->time_ms, now_ms);
     }
     p->takeover.records++;
     stat_add(&p->stats->replayed_records, 1);
 }
 
-static void read_append(struct partition *p, const struct message *m, int64_t now_ms)
+static void read_append(struct partition *p, const struct message *m, uint64_t offset,
+                        int64_t now_ms)
 {
     struct slice rest = m->body;
     int64_t time_ms = MIN(m->time_ms, now_ms);
@@ -190,7 +191,11 @@ static void read_append(struct partition *p, const struct message *m, int64_t no
         if (rc != 0) {
             break;
         }
-        read_record(p, &r, (struct slice){start, (size_t)(rest.at - start)}, time_ms, now_ms);
+        read_record(p, &r,
+                    &(struct shelf_record){.bytes = {start, (size_t)(rest.at - start)},
+                                           .log_at = offset,
+                                           .time_ms = time_ms},
+                    now_ms);
     }
     if (rc == RECORD_BAD) {
         stat_add(&p->stats->poisoned, 1);
@@ -211,7 +216,7 @@ static void read_counted(struct partition *p, const struct message *m, uint64_t 
     }
     checkpoint_count(p, m->body.size);
     if (m->type == MESSAGE_APPEND) {
-        read_append(p, m, now_ms);
+        read_append(p, m, offset, now_ms);
     } else {
         checkpoint_read(p, m, offset, now_ms);
     }
@@ -256,6 +261,7 @@ static void read_on(struct partition *p, const struct message *m, uint64_t offse
     if (!t->has_begun) {
         t->has_begun = true;
         t->is_blind = offset > 0;
+        t->begun_at = offset;
     }
     if (m->type == MESSAGE_CLAIM) {
         read_claim(p, m, now_ms);

@@ -33,14 +33,15 @@ enum takeover_phase { TAKEOVER_CLAIM, TAKEOVER_SEEK, TAKEOVER_READ, TAKEOVER_MAR
 
 struct takeover {
     enum takeover_phase phase;
-    int64_t seek_ms;  /* since when */
-    uint64_t step;    /* how far back we looked; 0: at the last chunk */
-    uint64_t from;    /* where reading was asked to begin */
-    bool has_begun;   /* something was read */
-    bool is_blind;    /* it was not the beginning of the log */
-    uint64_t highest; /* term */
-    uint64_t number;  /* of the last message read of that term */
-    uint64_t records; /* valid ones read */
+    int64_t seek_ms;   /* since when */
+    uint64_t step;     /* how far back we looked; 0: at the last chunk */
+    uint64_t from;     /* where reading was asked to begin */
+    bool has_begun;    /* something was read */
+    bool is_blind;     /* it was not the beginning of the log */
+    uint64_t begun_at; /* stream offset of the first message read */
+    uint64_t highest;  /* term */
+    uint64_t number;   /* of the last message read of that term */
+    uint64_t records;  /* valid ones read */
 };
 
 /* Appends the claim. */

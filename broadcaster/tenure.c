@@ -109,6 +109,15 @@ static void note_state(struct tenure *t)
     t->state = state;
 }
 
+static void note_filled(struct tenure *t)
+{
+    if (!t->is_filled && t->state == PARTITION_OWNED && partition_is_filled(t->machine)) {
+        t->is_filled = true;
+        log_info("partition has its history partition=%" PRIu32 " read=%" PRIu64 " ms=%" PRId64,
+                 t->partition, t->log_read, clock_mono_ms() - t->start_ms);
+    }
+}
+
 /* A dead letter is copied here and now, while its delivery is at hand. `e` is the input's delivery
  * that the machine was given last, or NULL. */
 static void bury(struct tenure *t, const struct partition_action *a, const struct mq_event *e)
@@ -158,6 +167,7 @@ static int go_on(struct tenure *t, const struct mq_event *e)
 {
     take_actions(t, e);
     note_state(t);
+    note_filled(t);
     return run_actions(t);
 }
 
@@ -194,7 +204,7 @@ static int on_log(struct tenure *t, const struct mq_event *e)
 {
     t->log_read++;
     stat_add(&t->env->metrics->log_messages_read, 1);
-    if (++t->log_unacked >= TENURE_LOG_ACK_EVERY) {
+    if (++t->log_unacked >= t->log_ack_every) {
         t->log_unacked = 0;
         int rc = mq_ack(t->env->mq, e->channel, e->tag, true);
         if (rc != MQ_OK) {

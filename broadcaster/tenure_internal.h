@@ -40,6 +40,8 @@ struct tenure {
     bool is_reading;      /* the log */
     uint64_t log_read;    /* messages of this tenure */
     uint32_t log_unacked; /* deliveries of the log since the last ack */
+    uint32_t log_ack_every;
+    bool is_filled; /* history was read from the log */
     char trouble[TENURE_TROUBLE_SIZE];
 };
 
