@@ -244,6 +244,10 @@ static void subscribe(struct sim *s, struct sim_client *c, uint32_t room)
 {
     struct sim_line *line = &c->lines[room];
 
+    /* Who came before the room first spoke was told no epoch, and cannot tell one from another. */
+    if (s->plan.forgets && line->epoch[0] == '\0') {
+        line->has_position = false;
+    }
     line->command = ++c->last_command;
     line->asked_recover = line->has_position;
     if (!line->has_position) {
@@ -330,9 +334,10 @@ static void on_act(struct sim *s, struct sim_event *e)
         if (!s->is_calm) {
             whim(s, c);
         }
-        if (c->fd >= 0) {
-            wake_gateway(s, c, EV_READ);
-        }
+    }
+    if (c->fd >= 0) {
+        wake_gateway(s, c, EV_READ);
+        client_read_soon(s, c); /* the gateway may have ended it without a word */
     }
     sim_later(s, NULL, 1 + (int64_t)sim_random(s, ACT_US), on_act, c);
 }

@@ -32,7 +32,8 @@ void faults_plan(struct sim *s)
     p->prefetch = 1 + sim_random(s, sim_chance(s, 50) ? 8 : ACKS_PREFETCH);
     p->fault_us = 50000 + (int64_t)sim_random(s, 600000);
     p->calm_us = 4000000 + (int64_t)sim_random(s, 6000000);
-    p->is_roomy = sim_chance(s, 60) && !p->slow_clients;
+    p->forgets = sim_chance(s, 15);
+    p->is_roomy = sim_chance(s, 60) && !p->slow_clients && !p->forgets;
 }
 
 static void freeze(struct sim *s, struct sim_proc *proc, int64_t for_us)

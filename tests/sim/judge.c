@@ -252,6 +252,9 @@ static bool is_at_end(const struct court *j, const struct sim_client *c, uint32_
     if (!line->is_subscribed || end == NULL) {
         return true;
     }
+    if (last != NULL && last->is_start && last->epoch[0] == '\0' && j->s->plan.forgets) {
+        return true; /* the room was forgotten */
+    }
     return last != NULL &&
            (last->is_start ? last->offset == end->offset && strcmp(last->epoch, end->epoch) == 0
                            : last->publish == end->publish);

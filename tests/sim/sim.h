@@ -239,7 +239,7 @@ struct sim_client {
 struct sim_plan {
     unsigned gateways, hosts, clients;
     bool cuts, kills, freezes, restarts, nacks, stalls, overflows, late_appends, broker_falls,
-        poisons, slow_clients;
+        poisons, slow_clients, forgets;
     size_t in_max, bus_max, prefetch;
     int64_t fault_us; /* mean time between two */
     int64_t calm_us;  /* when faults end */
