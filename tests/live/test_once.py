@@ -79,6 +79,8 @@ async def test_a_plain_client_names_its_publishes_by_id(warren):
             await client.send({"message": "first", "id": "7f3"})
         for _ in range(2):  # no key: numbers are the publisher's business
             await ann.send({"message": "counted", "id": 7})
+        for _ in range(2):  # gateways are in no order with each other
+            await again.expect({"message": "counted"})
         await again.send({"message": "end", "id": "end"})
         for client in (ann, again):
             await client.expect({"message": "end", "id": "end"})
