@@ -62,6 +62,7 @@ void lookback_begin(struct partition *p, int64_t now_ms);
 /* A message of the log. */
 void lookback_on_log(struct partition *p, const struct mq_event *e, int64_t now_ms);
 
+/* Begins, and gives up a log that is silent. */
 void lookback_tick(struct partition *p, int64_t now_ms);
 
 /* Ends it for good. */

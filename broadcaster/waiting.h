@@ -29,7 +29,9 @@ struct waiting {
     size_t count, bytes;
 };
 
+/* Nobody waits. */
 void waiting_init(struct waiting *w);
+/* Frees the mail that waits. */
 void waiting_deinit(struct waiting *w);
 
 /* True if the message is of a link. */
