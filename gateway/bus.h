@@ -16,9 +16,9 @@
 #include "proto/message.h"
 
 #define BUS_OUT_MAX (64 << 20) /* bytes on their way to the publishing thread */
-#define BUS_IN_MAX (32 << 20)  /* bytes on their way to the loop; then the consuming thread waits  \
-                                */
-#define BUS_STALL_MS 8000      /* a thread without progress for so long is cut off */
+/* Bytes on their way to the loop; then the consuming thread waits. */
+#define BUS_IN_MAX (32 << 20)
+#define BUS_STALL_MS 8000 /* a thread without progress for so long is cut off */
 
 struct gateway;
 struct bus;
@@ -35,7 +35,8 @@ struct bus_out {
     enum bus_target target;
     struct message message; /* its body is `body` */
     struct blob *body;      /* owns; one owner at a time, see blob.h */
-    uint64_t tag;           /* private to the publishing thread */
+    uint64_t tag;           /* private to the publishing thread, as is the next one */
+    uint32_t refusals;      /* by the broker */
     int64_t sent_us;
 };
 

@@ -21,8 +21,10 @@
 #define CHANNEL_INPUT 2 /* publishes with confirms */
 #define CHANNEL_OWNER 3 /* publishes without */
 #define CHANNEL_CONSUME 4
-#define BUS_TAKE_MAX 64     /* messages published between two looks at what the broker says */
-#define BUS_REOPEN_NACKS 20 /* refusals in a row; then the channel is opened anew */
+#define BUS_TAKE_MAX 64 /* messages published between two looks at what the broker says */
+/* Refusals of one batch until the channel is opened anew, and of which number after that. */
+#define BUS_REOPEN_FIRST 3
+#define BUS_REOPEN_EVERY 25
 
 static struct bus_news *news_new(const struct bus_thread *t, enum bus_news_kind kind)
 {
@@ -160,8 +162,8 @@ struct publisher {
     struct bus_thread *thread;
     struct bus_out *unconfirmed; /* owns: in the order of their tags */
     uint64_t next_tag;
-    uint32_t nacks_in_row;
     bool is_blocked;
+    bool must_reopen; /* the channel of the input */
     char exchange_in[TOPOLOGY_NAME_SIZE], exchange_owner[TOPOLOGY_NAME_SIZE];
     char app_id[ID_MAX + 32];
 };
@@ -169,6 +171,15 @@ struct publisher {
 static struct bus_out *next_out(struct bus_out *out)
 {
     return (struct bus_out *)(void *)out->node.next;
+}
+
+/* The other batches may well be confirmed meanwhile. */
+static void count_refusal(struct publisher *p, struct bus_out *out)
+{
+    out->refusals++;
+    if (out->refusals == BUS_REOPEN_FIRST || out->refusals % BUS_REOPEN_EVERY == 0) {
+        p->must_reopen = true;
+    }
 }
 
 static void confirm(struct publisher *p, uint64_t tag, bool multiple, enum bus_result result)
@@ -181,12 +192,14 @@ static void confirm(struct publisher *p, uint64_t tag, bool multiple, enum bus_r
         if (multiple || out->tag == tag) {
             *link = next_out(out);
             out->node.next = NULL;
+            if (result == BUS_REFUSED) {
+                count_refusal(p, out);
+            }
             tell_result(p->thread, out, result);
         } else {
             link = (struct bus_out **)(void *)&out->node.next;
         }
     }
-    p->nacks_in_row = result == BUS_CONFIRMED ? 0 : p->nacks_in_row + 1;
 }
 
 /* All that is unconfirmed is in doubt; all that waits is too, as far as the lanes know. */
@@ -206,7 +219,6 @@ static void give_back(struct publisher *p)
             bus_out_free(out); /* the link begins anew when the bus is up again */
         }
     }
-    p->nacks_in_row = 0;
 }
 
 static int publish_one(struct publisher *p, struct bus_out *out)
@@ -272,15 +284,16 @@ static int publisher_listen(struct publisher *p)
     return r;
 }
 
-/* A channel that gets only refusals may hold a queue's dead leader: with a new one, the same
- * batches may fare better. What it owes a confirm is in doubt. */
+/* A channel that was opened just after a failover may hold a queue's dead leader, and bring nothing
+ * but refusals of it for seconds: with a new one, the same batch may fare better, unless the queue
+ * is full. What the channel owes a confirm is in doubt. */
 static int publisher_reopen(struct publisher *p)
 {
     struct mq *mq = p->thread->mq;
 
-    log_info("bus channel opened anew role=publish refusals=%u", p->nacks_in_row);
+    log_debug("bus channel opened anew role=publish");
     confirm(p, UINT64_MAX, true, BUS_LOST);
-    p->nacks_in_row = 0;
+    p->must_reopen = false;
     p->next_tag = 1;
     int r = mq_channel_close(mq, CHANNEL_INPUT);
     return r == MQ_OK ? mq_channel_open(mq, CHANNEL_INPUT, true) : r;
@@ -295,7 +308,7 @@ static void publisher_work(struct publisher *p)
         if (publisher_listen(p) != MQ_TIMEOUT) {
             return;
         }
-        if (p->nacks_in_row >= BUS_REOPEN_NACKS && publisher_reopen(p) != MQ_OK) {
+        if (p->must_reopen && !p->is_blocked && publisher_reopen(p) != MQ_OK) {
             return;
         }
         int r = publish_some(p);
@@ -322,7 +335,7 @@ void *bus_publish_run(void *user)
             if (mq_channel_open(t->mq, CHANNEL_INPUT, true) == MQ_OK &&
                 mq_channel_open(t->mq, CHANNEL_OWNER, false) == MQ_OK) {
                 p.next_tag = 1;
-                p.is_blocked = false;
+                p.is_blocked = p.must_reopen = false;
                 t->attempts = 0;
                 tell(t, news_new(t, NEWS_UP));
                 publisher_work(&p);
