@@ -10,9 +10,12 @@
 #define PERIOD_MS 250        /* between two counts, a quarter more or less */
 #define SOON_MS 1            /* between two claims */
 #define ANSWER_MS 1000       /* a log that does not answer for so long holds up no other claim */
+#define STUCK_LOG_MS 5000    /* a log of a cluster that does not answer for so long never will */
 #define PROBES_MAX 32        /* partitions looked at for one claim */
 #define BROKEN_PAUSE_MS 1000 /* until a partition that broke is claimed again */
 #define TAG_SIZE (ID_MAX + 24)
+#define TAG_MEMBER "member" /* behind our id: the consumer that makes us count */
+#define TAG_NOTICES "notices"
 
 static const char *member_tag(const struct worker *w, const char *what, char tag[TAG_SIZE])
 {
@@ -22,32 +25,54 @@ static const char *member_tag(const struct worker *w, const char *what, char tag
     return tag;
 }
 
+static int consume(struct worker *w, const char *queue, const char *what, bool exclusive)
+{
+    char tag[TAG_SIZE];
+    const struct mq_consume c = {
+        .queue = queue,
+        .tag = member_tag(w, what, tag),
+        .no_ack = true,
+        .exclusive = exclusive,
+        .stream_offset = -1,
+    };
+    int rc = mq_consume(w->mq, CHANNEL_MEMBER, &c);
+
+    return rc == MQ_REFUSED ? worker_trouble(w, "%s: %s", queue, mq_error(w->mq)) : rc;
+}
+
+static int consume_members(struct worker *w)
+{
+    char name[TOPOLOGY_NAME_SIZE];
+
+    return consume(w, topology_name(name, &w->topology, "broadcasters"), TAG_MEMBER, false);
+}
+
 int member_join(struct worker *w)
 {
-    char members[TOPOLOGY_NAME_SIZE], notices[TOPOLOGY_NAME_SIZE];
-    char member[TAG_SIZE], notice[TAG_SIZE];
-    const struct mq_consume consumers[] = {
-        {.queue = topology_name(members, &w->topology, "broadcasters"),
-         .tag = member_tag(w, "member", member),
-         .no_ack = true,
-         .stream_offset = -1},
-        {.queue = topology_name_id(notices, &w->topology, "broadcaster", w->conf->id),
-         .tag = member_tag(w, "notices", notice),
-         .no_ack = true,
-         .exclusive = true,
-         .stream_offset = -1},
-    };
+    char name[TOPOLOGY_NAME_SIZE];
+    int rc = consume_members(w);
 
-    for (size_t i = 0; i < ARRAY_LEN(consumers); i++) {
-        int rc = mq_consume(w->mq, CHANNEL_MEMBER, &consumers[i]);
-        if (rc == MQ_REFUSED) {
-            return worker_trouble(w, "%s: %s", consumers[i].queue, mq_error(w->mq));
-        }
-        if (rc != MQ_OK) {
-            return rc;
-        }
+    return rc != MQ_OK
+               ? rc
+               : consume(w, topology_name_id(name, &w->topology, "broadcaster", w->conf->id),
+                         TAG_NOTICES, true);
+}
+
+/* The queue went with its node. What is owned has nothing to do with it. MQ_OK also when the broker
+ * does not let us have it yet. */
+static int rejoin(struct worker *w)
+{
+    int rc = topology_declare_broadcaster(w->mq, CHANNEL_CONTROL, &w->topology, w->conf->id,
+                                          w->reason, sizeof(w->reason));
+
+    if (rc == MQ_REFUSED) {
+        return MQ_OK;
     }
-    return MQ_OK;
+    if (rc == MQ_OK) {
+        rc = consume_members(w);
+    }
+    w->is_member_lost = rc != MQ_OK;
+    return rc;
 }
 
 /* Consumers of a queue. MQ_REFUSED: it is not there. */
@@ -59,16 +84,21 @@ static int count_consumers(struct worker *w, const char *queue, uint32_t *consum
     return mq_queue_declare(w->mq, CHANNEL_COUNT, &q, NULL, consumers);
 }
 
+/* While the queue is away, the last count stands. */
 static int count_broadcasters(struct worker *w)
 {
     char name[TOPOLOGY_NAME_SIZE];
-    uint32_t count;
-    int rc = count_consumers(w, topology_name(name, &w->topology, "broadcasters"), &count);
+    uint32_t count = 0;
+    int rc = w->is_member_lost ? rejoin(w) : MQ_OK;
 
-    if (rc == MQ_REFUSED) {
-        return worker_trouble(w, "%s: %s", name, mq_error(w->mq));
+    if (rc == MQ_OK && !w->is_member_lost) {
+        rc = count_consumers(w, topology_name(name, &w->topology, "broadcasters"), &count);
     }
-    if (rc == MQ_OK && count != w->share.broadcasters) {
+    if (rc == MQ_REFUSED) {
+        w->is_member_lost = true;
+        return MQ_OK;
+    }
+    if (rc == MQ_OK && count > 0 && count != w->share.broadcasters) {
         w->share.broadcasters = count;
         uint32_t target = share_target(w->share.partitions, count);
         stat_set(&w->metrics->broadcasters, count);
@@ -208,8 +238,27 @@ static bool is_claim_answered(const struct worker *w)
     return true;
 }
 
+/* A channel that reaches for a stream while its cluster looks for a new coordinator may hang for
+ * half a minute. On another connection it is served at once. */
+static bool is_log_stuck(const struct worker *w, uint32_t *partition)
+{
+    uint32_t p = 0;
+
+    while (p < w->share.partitions && (w->share.holds[p] != SHARE_STARTING ||
+                                       tenure_append_age_ms(w->tenures[p]) < STUCK_LOG_MS)) {
+        p++;
+    }
+    *partition = p;
+    return w->topology.is_quorum && !w->env.is_blocked && p < w->share.partitions;
+}
+
 int member_period(struct worker *w, int64_t now_ms)
 {
+    uint32_t stuck;
+
+    if (is_log_stuck(w, &stuck)) {
+        return worker_trouble(w, "the log of partition %" PRIu32 " does not answer", stuck);
+    }
     if (!is_claim_answered(w)) {
         w->period_ms = now_ms + SOON_MS;
         return MQ_OK;
@@ -282,11 +331,17 @@ int member_on_event(struct worker *w, const struct mq_event *e, int64_t now_ms)
 {
     char tag[TAG_SIZE];
 
+    if (e->kind == MQ_CANCELLED &&
+        slice_equal(e->consumer, slice_of(member_tag(w, TAG_MEMBER, tag)))) {
+        w->is_member_lost = true;
+        w->period_ms = now_ms;
+        return MQ_OK;
+    }
     if (e->kind == MQ_CANCELLED) {
         return worker_trouble(w, "the broker ended consumer %.*s", SLICE_ARG(e->consumer));
     }
     if (e->kind != MQ_DELIVERY || w->share.is_stopping ||
-        !slice_equal(e->consumer, slice_of(member_tag(w, "notices", tag)))) {
+        !slice_equal(e->consumer, slice_of(member_tag(w, TAG_NOTICES, tag)))) {
         return MQ_OK;
     }
     return on_notice(w, e, now_ms);
@@ -297,7 +352,7 @@ int member_leave(struct worker *w)
     char tag[TAG_SIZE];
 
     w->share.is_stopping = true;
-    int rc = mq_cancel(w->mq, CHANNEL_MEMBER, member_tag(w, "member", tag));
+    int rc = mq_cancel(w->mq, CHANNEL_MEMBER, member_tag(w, TAG_MEMBER, tag));
     if (rc == MQ_REFUSED) {
         return worker_trouble(w, "cancel: %s", mq_error(w->mq));
     }

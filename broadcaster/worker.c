@@ -90,6 +90,7 @@ static int connect_broker(struct worker *w)
     w->env.mq = m;
     w->env.is_blocked = false;
     w->is_topology_stale = false;
+    w->is_member_lost = false;
     w->is_claiming = false;
     w->connected_ms = clock_mono_ms();
     worker_set_alive(w, w->connected_ms, CONNECT_LIVE_MS);

@@ -69,6 +69,7 @@ struct worker {
     struct dead dead;
     struct tenure *tenures[PARTITIONS_MAX]; /* own */
     bool is_topology_stale;     /* something of it was missing: declare it before the next claim */
+    bool is_member_lost;        /* the queue of the broadcasters is gone: declare and consume it */
     bool is_claiming;           /* there may be more to claim at once */
     bool is_give_due;           /* a partition was released, the next one may follow */
     int64_t tick_ms, period_ms; /* when the next are due */

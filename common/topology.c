@@ -128,15 +128,23 @@ static void declare_in_exchange(struct declaring *d)
 
 static void declare_dead(struct declaring *d)
 {
-    const struct mq_arg args[] = {
+    const struct mq_arg classic[] = {
         {.name = "x-max-length", .number = DEAD_MAX_LENGTH},
         {.name = "x-overflow", .text = "drop-head"},
         {.name = "x-queue-mode", .text = "lazy"},
         {.name = NULL},
     };
+    const struct mq_arg quorum[] = {
+        {.name = "x-queue-type", .text = "quorum"},
+        {.name = "x-quorum-initial-group-size", .number = d->t->cluster_size},
+        {.name = "x-max-length", .number = DEAD_MAX_LENGTH},
+        {.name = "x-overflow", .text = "drop-head"},
+        {.name = NULL},
+    };
     char dead[TOPOLOGY_NAME_SIZE], unrouted[TOPOLOGY_NAME_SIZE];
-    const struct mq_queue q = {
-        .name = topology_name(dead, d->t, "dead"), .durable = true, .args = args};
+    const struct mq_queue q = {.name = topology_name(dead, d->t, "dead"),
+                               .durable = true,
+                               .args = d->t->is_quorum ? quorum : classic};
 
     exchange(d, dead, "fanout");
     queue(d, &q);
@@ -226,8 +234,10 @@ int topology_declare_broadcaster(struct mq *m, uint16_t channel, const struct to
     };
     struct declaring d = {m, channel, t, error, error_size, MQ_OK};
     char all[TOPOLOGY_NAME_SIZE], own[TOPOLOGY_NAME_SIZE], owner[TOPOLOGY_NAME_SIZE];
+    /* In a cluster it goes with its node, to be declared on another one at once. A quorum queue
+     * would stay and go on counting the consumers of the dead node. */
     const struct mq_queue members = {
-        .name = topology_name(all, t, "broadcasters"), .durable = true, .args = args};
+        .name = topology_name(all, t, "broadcasters"), .durable = !t->is_quorum, .args = args};
     const struct mq_queue mailbox = {
         .name = topology_name_id(own, t, "broadcaster", id), .exclusive = true, .args = args};
 

@@ -20,7 +20,10 @@
  *   PREFIX.broadcasters    classic; its consumers are the broadcasters
  *   PREFIX.broadcaster.ID  exclusive             PREFIX.owner, key "all"
  *   PREFIX.gateway.ID exclusive                  the exchange of its name
- *   PREFIX.dead       classic                    the exchange of its name
+ *   PREFIX.dead       classic or quorum          the exchange of its name
+ *
+ * A durable classic queue is away while its node is, and to declare it is
+ * refused meanwhile: a cluster has none.
  *
  * The alternate exchange of PREFIX.in has P in its name, because RabbitMQ
  * compares that argument: a service that believes in another P is refused.
@@ -39,7 +42,7 @@
 struct topology {
     const char *prefix; /* 1..TOPOLOGY_PREFIX_MAX bytes */
     uint32_t partitions;
-    bool is_quorum;        /* PREFIX.in.p for a cluster */
+    bool is_quorum;        /* for a cluster */
     int64_t in_max_length; /* messages that wait in one PREFIX.in.p */
     int64_t log_max_bytes; /* of one PREFIX.log.p */
     const char *log_max_age;
