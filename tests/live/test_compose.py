@@ -152,7 +152,7 @@ async def test_a_token_makes_a_person_known(up):
                              stdin=subprocess.DEVNULL, check=True)
     token = printed.stdout.strip()
     assert len(token.split(".")) == 3
-    async with await PlainClient.join(up.ws_url(0, "known"), token=token) as person:
+    async with await PlainClient.settled(up.ws_url(0, "known"), token=token) as person:
         await person.say("somebody else", "it is me")
         heard = await person.expect({"message": "it is me"})
         assert heard["username"] == "ann"

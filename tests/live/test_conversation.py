@@ -13,10 +13,15 @@ def warren(broker):
         yield running
 
 
+def _said(client):
+    """The messages that a plain client has heard."""
+    return [m["message"] for m in client.received if "message" in m]
+
+
 async def test_what_one_says_on_a_gateway_is_heard_on_the_other(warren):
     one, two = warren.gateways
-    async with await PlainClient.join(one, "talk") as ann, \
-            await PlainClient.join(two, "talk") as bob:
+    async with await PlainClient.settled(one, "talk") as ann, \
+            await PlainClient.settled(two, "talk") as bob:
         await ann.say("ann", "hello bob")
         await bob.expect({"username": "ann", "message": "hello bob"})
         await bob.say("bob", "hello ann")
@@ -24,30 +29,30 @@ async def test_what_one_says_on_a_gateway_is_heard_on_the_other(warren):
 
 
 async def test_a_publisher_hears_itself_once(warren):
-    async with await PlainClient.join(warren.gateways[0], "echo") as ann:
+    async with await PlainClient.settled(warren.gateways[0], "echo") as ann:
         await ann.say("ann", "one")
         await ann.say("ann", "two")
         await ann.expect({"message": "two"})
-        assert [m["message"] for m in ann.received] == ["one", "two"]
+        assert _said(ann) == ["one", "two"]
 
 
 async def test_rooms_do_not_hear_each_other(warren):
     one, two = warren.gateways
-    async with await PlainClient.join(one, "room-a") as ann, \
-            await PlainClient.join(two, "room-b") as bob, \
-            await PlainClient.join(two, "room-a") as eve:
+    async with await PlainClient.settled(one, "room-a") as ann, \
+            await PlainClient.settled(two, "room-b") as bob, \
+            await PlainClient.settled(two, "room-a") as eve:
         await ann.say("ann", "for a")
         await eve.expect({"message": "for a"})
         await bob.say("bob", "for b")
         await bob.expect({"message": "for b"})
-        assert [m["message"] for m in bob.received] == ["for b"]
-        assert [m["message"] for m in ann.received + eve.received] == ["for a", "for a"]
+        assert _said(bob) == ["for b"]
+        assert _said(ann) + _said(eve) == ["for a", "for a"]
 
 
 async def test_the_two_dialects_share_a_room(warren):
     one, two = warren.gateways
     async with await CentrifugeClient.connect(one) as ann, \
-            await PlainClient.join(two, "both") as bob:
+            await PlainClient.settled(two, "both") as bob:
         await ann.subscribe("both")
         await bob.say("bob", "plain")
         await ann.expect_pub("both", {"username": "bob", "message": "plain"})
@@ -58,13 +63,11 @@ async def test_the_two_dialects_share_a_room(warren):
 async def test_a_payload_arrives_byte_for_byte(warren):
     odd = '{"n":1.10, "e":1e2,"u":"\\u00e9\\/", "big":18446744073709551616, "n":-0}'
     one, two = warren.gateways
-    async with await PlainClient.open(one.ws_url("bytes")) as ann, \
-            await PlainClient.open(two.ws_url("bytes")) as bob:
-        raw = []
-        bob.take = lambda text: raw.append(text) or [text]
+    async with await PlainClient.settled(one, "bytes") as ann, \
+            await PlainClient.settled(two, "bytes") as bob:
+        bob.take = lambda text: [text]  # from now on
         await ann.send_text(odd)
-        await bob.expect()
-        assert raw == [odd]
+        await bob.expect(lambda text: text == odd)
 
 
 async def test_the_subscribe_reply_comes_before_the_first_publication(warren):
@@ -113,8 +116,8 @@ async def test_all_sessions_see_one_order_without_a_hole(warren):
 
 async def test_a_known_users_name_replaces_what_the_message_claims(warren):
     token = warren.token("u1", name="Ann \"the\" First")
-    async with await PlainClient.join(warren.gateways[0], "names", token=token) as ann, \
-            await PlainClient.join(warren.gateways[1], "names") as bob:
+    async with await PlainClient.settled(warren.gateways[0], "names", token=token) as ann, \
+            await PlainClient.settled(warren.gateways[1], "names") as bob:
         await ann.say("somebody else", "hi")
         await bob.expect({"username": "Ann \"the\" First", "message": "hi"})
         await ann.send({"message": "no name given"})

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from kit import PATIENCE
+from kit import PATIENCE, PlainClient
 from kit.services import build_folder
 
 _TOP = Path(__file__).resolve().parents[2]
@@ -95,7 +95,17 @@ async def _says(script, wanted):
 async def test_the_client_without_an_sdk_talks(deployment):
     script = "import WebSocket from 'ws';\n" + _example(0).replace(
         "127.0.0.1:8080", f"127.0.0.1:{deployment.gateways[0].port}")
-    await _says(script, "ann: hello")
+    async with await PlainClient.settled(deployment.gateways[1], "lobby") as bob:
+
+        async def answer():  # until the script is in the room
+            await bob.expect({"username": "ann", "message": "hello"})
+            while True:
+                await bob.say("bob", "hi ann")
+                await bob.expect({"username": "bob"})
+
+        answering = asyncio.create_task(answer())
+        await _says(script, "bob: hi ann")
+        answering.cancel()
 
 
 async def test_the_client_with_the_sdk_talks(deployment):
