@@ -200,4 +200,18 @@ void kit_spoil_send(struct kit *k, struct letter *l);
  * must be there. */
 void kit_judge(struct kit *k, bool is_settled, bool one_epoch);
 
+/* partition_kit_steps.c: a kit for each test, whose fault must be none at its end. */
+int kit_test_start(void **state);
+int kit_test_stop(void **state);
+
+/* Publishes batches first..last of KIT_LANE with one record each and lets the owner finish them. */
+#define KIT_LANE "aaaaaaaaaaaaaaaa"
+void kit_publish_many(struct kit *k, struct kit_owner *o, uint64_t first, uint64_t last);
+
+/* The offset of the last record of the log, and its epoch. */
+uint64_t kit_last_offset(const struct kit *k, char epoch[EPOCH_MAX + 1]);
+
+/* A message that some broadcaster wrote into the log. */
+void kit_land_message(struct kit *k, const struct message *m, const char *body);
+
 #endif

@@ -1,65 +1,8 @@
 /* test_partition_reading.c: finding the end of a log, and logs that are cut or dirty. */
 #include "tests/unit/partition_kit.h"
 
-#define LANE_A "aaaaaaaaaaaaaaaa"
+#define LANE_A KIT_LANE
 #define LANE_B "bbbbbbbbbbbbbbbb"
-
-static int start(void **state)
-{
-    struct kit *k = mem_new(struct kit);
-
-    kit_init(k, 1);
-    *state = k;
-    return 0;
-}
-
-static int stop(void **state)
-{
-    struct kit *k = *state;
-
-    kit_deinit(k);
-    assert_string_equal(k->fault, "");
-    mem_free(k);
-    return 0;
-}
-
-/* Publishes batches first..last of lane A with one record each and lets the owner finish them. */
-static void publish_many(struct kit *k, struct kit_owner *o, uint64_t first, uint64_t last)
-{
-    for (uint64_t batch = first; batch <= last; batch++) {
-        kit_publish(k, LANE_A, batch, "r0", 1);
-        kit_run(k, o);
-    }
-}
-
-/* The offset of the last record of the log, and its epoch. */
-static uint64_t last_offset(const struct kit *k, char epoch[EPOCH_MAX + 1])
-{
-    uint64_t offset = 0;
-
-    for (size_t i = k->log.count; i-- > 0 && offset == 0;) {
-        struct slice rest = k->log.at[i] != NULL ? k->log.at[i]->m.body : SLICE_NONE;
-        struct record r;
-
-        while (k->log.at[i] != NULL && k->log.at[i]->m.type == MESSAGE_APPEND &&
-               record_next(&rest, true, &r) == 0) {
-            offset = r.offset;
-            (void)snprintf(epoch, EPOCH_MAX + 1, "%.*s", SLICE_ARG(r.epoch));
-        }
-    }
-    return offset;
-}
-
-/* A message that some broadcaster wrote into the log. */
-static void land(struct kit *k, const struct message *m, const char *body)
-{
-    struct message copy = *m;
-
-    copy.partition = KIT_PARTITION;
-    copy.owner = SLICE_LIT("b9");
-    copy.time_ms = k->now_ms;
-    kit_land_letter(k, letter_new(k, &copy, slice_of(body)));
-}
 
 static void reading_is_bounded_however_long_the_log_is(void **state)
 {
@@ -71,8 +14,8 @@ static void reading_is_bounded_however_long_the_log_is(void **state)
     struct kit_owner *o = kit_owner_settled(k);
     kit_publish(k, LANE_B, 1, "r5", 1); /* only checkpoints know of it later */
     kit_run(k, o);
-    assert_int_equal(last_offset(k, epoch[0]), 1);
-    publish_many(k, o, 1, 1000);
+    assert_int_equal(kit_last_offset(k, epoch[0]), 1);
+    kit_publish_many(k, o, 1, 1000);
     for (int i = 0; i < 20; i++) { /* many owners that do next to nothing */
         kit_leave(k, o);
         kit_run(k, o);
@@ -89,11 +32,11 @@ static void reading_is_bounded_however_long_the_log_is(void **state)
     assert_in_range(reads, 20, 300);
     /* Enough of it that who was away for a while can continue. */
     assert_true(stat_get(&k->stats.history_memory) > 0);
-    publish_many(k, o, 1001, 1001);
+    kit_publish_many(k, o, 1001, 1001);
     kit_publish(k, LANE_B, 1, "r5", 1);
     kit_publish(k, LANE_B, 2, "r5", 1);
     kit_run(k, o);
-    assert_int_equal(last_offset(k, epoch[1]), 2);
+    assert_int_equal(kit_last_offset(k, epoch[1]), 2);
     assert_string_equal(epoch[0], epoch[1]);
     for (size_t i = 0; i < k->log.count; i++) {
         uint64_t hint = k->log.at[i]->m.checkpoint;
@@ -108,7 +51,7 @@ static void the_end_is_found_behind_any_number_of_claims(void **state)
 
     k->conf.checkpoint_bytes = 4000;
     struct kit_owner *o = kit_owner_settled(k);
-    publish_many(k, o, 1, 500);
+    kit_publish_many(k, o, 1, 500);
     kit_kill(k, o);
     for (int i = 0; i < 300; i++) { /* broadcasters that died young */
         o = kit_owner_new(k);
@@ -116,9 +59,9 @@ static void the_end_is_found_behind_any_number_of_claims(void **state)
         kit_kill(k, o);
     }
     o = kit_owner_settled(k);
-    publish_many(k, o, 501, 501);
+    kit_publish_many(k, o, 501, 501);
     char epoch[EPOCH_MAX + 1];
-    assert_int_equal(last_offset(k, epoch), 501);
+    assert_int_equal(kit_last_offset(k, epoch), 501);
     assert_true(stat_get(&k->stats.replayed_records) < 400);
     kit_judge(k, true, true);
 }
@@ -128,7 +71,7 @@ static void a_search_that_finds_nothing_reads_from_the_beginning(void **state)
     struct kit *k = *state;
     struct kit_owner *o = kit_owner_settled(k);
 
-    publish_many(k, o, 1, 3);
+    kit_publish_many(k, o, 1, 3);
     kit_kill(k, o);
     o = kit_owner_new(k);
     kit_confirm(k, o);
@@ -136,7 +79,7 @@ static void a_search_that_finds_nothing_reads_from_the_beginning(void **state)
     kit_tick(k, o, 6000);
     assert_true(o->is_reading);
     kit_run(k, o);
-    publish_many(k, o, 4, 4);
+    kit_publish_many(k, o, 4, 4);
     kit_judge(k, true, true);
 }
 
@@ -146,19 +89,19 @@ static void rooms_whose_records_were_all_cut_off_begin_a_new_epoch(void **state)
     struct kit_owner *o = kit_owner_settled(k);
     char before[EPOCH_MAX + 1], after[EPOCH_MAX + 1];
 
-    publish_many(k, o, 1, 5);
-    assert_int_equal(last_offset(k, before), 5);
+    kit_publish_many(k, o, 1, 5);
+    assert_int_equal(kit_last_offset(k, before), 5);
     kit_publish(k, LANE_B, 1, "r1", 1);
     kit_run(k, o);
     kit_kill(k, o);
     k->log_first = k->log.count - 1; /* what is left: the record in r1 */
     o = kit_owner_settled(k);
-    publish_many(k, o, 6, 6);
-    assert_int_equal(last_offset(k, after), 1);
+    kit_publish_many(k, o, 6, 6);
+    assert_int_equal(kit_last_offset(k, after), 1);
     assert_string_not_equal(before, after);
     kit_publish(k, LANE_B, 2, "r1", 1);
     kit_run(k, o);
-    assert_int_equal(last_offset(k, after), 2); /* and this one continues */
+    assert_int_equal(kit_last_offset(k, after), 2); /* and this one continues */
 }
 
 static void void_records_at_the_cut_end_of_a_log_are_found_out(void **state)
@@ -167,7 +110,7 @@ static void void_records_at_the_cut_end_of_a_log_are_found_out(void **state)
     struct kit_owner *old = kit_owner_settled(k);
     char epoch[EPOCH_MAX + 1];
 
-    publish_many(k, old, 1, 3);
+    kit_publish_many(k, old, 1, 3);
     kit_publish(k, LANE_B, 1, "r0", 1);
     kit_take(k, old);
     kit_cut(k, old);
@@ -178,14 +121,14 @@ static void void_records_at_the_cut_end_of_a_log_are_found_out(void **state)
     size_t first = k->log.count;
     kit_land(k, old); /* LANE_B:1, void */
     kit_run(k, o);    /* LANE_B:1 under the new term, at the same offset */
-    publish_many(k, o, 4, 5);
-    assert_int_equal(last_offset(k, epoch), 6);
+    kit_publish_many(k, o, 4, 5);
+    assert_int_equal(kit_last_offset(k, epoch), 6);
     kit_kill(k, old);
     kit_kill(k, o);
     k->log_first = first; /* markers and all are cut off: the first thing there is void */
     o = kit_owner_settled(k);
-    publish_many(k, o, 6, 6);
-    assert_int_equal(last_offset(k, epoch), 7);
+    kit_publish_many(k, o, 6, 6);
+    assert_int_equal(kit_last_offset(k, epoch), 7);
     kit_judge(k, true, true);
 }
 
@@ -203,21 +146,25 @@ static void a_reader_that_was_misled_by_a_void_message_begins_anew(void **state)
     uint32_t has = HAS_CHECKPOINT;
 
     k->gap_percent = 0;
-    land(k, &(struct message){.type = MESSAGE_TERM, .term = 1, .boot = SLICE_LIT(LANE_A)}, "");
-    land(k, &(struct message){.type = MESSAGE_APPEND, .term = 1, .lanes = SLICE_LIT(LANE_A ":1")},
-         bodies[0]);
-    land(k, &(struct message){.type = MESSAGE_TERM, .term = 2, .boot = SLICE_LIT(LANE_B)}, "");
-    land(k,
-         &(struct message){.type = MESSAGE_APPEND,
-                           .term = 1,
-                           .lanes = SLICE_LIT(LANE_A ":2"),
-                           .has = has,
-                           .checkpoint = 3},
-         bodies[1]);
-    land(k,
-         &(struct message){
-             .type = MESSAGE_APPEND, .term = 2, .lanes = SLICE_LIT(LANE_B ":1"), .has = has},
-         bodies[2]);
+    kit_land_message(
+        k, &(struct message){.type = MESSAGE_TERM, .term = 1, .boot = SLICE_LIT(LANE_A)}, "");
+    kit_land_message(
+        k, &(struct message){.type = MESSAGE_APPEND, .term = 1, .lanes = SLICE_LIT(LANE_A ":1")},
+        bodies[0]);
+    kit_land_message(
+        k, &(struct message){.type = MESSAGE_TERM, .term = 2, .boot = SLICE_LIT(LANE_B)}, "");
+    kit_land_message(k,
+                     &(struct message){.type = MESSAGE_APPEND,
+                                       .term = 1,
+                                       .lanes = SLICE_LIT(LANE_A ":2"),
+                                       .has = has,
+                                       .checkpoint = 3},
+                     bodies[1]);
+    kit_land_message(
+        k,
+        &(struct message){
+            .type = MESSAGE_APPEND, .term = 2, .lanes = SLICE_LIT(LANE_B ":1"), .has = has},
+        bodies[2]);
     struct kit_owner *o = kit_owner_new(k);
     kit_confirm(k, o);
     o->read_at = 3; /* the last chunk begins with the void one */
@@ -236,8 +183,8 @@ static void a_numbered_record_that_was_there_before_is_void(void **state)
     struct kit_owner *o = kit_owner_settled(k);
     char epoch[EPOCH_MAX + 1];
 
-    publish_many(k, o, 1, 4);
-    (void)last_offset(k, epoch);
+    kit_publish_many(k, o, 1, 4);
+    (void)kit_last_offset(k, epoch);
     kit_kill(k, o);
     struct buf body = BUF_EMPTY;
     record_encode(&body, &(struct record){.room = SLICE_LIT("r0"),
@@ -245,13 +192,14 @@ static void a_numbered_record_that_was_there_before_is_void(void **state)
                                           .epoch = slice_of(epoch),
                                           .payload = SLICE_LIT("{}")});
     buf_add_char(&body, '\0');
-    land(k, &(struct message){.type = MESSAGE_APPEND, .term = 1, .lanes = SLICE_LIT(LANE_B ":1")},
-         body.at);
+    kit_land_message(
+        k, &(struct message){.type = MESSAGE_APPEND, .term = 1, .lanes = SLICE_LIT(LANE_B ":1")},
+        body.at);
     buf_deinit(&body);
     o = kit_owner_settled(k);
     assert_int_equal(stat_get(&k->stats.void_records), 1);
-    publish_many(k, o, 5, 5);
-    assert_int_equal(last_offset(k, epoch), 5);
+    kit_publish_many(k, o, 5, 5);
+    assert_int_equal(kit_last_offset(k, epoch), 5);
 }
 
 static void a_hole_in_a_room_is_never_shown_as_if_it_were_none(void **state)
@@ -259,11 +207,13 @@ static void a_hole_in_a_room_is_never_shown_as_if_it_were_none(void **state)
     struct kit *k = *state;
     struct kit_gateway *g = kit_gateway_start(k, 0);
 
-    land(k, &(struct message){.type = MESSAGE_TERM, .term = 1, .boot = SLICE_LIT(LANE_A)}, "");
-    land(k, &(struct message){.type = MESSAGE_APPEND, .term = 1, .lanes = SLICE_LIT(LANE_A ":1")},
-         "{\"room\":\"r0\",\"offset\":1,\"epoch\":\"e\",\"time\":1}\n\"x\"\n"
-         "{\"room\":\"r0\",\"offset\":2,\"epoch\":\"e\",\"time\":1}\n\"x\"\n"
-         "{\"room\":\"r0\",\"offset\":5,\"epoch\":\"e\",\"time\":1}\n\"x\"\n");
+    kit_land_message(
+        k, &(struct message){.type = MESSAGE_TERM, .term = 1, .boot = SLICE_LIT(LANE_A)}, "");
+    kit_land_message(
+        k, &(struct message){.type = MESSAGE_APPEND, .term = 1, .lanes = SLICE_LIT(LANE_A ":1")},
+        "{\"room\":\"r0\",\"offset\":1,\"epoch\":\"e\",\"time\":1}\n\"x\"\n"
+        "{\"room\":\"r0\",\"offset\":2,\"epoch\":\"e\",\"time\":1}\n\"x\"\n"
+        "{\"room\":\"r0\",\"offset\":5,\"epoch\":\"e\",\"time\":1}\n\"x\"\n");
     struct kit_owner *o = kit_owner_settled(k);
     kit_gateway_follow(k, g, 0, true);
     g->views[0] = (struct kit_view){.follows = true, .is_live = true, .epoch = "e", .offset = 1};
@@ -286,18 +236,22 @@ static void what_does_not_belong_in_a_log_is_skipped(void **state)
     struct kit_owner *o = kit_owner_settled(k);
     char epoch[EPOCH_MAX + 1];
 
-    publish_many(k, o, 1, 2);
+    kit_publish_many(k, o, 1, 2);
     kit_kill(k, o);
-    land(k, &(struct message){.type = MESSAGE_OWNER, .term = 9}, "");
-    land(k,
-         &(struct message){
-             .type = MESSAGE_ATTACH, .boot = SLICE_LIT(LANE_A), .gateway = SLICE_LIT("g")},
-         "");
-    land(k, &(struct message){.type = MESSAGE_APPEND, .term = 1, .lanes = SLICE_LIT(LANE_B ":1")},
-         "nonsense\n");
-    land(k, &(struct message){.type = MESSAGE_APPEND, .term = 7, .lanes = SLICE_LIT(LANE_B ":2")},
-         "{\"room\":\"r0\",\"offset\":99,\"epoch\":\"zz\",\"time\":1}\n{}\n");
-    land(k, &(struct message){.type = MESSAGE_CHECKPOINT, .term = 1}, "{\"room\":\"r0\"}\n");
+    kit_land_message(k, &(struct message){.type = MESSAGE_OWNER, .term = 9}, "");
+    kit_land_message(k,
+                     &(struct message){.type = MESSAGE_ATTACH,
+                                       .boot = SLICE_LIT(LANE_A),
+                                       .gateway = SLICE_LIT("g")},
+                     "");
+    kit_land_message(
+        k, &(struct message){.type = MESSAGE_APPEND, .term = 1, .lanes = SLICE_LIT(LANE_B ":1")},
+        "nonsense\n");
+    kit_land_message(
+        k, &(struct message){.type = MESSAGE_APPEND, .term = 7, .lanes = SLICE_LIT(LANE_B ":2")},
+        "{\"room\":\"r0\",\"offset\":99,\"epoch\":\"zz\",\"time\":1}\n{}\n");
+    kit_land_message(k, &(struct message){.type = MESSAGE_CHECKPOINT, .term = 1},
+                     "{\"room\":\"r0\"}\n");
     struct message other = {.type = MESSAGE_TERM,
                             .term = 50,
                             .owner = SLICE_LIT("b9"),
@@ -306,8 +260,8 @@ static void what_does_not_belong_in_a_log_is_skipped(void **state)
     kit_land_letter(k, letter_new(k, &other, SLICE_NONE));
     o = kit_owner_settled(k);
     assert_int_equal(partition_term(o->machine), 2);
-    publish_many(k, o, 3, 3);
-    assert_int_equal(last_offset(k, epoch), 3);
+    kit_publish_many(k, o, 3, 3);
+    assert_int_equal(kit_last_offset(k, epoch), 3);
     assert_true(stat_get(&k->stats.poisoned) >= 4);
 }
 
@@ -317,7 +271,7 @@ static void much_reading_is_followed_by_a_checkpoint_soon(void **state)
 
     k->conf.checkpoint_bytes = 20000;
     struct kit_owner *o = kit_owner_settled(k);
-    publish_many(k, o, 1, 35); /* more than half of it */
+    kit_publish_many(k, o, 1, 35); /* more than half of it */
     kit_kill(k, o);
     assert_int_equal(stat_get(&k->stats.checkpoints), 0);
     o = kit_owner_settled(k);
@@ -331,7 +285,7 @@ static void much_reading_is_followed_by_a_checkpoint_soon(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, kit_test_start, kit_test_stop)
     const struct CMUnitTest tests[] = {
         TEST(reading_is_bounded_however_long_the_log_is),
         TEST(the_end_is_found_behind_any_number_of_claims),

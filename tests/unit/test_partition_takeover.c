@@ -1,65 +1,8 @@
 /* test_partition_takeover.c: claims, markers, fencing: who continues what. */
 #include "tests/unit/partition_kit.h"
 
-#define LANE_A "aaaaaaaaaaaaaaaa"
+#define LANE_A KIT_LANE
 #define LANE_B "bbbbbbbbbbbbbbbb"
-
-static int start(void **state)
-{
-    struct kit *k = mem_new(struct kit);
-
-    kit_init(k, 1);
-    *state = k;
-    return 0;
-}
-
-static int stop(void **state)
-{
-    struct kit *k = *state;
-
-    kit_deinit(k);
-    assert_string_equal(k->fault, "");
-    mem_free(k);
-    return 0;
-}
-
-/* Publishes batches first..last of lane A with one record each and lets the owner finish them. */
-static void publish_many(struct kit *k, struct kit_owner *o, uint64_t first, uint64_t last)
-{
-    for (uint64_t batch = first; batch <= last; batch++) {
-        kit_publish(k, LANE_A, batch, "r0", 1);
-        kit_run(k, o);
-    }
-}
-
-/* The offset of the last record of the log, and its epoch. */
-static uint64_t last_offset(const struct kit *k, char epoch[EPOCH_MAX + 1])
-{
-    uint64_t offset = 0;
-
-    for (size_t i = k->log.count; i-- > 0 && offset == 0;) {
-        struct slice rest = k->log.at[i] != NULL ? k->log.at[i]->m.body : SLICE_NONE;
-        struct record r;
-
-        while (k->log.at[i] != NULL && k->log.at[i]->m.type == MESSAGE_APPEND &&
-               record_next(&rest, true, &r) == 0) {
-            offset = r.offset;
-            (void)snprintf(epoch, EPOCH_MAX + 1, "%.*s", SLICE_ARG(r.epoch));
-        }
-    }
-    return offset;
-}
-
-/* A message that some broadcaster wrote into the log. */
-static void land(struct kit *k, const struct message *m, const char *body)
-{
-    struct message copy = *m;
-
-    copy.partition = KIT_PARTITION;
-    copy.owner = SLICE_LIT("b9");
-    copy.time_ms = k->now_ms;
-    kit_land_letter(k, letter_new(k, &copy, slice_of(body)));
-}
 
 static void a_new_owner_continues_numbers_epochs_and_lanes(void **state)
 {
@@ -69,10 +12,10 @@ static void a_new_owner_continues_numbers_epochs_and_lanes(void **state)
     for (uint64_t life = 0; life < 5; life++) {
         struct kit_owner *o = kit_owner_settled(k);
         assert_int_equal(partition_term(o->machine), life + 1);
-        publish_many(k, o, life * 3 + 1, life * 3 + 3);
+        kit_publish_many(k, o, life * 3 + 1, life * 3 + 3);
         kit_publish(k, LANE_A, life * 3 + 2, "r0", 1); /* sent again: was confirmed to nobody */
         kit_run(k, o);
-        assert_int_equal(last_offset(k, after), life * 3 + 3);
+        assert_int_equal(kit_last_offset(k, after), life * 3 + 3);
         if (life > 0) {
             assert_string_equal(before, after);
         }
@@ -111,7 +54,7 @@ static void what_the_old_owner_appends_before_the_marker_is_valid_and_behind_it_
     struct kit *k = *state;
     struct kit_owner *old = kit_owner_settled(k);
 
-    publish_many(k, old, 1, 3);
+    kit_publish_many(k, old, 1, 3);
     kit_publish(k, LANE_B, 1, "r0", 1);
     kit_publish(k, LANE_B, 2, "r0", 1);
     kit_take(k, old);
@@ -128,15 +71,15 @@ static void what_the_old_owner_appends_before_the_marker_is_valid_and_behind_it_
     kit_run(k, o);
     kit_judge(k, true, true);
     char epoch[EPOCH_MAX + 1];
-    assert_int_equal(last_offset(k, epoch), 5);
+    assert_int_equal(kit_last_offset(k, epoch), 5);
     assert_int_equal(stat_get(&k->stats.duplicates_dropped), 1); /* LANE_B:1 */
     /* And the next one sees it as all others do. */
     kit_kill(k, old);
     kit_kill(k, o);
     o = kit_owner_settled(k);
     assert_true(stat_get(&k->stats.void_records) > 0);
-    publish_many(k, o, 4, 4);
-    assert_int_equal(last_offset(k, epoch), 6);
+    kit_publish_many(k, o, 4, 4);
+    assert_int_equal(kit_last_offset(k, epoch), 6);
     kit_judge(k, true, true);
 }
 
@@ -153,9 +96,9 @@ static void an_append_that_landed_twice_counts_once(void **state)
     kit_run(k, o);
     kit_kill(k, o);
     o = kit_owner_settled(k);
-    publish_many(k, o, 2, 2);
+    kit_publish_many(k, o, 2, 2);
     char epoch[EPOCH_MAX + 1];
-    assert_int_equal(last_offset(k, epoch), 3);
+    assert_int_equal(kit_last_offset(k, epoch), 3);
     kit_judge(k, true, true);
 }
 
@@ -165,7 +108,7 @@ static void a_late_copy_of_an_old_message_changes_nothing(void **state)
 
     k->conf.checkpoint_bytes = 800;
     struct kit_owner *o = kit_owner_settled(k);
-    publish_many(k, o, 1, 12);
+    kit_publish_many(k, o, 1, 12);
     for (size_t i = 0; i < 12; i++) { /* of appends and checkpoints alike */
         if (k->log.at[i] != NULL && k->log.at[i]->m.type != MESSAGE_CLAIM) {
             kit_land_letter(k, k->log.at[i]);
@@ -173,9 +116,9 @@ static void a_late_copy_of_an_old_message_changes_nothing(void **state)
     }
     kit_kill(k, o);
     o = kit_owner_settled(k);
-    publish_many(k, o, 13, 13);
+    kit_publish_many(k, o, 13, 13);
     char epoch[EPOCH_MAX + 1];
-    assert_int_equal(last_offset(k, epoch), 13);
+    assert_int_equal(kit_last_offset(k, epoch), 13);
 }
 
 static void a_marker_of_the_same_term_before_ones_own_is_the_end(void **state)
@@ -187,7 +130,8 @@ static void a_marker_of_the_same_term_before_ones_own_is_the_end(void **state)
     while (kit_read(k, o)) {
     }
     assert_int_equal(o->flying->m.type, MESSAGE_TERM);
-    land(k, &(struct message){.type = MESSAGE_TERM, .term = 1, .boot = SLICE_LIT(LANE_B)}, "");
+    kit_land_message(
+        k, &(struct message){.type = MESSAGE_TERM, .term = 1, .boot = SLICE_LIT(LANE_B)}, "");
     kit_run(k, o);
     assert_true(o->is_superseded);
     assert_int_equal(partition_state(o->machine), PARTITION_GONE);
@@ -204,13 +148,14 @@ static void a_marker_of_the_same_term_behind_ones_own_is_nothing(void **state)
     while (kit_read(k, o)) {
     }
     kit_land(k, o);
-    land(k, &(struct message){.type = MESSAGE_TERM, .term = 1, .boot = SLICE_LIT(LANE_B)}, "");
+    kit_land_message(
+        k, &(struct message){.type = MESSAGE_TERM, .term = 1, .boot = SLICE_LIT(LANE_B)}, "");
     kit_run(k, o);
-    publish_many(k, o, 1, 2);
+    kit_publish_many(k, o, 1, 2);
     kit_kill(k, o);
     o = kit_owner_settled(k);
     assert_int_equal(partition_term(o->machine), 2);
-    publish_many(k, o, 3, 3);
+    kit_publish_many(k, o, 3, 3);
     kit_judge(k, true, true);
 }
 
@@ -239,7 +184,7 @@ static void claims_and_markers_that_land_twice_do_no_harm(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, kit_test_start, kit_test_stop)
     const struct CMUnitTest tests[] = {
         TEST(a_new_owner_continues_numbers_epochs_and_lanes),
         TEST(a_batch_that_is_in_the_log_is_acked_and_not_appended_again),
