@@ -19,7 +19,7 @@ import sys
 import websockets
 
 _RARELY = 0.02
-_EARLY_S = 3.0
+_EARLY_S = 0.5  # well within the talk, and long enough for others to speak in the same room
 
 _FROM_GATEWAY = ("drop", "double", "swap", "alter", "refuse", "silence")
 _FROM_CLIENT = ("lose", "early", "overtake")
