@@ -1,7 +1,9 @@
-"""Sums up the results of tests/run:  tally.py FOLDER SUITE...
+"""Sums up the results of tests/run:  tally.py FOLDER SUITE...  |  tally.py FOLDER --few-failed
 
-A suite that ran no test, or left no result, counts as one failure. Prints the failures and, as
-the last line, "N passed, N failed"; exits 1 unless all is well.
+A live test that failed beside the others and passed when it was run again alone counts as passed,
+and is named. A suite that ran no test, or left no result, counts as one failure. Prints the
+failures and, as the last line, "N passed, N failed"; exits 1 unless all is well. With --few-failed
+it only prints the names of the live tests that are worth to be run again.
 """
 
 import json
@@ -9,6 +11,8 @@ import re
 import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+
+_FEW = 3
 
 
 def count_checks(folder):
@@ -53,14 +57,33 @@ def count_unit(folder):
     return passed, failed
 
 
+def live_results(path):
+    """Of each live test, by its name for pytest: whether it passed."""
+    results = {}
+    for case in ElementTree.parse(path).getroot().iter("testcase"):
+        name = f"{case.get('classname').replace('.', '/')}.py::{case.get('name')}"
+        good = all(case.find(kind) is None for kind in ("failure", "error", "skipped"))
+        results[name] = good and results.get(name, True)
+    return results
+
+
 def count_live(folder):
-    passed, failed = 0, []
-    for case in ElementTree.parse(folder / "live.xml").getroot().iter("testcase"):
-        if any(case.find(kind) is not None for kind in ("failure", "error", "skipped")):
-            failed.append(f"{case.get('classname')}: {case.get('name')}")
-        else:
-            passed += 1
-    return passed, failed
+    results = live_results(folder / "live.xml")
+    again = folder / "again.xml"
+    steady_alone = [name for name, good in live_results(again).items() if good] \
+        if again.exists() else []
+    for name in steady_alone:
+        print(f"unsteady: {name} failed beside the others and passed alone")
+        results[name] = True
+    failed = [name for name, good in results.items() if not good]
+    return len(results) - len(failed), failed
+
+
+def print_failed(folder):
+    """The names of the live tests that failed, if they are few: many are no accident."""
+    failed = [name for name, good in live_results(folder / "live.xml").items() if not good]
+    if 0 < len(failed) <= _FEW:
+        print("\n".join(failed))
 
 
 def main(folder, suites):
@@ -87,4 +110,6 @@ def main(folder, suites):
 
 
 if __name__ == "__main__":
+    if sys.argv[2:] == ["--few-failed"]:
+        sys.exit(print_failed(Path(sys.argv[1])))
     sys.exit(main(Path(sys.argv[1]), sys.argv[2:]))

@@ -44,6 +44,10 @@ def _running_broker(folder):
         node.remove()
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "proof: judges a promise by chance; never run a second time")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem):
     """Runs tests that are coroutines."""

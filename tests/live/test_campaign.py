@@ -10,7 +10,10 @@ import sys
 from pathlib import Path
 
 import process
+import pytest
 from kit.services import build_folder
+
+pytestmark = pytest.mark.proof
 
 _CAMPAIGN = Path(__file__).resolve().parents[1] / "campaign"
 _PATIENCE = 1500.0  # ends only what hangs
