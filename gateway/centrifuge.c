@@ -1,5 +1,5 @@
 /*
- * centrifuge.c: the Centrifuge client protocol v2 in JSON: what each command does.
+ * centrifuge.c: the Centrifuge client protocol v2: what each command does, whatever its codec.
  */
 #include "common/clock.h"
 #include "common/log.h"
@@ -16,7 +16,7 @@
 #define UNSUBSCRIBE_INSUFFICIENT 2500 /* the client subscribes again */
 #define HISTORY_LIMIT_MAX 300
 #define FLAG_STRICT 2        /* subscribe: error 112 rather than an answer that is not recovered */
-#define FRAME_TEXT_MAX 65536 /* a frame takes no further document above this */
+#define FRAME_SIZE_MAX 65536 /* a frame takes no further document above this */
 
 /* Looks at the token of a connect command. NULL: the session was told no. */
 static struct identity *connect_identity(struct session *s, const struct command *c)
@@ -54,7 +54,6 @@ static struct identity *connect_identity(struct session *s, const struct command
 
 static void do_connect(struct session *s, const struct command *c)
 {
-    struct buf *out = &s->gateway->sessions->scratch;
     struct buf data = BUF_EMPTY;
 
     if (s->is_connected) {
@@ -69,16 +68,16 @@ static void do_connect(struct session *s, const struct command *c)
     }
     session_connected(s);
     buf_addf(&data, "{\"gateway\":\"%s\"}", s->gateway->conf->id);
-    buf_clear(out);
-    reply_connect(out, c->id,
-                  &(struct reply_connect){
-                      .client = slice_of(s->client),
-                      .version = SLICE_LIT("warren " WARREN_VERSION),
-                      .ping_s = (uint32_t)((s->gateway->conf->ping_ms + 999) / 1000),
-                      .data = buf_slice(&data),
-                  });
+    struct buf *out = session_reply(s);
+    session_codec(s)->connect(out, c->id,
+                              &(struct reply_connect){
+                                  .client = slice_of(s->client),
+                                  .version = SLICE_LIT("warren " WARREN_VERSION),
+                                  .ping_s = (uint32_t)((s->gateway->conf->ping_ms + 999) / 1000),
+                                  .data = buf_slice(&data),
+                              });
     buf_deinit(&data);
-    session_send_text(s, buf_slice(out));
+    session_send_reply(s, out);
 }
 
 static const struct rule *rule_of(const struct session *s, struct slice room)
@@ -113,13 +112,12 @@ static void do_subscribe(struct session *s, const struct command *c)
     }
 }
 
-static void reply_done(struct session *s, uint32_t id, const char *method)
+static void reply_done(struct session *s, uint32_t id, enum command_method method)
 {
-    struct buf *out = &s->gateway->sessions->scratch;
+    struct buf *out = session_reply(s);
 
-    buf_clear(out);
-    reply_empty(out, id, method);
-    session_send_text(s, buf_slice(out));
+    session_codec(s)->empty(out, id, method);
+    session_send_reply(s, out);
 }
 
 static void do_unsubscribe(struct session *s, const struct command *c)
@@ -129,8 +127,8 @@ static void do_unsubscribe(struct session *s, const struct command *c)
     if (sub != NULL) {
         rooms_leave(sub);
     }
-    reply_done(s, c->id,
-               "unsubscribe"); /* also when it was not there: an error would make SDKs reconnect */
+    /* Also when it was not there: an error would make SDKs reconnect. */
+    reply_done(s, c->id, COMMAND_UNSUBSCRIBE);
 }
 
 static void do_publish(struct session *s, const struct command *c, bool is_rpc)
@@ -198,7 +196,7 @@ static void do_question(struct session *s, const struct command *c)
         .limit = c->limit < 0 ? HISTORY_LIMIT_MAX : MIN(c->limit, HISTORY_LIMIT_MAX),
     };
 
-    if (!room_is_valid(c->channel) || c->epoch.size > EPOCH_MAX) {
+    if (!room_is_valid(c->channel) || !record_epoch_is_possible(c->epoch)) {
         session_send_error(s, c->id, REPLY_BAD_REQUEST);
         return;
     }
@@ -275,8 +273,9 @@ static void do_command(struct session *s, const struct command *c, struct buf *t
     }
 }
 
-void centrifuge_on_text(struct session *s, struct slice text)
+void centrifuge_on_message(struct session *s, struct slice message)
 {
+    const struct codec *codec = session_codec(s);
     struct buf texts = BUF_EMPTY;
     struct command c;
     int r = COMMAND_END;
@@ -285,7 +284,7 @@ void centrifuge_on_text(struct session *s, struct slice text)
         session_close(s, CLOSE_BAD_REQUEST);
     }
     while (s->state == SESSION_OPEN && !s->is_refused) {
-        r = command_next(&text, &texts, &c);
+        r = codec->next(&message, &texts, &c);
         if (r == COMMAND_END) {
             break;
         }
@@ -305,64 +304,69 @@ void centrifuge_subscribed(struct subscription *sub, uint64_t offset, bool recov
                            struct slice publications)
 {
     struct session *s = sub->session;
-    struct buf *out = &s->gateway->sessions->scratch;
+    struct buf *out = session_reply(s);
 
-    buf_clear(out);
-    reply_subscribe(out, sub->joining->command_id,
-                    &(struct reply_subscribe){
-                        .recoverable = true,
-                        .epoch = slice_of(sub->room->epoch),
-                        .offset = offset,
-                        .was_recovering = sub->joining->recovers,
-                        .recovered = recovered,
-                        .publications = publications,
-                    });
-    session_send_text(s, buf_slice(out));
+    session_codec(s)->subscribe(out, sub->joining->command_id,
+                                &(struct reply_subscribe){
+                                    .recoverable = true,
+                                    .epoch = slice_of(sub->room->epoch),
+                                    .offset = offset,
+                                    .was_recovering = sub->joining->recovers,
+                                    .recovered = recovered,
+                                    .publications = publications,
+                                });
+    session_send_reply(s, out);
 }
 
 void centrifuge_lost(struct subscription *sub)
 {
     struct session *s = sub->session;
-    struct buf *out = &s->gateway->sessions->scratch;
+    struct buf *out = session_reply(s);
 
-    buf_clear(out);
-    reply_push_unsubscribe(out, (struct slice){sub->room->name, sub->room->name_size},
-                           UNSUBSCRIBE_INSUFFICIENT, "insufficient state");
+    session_codec(s)->push_unsubscribe(out, (struct slice){sub->room->name, sub->room->name_size},
+                                       UNSUBSCRIBE_INSUFFICIENT, "insufficient state");
     rooms_leave(sub);
-    session_send_text(s, buf_slice(out));
+    session_send_reply(s, out);
 }
 
 void centrifuge_published(struct session *s, uint32_t id)
 {
-    reply_done(s, id, "publish");
+    reply_done(s, id, COMMAND_PUBLISH);
 }
 
 void centrifuge_published_by_rpc(struct session *s, uint32_t id)
 {
-    struct buf *out = &s->gateway->sessions->scratch;
+    struct buf *out = session_reply(s);
 
-    buf_clear(out);
-    reply_rpc(out, id);
-    session_send_text(s, buf_slice(out));
+    session_codec(s)->rpc(out, id, SLICE_LIT("{}"));
+    session_send_reply(s, out);
 }
 
-struct blob *centrifuge_frame(const struct record *const *run, size_t count)
+/* Appends a frame with the message, which is empty then. */
+static void add_frame(struct buf *frames, const struct codec *codec, struct buf *message)
 {
-    struct buf text = BUF_EMPTY, frames = BUF_EMPTY;
+    if (codec->is_binary) {
+        frame_add_binary(frames, buf_slice(message));
+    } else {
+        frame_add_text(frames, buf_slice(message));
+    }
+    buf_clear(message);
+}
+
+struct blob *centrifuge_frame(const struct codec *codec, const struct record *const *run,
+                              size_t count)
+{
+    struct buf message = BUF_EMPTY, frames = BUF_EMPTY;
 
     for (size_t i = 0; i < count; i++) {
-        if (text.size > FRAME_TEXT_MAX) {
-            frame_add_text(&frames, buf_slice(&text));
-            buf_clear(&text);
+        if (message.size > FRAME_SIZE_MAX) {
+            add_frame(&frames, codec, &message);
         }
-        if (text.size > 0) {
-            buf_add_char(&text, '\n');
-        }
-        reply_push_record(&text, run[i]);
+        codec->push_record(&message, run[i]);
     }
-    frame_add_text(&frames, buf_slice(&text));
+    add_frame(&frames, codec, &message);
     struct blob *blob = blob_copy(frames.at, frames.size);
-    buf_deinit(&text);
+    buf_deinit(&message);
     buf_deinit(&frames);
     return blob;
 }

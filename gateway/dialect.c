@@ -3,11 +3,20 @@
  */
 #include "gateway/dialect.h"
 
+static const struct codec *const codecs[DIALECT_COUNT] = {
+    [DIALECT_CENTRIFUGE] = &codec_json,
+};
+
+const struct codec *dialect_codec(enum dialect dialect)
+{
+    return codecs[dialect];
+}
+
 void dialect_published(struct session *s, uint32_t id, enum published how)
 {
     if (how == NOT_PUBLISHED) {
         session_send_error(s, id, REPLY_INTERNAL);
-    } else if (s->dialect != DIALECT_CENTRIFUGE) {
+    } else if (session_codec(s) == NULL) {
         return; /* plain: the record itself is the answer */
     } else if (how == PUBLISHED_BY_RPC) {
         centrifuge_published_by_rpc(s, id);
@@ -19,7 +28,7 @@ void dialect_published(struct session *s, uint32_t id, enum published how)
 void dialect_subscribed(struct subscription *sub, uint64_t offset, bool recovered,
                         struct slice publications)
 {
-    if (sub->session->dialect == DIALECT_CENTRIFUGE) {
+    if (session_codec(sub->session) != NULL) {
         centrifuge_subscribed(sub, offset, recovered, publications);
     }
 }
@@ -37,7 +46,7 @@ void dialect_not_subscribed(struct subscription *sub, enum reply_error why)
 
 void dialect_lost(struct subscription *sub)
 {
-    if (sub->session->dialect == DIALECT_CENTRIFUGE) {
+    if (session_codec(sub->session) != NULL) {
         centrifuge_lost(sub);
     } else {
         session_close(sub->session, CLOSE_INSUFFICIENT_STATE);
@@ -46,6 +55,8 @@ void dialect_lost(struct subscription *sub)
 
 struct blob *dialect_frame(enum dialect dialect, const struct record *const *run, size_t count)
 {
+    const struct codec *codec = dialect_codec(dialect);
+
     assert(count > 0);
-    return dialect == DIALECT_CENTRIFUGE ? centrifuge_frame(run, count) : plain_frame(run, count);
+    return codec != NULL ? centrifuge_frame(codec, run, count) : plain_frame(run, count);
 }

@@ -1,8 +1,8 @@
 /*
  * dialect.h: what the messages of a session mean, by its dialect.
  *
- * centrifuge: Centrifuge client protocol v2, JSON. plain: each text message is
- * a JSON object that is published to the session's one room.
+ * centrifuge: Centrifuge client protocol v2, in the codec of the session. plain: each text message
+ * is a JSON object that is published to the session's one room.
  */
 #ifndef WARREN_GATEWAY_DIALECT_H
 #define WARREN_GATEWAY_DIALECT_H
@@ -10,9 +10,14 @@
 #include "common/base.h"
 #include "gateway/rooms.h"
 #include "gateway/session.h"
+#include "proto/codec.h"
 
+/* The codec of a dialect; NULL for those that are not Centrifuge's. */
+const struct codec *dialect_codec(enum dialect dialect);
+
+/* A whole message, of the kind that the session's codec wants, of an open session. */
+void centrifuge_on_message(struct session *s, struct slice message);
 /* A whole text message, valid UTF-8, of an open session. */
-void centrifuge_on_text(struct session *s, struct slice text);
 void plain_on_text(struct session *s, struct slice text);
 
 /* The plain session's first act: it enters its room. */
@@ -24,7 +29,8 @@ void centrifuge_published_by_rpc(struct session *s, uint32_t id);
 void centrifuge_subscribed(struct subscription *sub, uint64_t offset, bool recovered,
                            struct slice publications);
 void centrifuge_lost(struct subscription *sub);
-struct blob *centrifuge_frame(const struct record *const *run, size_t count) MUST_CHECK;
+struct blob *centrifuge_frame(const struct codec *codec, const struct record *const *run,
+                              size_t count) MUST_CHECK;
 struct blob *plain_frame(const struct record *const *run, size_t count) MUST_CHECK;
 
 enum published {
@@ -36,8 +42,8 @@ enum published {
 /* How a publish of this session went. */
 void dialect_published(struct session *s, uint32_t id, enum published how);
 
-/* A subscription got its position (and what was missed): tell the client. `publications` as in
- * reply_subscribe. */
+/* A subscription got its position (and what was missed): tell the client. `publications`: a list of
+ * the session's codec. */
 void dialect_subscribed(struct subscription *sub, uint64_t offset, bool recovered,
                         struct slice publications);
 

@@ -51,12 +51,22 @@ struct blob *frame_binary(struct slice data)
     return frame_new(OPCODE_BINARY, data);
 }
 
-void frame_add_text(struct buf *out, struct slice text)
+static void frame_add(struct buf *out, int opcode, struct slice payload)
 {
     char head[FRAME_HEAD_MAX];
 
-    buf_add(out, head, frame_head(head, OPCODE_TEXT, text.size));
-    buf_add_slice(out, text);
+    buf_add(out, head, frame_head(head, opcode, payload.size));
+    buf_add_slice(out, payload);
+}
+
+void frame_add_text(struct buf *out, struct slice text)
+{
+    frame_add(out, OPCODE_TEXT, text);
+}
+
+void frame_add_binary(struct buf *out, struct slice data)
+{
+    frame_add(out, OPCODE_BINARY, data);
 }
 
 struct blob *frame_ping(void)

@@ -13,8 +13,9 @@
 /* One text frame with a copy of `text`. One reference. */
 struct blob *frame_text(struct slice text) MUST_CHECK;
 
-/* Appends a text frame to a buffer: several frames can share one blob. */
+/* Appends a frame to a buffer: several frames can share one blob. */
 void frame_add_text(struct buf *out, struct slice text);
+void frame_add_binary(struct buf *out, struct slice data);
 
 /* The same with a binary frame. */
 struct blob *frame_binary(struct slice data) MUST_CHECK;

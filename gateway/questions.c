@@ -10,6 +10,7 @@
 #include "gateway/links.h"
 #include "gateway/rooms.h"
 #include "gateway/sessions.h"
+#include "proto/codec.h"
 #include "proto/line.h"
 #include "proto/record.h"
 #include "proto/room.h"
@@ -31,7 +32,7 @@ struct questions {
     struct gateway *gateway;    /* borrowed */
     struct open_question *open; /* owns */
     uint64_t last_request;
-    struct buf scratch, reply;
+    struct buf scratch;
 };
 
 struct questions *questions_new(struct gateway *g)
@@ -65,7 +66,6 @@ struct questions *questions_free(struct questions *all)
         mem_free(q);
     }
     buf_deinit(&all->scratch);
-    buf_deinit(&all->reply);
     mem_free(all);
     return NULL;
 }
@@ -124,22 +124,18 @@ int questions_ask(struct questions *all, const struct question *q)
 static void answer_presence(struct questions *all, const struct open_question *q, struct session *s,
                             struct slice rest)
 {
+    const struct codec *codec = session_codec(s);
     struct line line;
-    size_t count = 0;
 
     buf_clear(&all->scratch);
-    buf_clear(&all->reply);
     while (line_next(&rest, &line) == 0) {
-        if (line.client.size == 0) {
-            continue;
+        if (line.client.size > 0) {
+            codec->member(&all->scratch, &(struct reply_member){line.client, line.user, line.info});
         }
-        if (count++ > 0) {
-            buf_add_char(&all->scratch, ',');
-        }
-        reply_member(&all->scratch, line.client, line.user, line.info);
     }
-    reply_presence(&all->reply, q->command_id, buf_slice(&all->scratch));
-    session_send_text(s, buf_slice(&all->reply));
+    struct buf *out = session_reply(s);
+    codec->presence(out, q->command_id, buf_slice(&all->scratch));
+    session_send_reply(s, out);
 }
 
 struct seen_user {
@@ -147,8 +143,8 @@ struct seen_user {
     struct slice user; /* borrowed from the message */
 };
 
-static void answer_presence_stats(struct questions *all, const struct open_question *q,
-                                  struct session *s, struct slice rest)
+static void answer_presence_stats(const struct open_question *q, struct session *s,
+                                  struct slice rest)
 {
     struct seen_user *users = NULL, *user, *next;
     uint64_t clients = 0;
@@ -166,13 +162,14 @@ static void answer_presence_stats(struct questions *all, const struct open_quest
             HASH_ADD_KEYPTR(hh, users, user->user.at, user->user.size, user);
         }
     }
-    buf_clear(&all->reply);
-    reply_presence_stats(&all->reply, q->command_id, clients, HASH_COUNT(users));
+    struct buf *out = session_reply(s);
+    session_codec(s)->presence_stats(out, q->command_id,
+                                     &(struct reply_presence_stats){clients, HASH_COUNT(users)});
     HASH_ITER (hh, users, user, next) {
         HASH_DELETE(hh, users, user);
         mem_free(user);
     }
-    session_send_text(s, buf_slice(&all->reply));
+    session_send_reply(s, out);
 }
 
 static void answer_history(struct questions *all, const struct open_question *q, struct session *s,
@@ -180,23 +177,22 @@ static void answer_history(struct questions *all, const struct open_question *q,
 {
     size_t size_max =
         (size_t)all->gateway->conf->out_queue / 2; /* a page may be shorter than asked */
+    const struct codec *codec = session_codec(s);
     struct record r;
 
     buf_clear(&all->scratch);
-    buf_clear(&all->reply);
     /* `limit` below 0: the owner does not have what came after that position. */
     if (top->limit < 0 || (q->epoch[0] != '\0' && !slice_equal(slice_of(q->epoch), top->epoch))) {
         session_send_error(s, q->command_id, REPLY_UNRECOVERABLE_POSITION);
         return;
     }
     while (all->scratch.size < size_max && record_next(&rest, true, &r) == 0) {
-        if (all->scratch.size > 0) {
-            buf_add_char(&all->scratch, ',');
-        }
-        reply_publication(&all->scratch, &r);
+        codec->publication(&all->scratch, &r);
     }
-    reply_history(&all->reply, q->command_id, buf_slice(&all->scratch), top->epoch, top->offset);
-    session_send_text(s, buf_slice(&all->reply));
+    struct buf *out = session_reply(s);
+    codec->history(out, q->command_id,
+                   &(struct reply_history){buf_slice(&all->scratch), top->epoch, top->offset});
+    session_send_reply(s, out);
 }
 
 /* Nothing came, or nothing that can be understood. */
@@ -247,7 +243,7 @@ void questions_on_answer(struct questions *all, const struct message *m)
         break;
     case QUESTION_PRESENCE_STATS:
         if (s != NULL) {
-            answer_presence_stats(all, q, s, m->body);
+            answer_presence_stats(q, s, m->body);
         }
         break;
     case QUESTION_HISTORY:

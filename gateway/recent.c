@@ -3,7 +3,6 @@
  */
 #include "common/mem.h"
 #include "gateway/rooms_internal.h"
-#include "proto/reply.h"
 
 static void recents_drop_first(struct room *room)
 {
@@ -21,8 +20,10 @@ static void recents_drop_first(struct room *room)
 
 void recents_free(struct rooms *all, struct room *room)
 {
-    if (all->made_room == room) {
-        all->made_room = NULL;
+    for (size_t i = 0; i < CODEC_COUNT; i++) {
+        if (all->made[i].room == room) {
+            all->made[i].room = NULL;
+        }
     }
     while (room->recent != NULL) {
         recents_drop_first(room);
@@ -62,9 +63,10 @@ void recents_keep(struct room *room, const struct record *const *run, size_t cou
     }
 }
 
-bool recents_add(const struct room *room, uint64_t since, uint64_t top, struct buf *out)
+bool recents_add(const struct room *room, uint64_t since, uint64_t top, const struct codec *codec,
+                 struct buf *list)
 {
-    size_t before = out->size;
+    size_t before = list->size;
     uint64_t next = since + 1;
 
     assert(since <= top);
@@ -83,32 +85,32 @@ bool recents_add(const struct room *room, uint64_t since, uint64_t top, struct b
                 continue;
             }
             assert(record.offset == next); /* fanout.c keeps only what continues */
-            if (out->size > 0) {
-                buf_add_char(out, ',');
-            }
-            reply_publication(out, &record);
+            codec->publication(list, &record);
             next++;
         }
     }
     if (next != top + 1) {
-        out->size = before;
+        list->size = before;
         return false;
     }
     return true;
 }
 
-bool made_from_recent(struct rooms *all, const struct room *room, uint64_t since)
+bool made_from_recent(struct rooms *all, const struct room *room, uint64_t since,
+                      const struct codec *codec)
 {
-    if (all->made_room == room && all->made_since == since && all->made_top == room->offset) {
+    struct made *made = &all->made[codec->id];
+
+    if (made->room == room && made->since == since && made->top == room->offset) {
         return true;
     }
-    buf_clear(&all->scratch);
-    all->made_room = NULL;
-    if (!recents_add(room, since, room->offset, &all->scratch)) {
+    buf_clear(&made->publications);
+    made->room = NULL;
+    if (!recents_add(room, since, room->offset, codec, &made->publications)) {
         return false;
     }
-    all->made_room = room;
-    all->made_since = since;
-    all->made_top = room->offset;
+    made->room = room;
+    made->since = since;
+    made->top = room->offset;
     return true;
 }

@@ -22,9 +22,9 @@ static bool knows_more(const struct room *room, const struct joining *joining)
 }
 
 /* A reply that fills the out-queue would end the session, and the next one, and so on. */
-static bool is_too_much(const struct rooms *all)
+static bool is_too_much(const struct rooms *all, const struct buf *publications)
 {
-    return all->scratch.size > (size_t)all->gateway->conf->out_queue / 2;
+    return publications->size > (size_t)all->gateway->conf->out_queue / 2;
 }
 
 static void not_recovered(struct rooms *all, struct subscription *sub)
@@ -82,24 +82,26 @@ void subscription_recover(struct rooms *all, struct subscription *sub)
     struct room *room = sub->room;
     struct joining *joining = sub->joining;
     bool is_ahead = joining->since > room->offset || knows_more(room, joining);
+    const struct codec *codec = session_codec(sub->session); /* plain sessions recover nothing */
+    const struct buf *made = &all->made[codec->id].publications;
 
     if ((!epoch_fits(joining, slice_of(room->epoch)) && !knows_more(room, joining)) ||
         (!is_ahead && room->offset - joining->since > ROOMS_RECOVER_MAX)) {
         not_recovered(all, sub);
         return;
     }
-    if (is_ahead || !made_from_recent(all, room, joining->since)) {
+    if (is_ahead || !made_from_recent(all, room, joining->since, codec)) {
         joining->is_late = room->asks_owner && room->asked_since <= joining->since;
         ask_owner(all, sub);
         return;
     }
-    if (is_too_much(all)) {
+    if (is_too_much(all, made)) {
         not_recovered(all, sub);
         return;
     }
     stat_add(&all->gateway->metrics.recovered_local, 1);
     sub->last = room->offset;
-    subscription_answer(sub, joining->since, true, buf_slice(&all->scratch));
+    subscription_answer(sub, joining->since, true, buf_slice(made));
 }
 
 void rooms_ask_again(struct rooms *all, struct room *room)
@@ -114,23 +116,27 @@ void rooms_ask_again(struct rooms *all, struct room *room)
     }
 }
 
-/* The owner's answer, and what was made of it last. */
+/* The owner's answer, and what was made of it last for each codec. */
 struct past {
     uint64_t since, top;
     struct slice epoch, records;
-    uint64_t made_since;
-    bool is_made, is_good;
+    struct {
+        uint64_t since;
+        bool is_made, is_good;
+    } last[CODEC_COUNT];
 };
 
 /* Puts together what came after `since`; true if it is all there. */
-static bool past_make(struct rooms *all, struct room *room, const struct past *past, uint64_t since)
+static bool past_make(struct rooms *all, struct room *room, const struct past *past, uint64_t since,
+                      const struct codec *codec)
 {
+    struct made *made = &all->made[codec->id];
     struct slice rest = past->records;
     uint64_t next = since + 1;
     struct record r;
 
-    buf_clear(&all->scratch);
-    all->made_room = NULL;
+    buf_clear(&made->publications);
+    made->room = NULL;
     while (record_next(&rest, true, &r) == 0) {
         if (r.offset < next) {
             continue;
@@ -138,33 +144,34 @@ static bool past_make(struct rooms *all, struct room *room, const struct past *p
         if (r.offset != next || next - since > ROOMS_RECOVER_MAX) {
             return false;
         }
-        if (all->scratch.size > 0) {
-            buf_add_char(&all->scratch, ',');
-        }
-        reply_publication(&all->scratch, &r);
+        codec->publication(&made->publications, &r);
         next++;
     }
     /* What the link brought meanwhile stands in the room's memory. */
     return next == past->top + 1 &&
            (past->top >= room->offset ||
-            recents_add(room, past->top, room->offset, &all->scratch)) &&
-           !is_too_much(all);
+            recents_add(room, past->top, room->offset, codec, &made->publications)) &&
+           !is_too_much(all, &made->publications);
 }
 
-static bool past_is_good(struct rooms *all, struct room *room, struct past *past, uint64_t since)
+static bool past_is_good(struct rooms *all, struct room *room, struct past *past, uint64_t since,
+                         const struct codec *codec)
 {
-    if (!past->is_made || past->made_since != since) {
-        past->is_good = past_make(all, room, past, since);
-        past->made_since = since;
-        past->is_made = true;
+    enum codec_id id = codec->id;
+
+    if (!past->last[id].is_made || past->last[id].since != since) {
+        past->last[id].is_good = past_make(all, room, past, since, codec);
+        past->last[id].since = since;
+        past->last[id].is_made = true;
     }
-    return past->is_good;
+    return past->last[id].is_good;
 }
 
 static void subscription_past(struct rooms *all, struct subscription *sub, struct past *past)
 {
     struct room *room = sub->room;
     struct joining *joining = sub->joining;
+    const struct codec *codec = session_codec(sub->session);
     bool same = slice_equal(past->epoch, slice_of(room->epoch)) && epoch_fits(joining, past->epoch);
 
     if (joining->since < past->since) {
@@ -176,13 +183,13 @@ static void subscription_past(struct rooms *all, struct subscription *sub, struc
         return;
     }
     joining_unask(sub);
-    if (!same || !past_is_good(all, room, past, joining->since)) {
+    if (!same || !past_is_good(all, room, past, joining->since, codec)) {
         not_recovered(all, sub);
         return;
     }
     stat_add(&all->gateway->metrics.recovered_owner, 1);
     sub->last = MAX(past->top, room->offset);
-    subscription_answer(sub, joining->since, true, buf_slice(&all->scratch));
+    subscription_answer(sub, joining->since, true, buf_slice(&all->made[codec->id].publications));
 }
 
 void rooms_past(struct rooms *all, struct room *room, uint64_t since, struct slice epoch,

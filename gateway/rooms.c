@@ -52,7 +52,9 @@ struct rooms *rooms_free(struct rooms *all)
     mem_free(all->links);
     mem_free(all->run);
     mem_free(all->touched);
-    buf_deinit(&all->scratch);
+    for (size_t i = 0; i < CODEC_COUNT; i++) {
+        buf_deinit(&all->made[i].publications);
+    }
     mem_free(all);
     return NULL;
 }

@@ -9,8 +9,17 @@
 #include "common/buf.h"
 #include "common/log.h"
 #include "gateway/rooms.h"
+#include "proto/codec.h"
 
 #define ROOMS_RECOVER_MAX 300 /* records in one recovery: as SDKs expect */
+
+/* What was put together last for sessions of one codec. */
+struct made {
+    struct buf publications; /* a list of the codec */
+    /* The records of a room's memory after an offset, up to another one. NULL: something else. */
+    const struct room *room;
+    uint64_t since, top;
+};
 
 struct rooms {
     struct gateway *gateway;     /* borrowed */
@@ -19,11 +28,7 @@ struct rooms {
     uint32_t *joining;           /* owns: rooms of each partition without a position */
     struct deadline_queue wait;  /* subscriptions that are not answered */
     struct log_limit lost_lines; /* one for each room would be too much */
-    struct buf scratch;          /* publications while they are put together */
-    /* What stands in the scratch buffer: the records of a room's memory after an offset, up to
-     * another one. NULL: something else. */
-    const struct room *made_room;
-    uint64_t made_since, made_top;
+    struct made made[CODEC_COUNT];
     /* Scratch of the fan-out: the records of one message, and for each the next one of its room. */
     struct record *records;
     int32_t *links;
@@ -55,13 +60,15 @@ void rooms_ask_again(struct rooms *all, struct room *room);
 void recents_keep(struct room *room, const struct record *const *run, size_t count,
                   int64_t records_max, int64_t bytes_max);
 
-/* Appends the publications after `since` up to `top`, comma-separated (behind what is there).
- * False, with the buffer as it was, when the room's memory does not hold all of them or they are
- * more than ROOMS_RECOVER_MAX. */
-bool recents_add(const struct room *room, uint64_t since, uint64_t top, struct buf *out);
+/* Appends the publications after `since` up to `top` to a list of the codec. False, with the list
+ * as it was, when the room's memory does not hold all of them or they are more than
+ * ROOMS_RECOVER_MAX. */
+bool recents_add(const struct room *room, uint64_t since, uint64_t top, const struct codec *codec,
+                 struct buf *list);
 
-/* The same up to now, into the emptied scratch buffer; cheap for the next one who asks the same. */
-bool made_from_recent(struct rooms *all, const struct room *room, uint64_t since);
+/* The same up to now, into the codec's emptied list; cheap for the next one who asks the same. */
+bool made_from_recent(struct rooms *all, const struct room *room, uint64_t since,
+                      const struct codec *codec);
 
 /* Forgets the room's records. */
 void recents_free(struct rooms *all, struct room *room);

@@ -143,19 +143,45 @@ void session_send_text(struct session *s, struct slice text)
     blob_unref(frame);
 }
 
+const struct codec *session_codec(const struct session *s)
+{
+    return dialect_codec((enum dialect)s->dialect);
+}
+
+struct buf *session_reply(struct session *s)
+{
+    struct buf *reply = &s->gateway->sessions->scratch;
+
+    buf_clear(reply);
+    return reply;
+}
+
+void session_send_reply(struct session *s, const struct buf *reply)
+{
+    const struct codec *codec = session_codec(s);
+
+    if (s->state != SESSION_OPEN) {
+        return;
+    }
+    struct blob *frame = codec != NULL && codec->is_binary ? frame_binary(buf_slice(reply))
+                                                           : frame_text(buf_slice(reply));
+    session_send_frame(s, frame);
+    blob_unref(frame);
+}
+
 void session_send_error(struct session *s, uint32_t id, enum reply_error code)
 {
-    struct buf *out = &s->gateway->sessions->scratch;
+    const struct codec *codec = session_codec(s);
+    struct buf *out = session_reply(s);
     int64_t now = clock_mono_ms();
 
     stat_add(&s->gateway->metrics.errors_sent, 1);
-    buf_clear(out);
-    if (s->dialect == DIALECT_CENTRIFUGE) {
-        reply_error(out, id, code);
+    if (codec != NULL) {
+        codec->error(out, id, code);
     } else {
         reply_plain_error(out, code);
     }
-    session_send_text(s, buf_slice(out));
+    session_send_reply(s, out);
     if (code == REPLY_INTERNAL) {
         return; /* not the client's fault */
     }
@@ -214,7 +240,7 @@ static void on_text(void *user, struct slice text)
     stat_add(&s->gateway->metrics.messages_in, 1);
     switch ((enum dialect)s->dialect) {
     case DIALECT_CENTRIFUGE:
-        centrifuge_on_text(s, text);
+        centrifuge_on_message(s, text);
         break;
     case DIALECT_PLAIN:
         plain_on_text(s, text);
@@ -255,7 +281,7 @@ static void on_pong(void *user)
 {
     struct session *s = user;
 
-    if (s->dialect != DIALECT_CENTRIFUGE) {
+    if (session_codec(s) == NULL) {
         session_pong(s);
     }
 }

@@ -37,6 +37,7 @@ enum dialect {
 
 enum session_state { SESSION_OPEN, SESSION_CLOSING, SESSION_DEAD };
 
+struct codec;
 struct gateway;
 struct subscription;
 
@@ -73,6 +74,16 @@ struct session {
 
 /* Text for this session alone, as one frame. */
 void session_send_text(struct session *s, struct slice text);
+
+/* The codec of its commands and replies (proto/codec.h); NULL when its dialect is not Centrifuge's.
+ */
+const struct codec *session_codec(const struct session *s);
+
+/* An empty buffer for a message of the session's codec. It is one for all sessions: fill it and
+ * send it at once. */
+struct buf *session_reply(struct session *s) MUST_CHECK;
+/* Sends what was written there, as one frame. */
+void session_send_reply(struct session *s, const struct buf *reply);
 
 /* A frame that others get too; takes a reference of its own. Whoever is further behind than
  * out_queue is closed. */

@@ -29,7 +29,7 @@ static void on_ping_due(struct deadline_queue *q, struct deadline *d)
     (void)q;
     deadline_start(&all->ping, d);
     stat_add(&s->gateway->metrics.pings, 1);
-    session_send_frame(s, s->dialect == DIALECT_CENTRIFUGE ? all->ping_text : all->ping_frame);
+    session_send_frame(s, all->ping_frames[s->dialect]);
     if (s->state == SESSION_OPEN && !s->awaits_pong) {
         s->awaits_pong = true;
         deadline_start(&all->pong, &s->wait);
@@ -65,6 +65,15 @@ static void on_expiry_due(struct deadline_queue *q, struct deadline *d)
     deadline_start(q, d);
 }
 
+/* Without a codec: the native ping. */
+static struct blob *ping_frame(const struct codec *codec)
+{
+    if (codec == NULL) {
+        return frame_ping();
+    }
+    return codec->is_binary ? frame_binary(codec->ping) : frame_text(codec->ping);
+}
+
 struct sessions *sessions_new(struct gateway *g)
 {
     static const int64_t starts[PING_STARTS] = {50, 65, 80, 95}; /* per cent of the interval */
@@ -81,8 +90,9 @@ struct sessions *sessions_new(struct gateway *g)
     deadline_queue_init(&all->stale, g->loop, conf->stale_ms, on_stale_due);
     deadline_queue_init(&all->close_wait, g->loop, CLOSE_WAIT_MS, on_close_due);
     deadline_queue_init(&all->expiry, g->loop, EXPIRY_LOOK_MS, on_expiry_due);
-    all->ping_text = frame_text(SLICE_LIT("{}"));
-    all->ping_frame = frame_ping();
+    for (size_t i = 0; i < DIALECT_COUNT; i++) {
+        all->ping_frames[i] = ping_frame(dialect_codec((enum dialect)i));
+    }
     all->limits = (struct ws_limits){
         .message_max = (uint32_t)conf->max_message,
         .fragments_max = (uint32_t)conf->max_fragments,
@@ -112,8 +122,9 @@ struct sessions *sessions_free(struct sessions *all)
     deadline_queue_deinit(&all->stale);
     deadline_queue_deinit(&all->close_wait);
     deadline_queue_deinit(&all->expiry);
-    blob_unref(all->ping_text);
-    blob_unref(all->ping_frame);
+    for (size_t i = 0; i < DIALECT_COUNT; i++) {
+        blob_unref(all->ping_frames[i]);
+    }
     buf_deinit(&all->scratch);
     mem_free(all->slots);
     mem_free(all);
@@ -196,7 +207,7 @@ void sessions_open(struct sessions *all, const struct session_opening *o)
     outq_take(&s->out, o->answer);
     session_mark_dirty(s);
     session_begin(s);
-    if (s->dialect == DIALECT_CENTRIFUGE) {
+    if (session_codec(s) != NULL) {
         deadline_start(&all->stale, &s->wait);
     } else {
         session_connected(s);

@@ -30,8 +30,7 @@ struct sessions {
     struct deadline_queue ping; /* every ping_ms */
     struct deadline_queue pong, stale, close_wait;
     struct deadline_queue expiry; /* once a second: looks at the token's end */
-    struct blob *ping_text;       /* {} */
-    struct blob *ping_frame;      /* native */
+    struct blob *ping_frames[DIALECT_COUNT];
     struct ws_limits limits;
     struct buf scratch; /* texts of replies while they are built */
     char read_buffer[SESSION_READ_SIZE];

@@ -19,23 +19,9 @@ static const struct {
     struct slice name;
     enum command_method method;
 } methods[] = {
-#define METHOD(name, method)                                                                       \
-    {                                                                                              \
-        {name, sizeof(name) - 1}, COMMAND_##method                                                 \
-    }
-    METHOD("publish", PUBLISH),
-    METHOD("subscribe", SUBSCRIBE),
-    METHOD("unsubscribe", UNSUBSCRIBE),
-    METHOD("connect", CONNECT),
-    METHOD("history", HISTORY),
-    METHOD("presence", PRESENCE),
-    METHOD("presence_stats", PRESENCE_STATS),
-    METHOD("ping", PING),
-    METHOD("send", SEND),
-    METHOD("rpc", RPC),
-    METHOD("refresh", REFRESH),
-    METHOD("sub_refresh", SUB_REFRESH),
-#undef METHOD
+#define METHOD(method, name, command_number, reply_number)                                         \
+    {{name, sizeof(name) - 1}, COMMAND_##method},
+#include "proto/method.def"
 };
 
 enum kind {

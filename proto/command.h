@@ -1,9 +1,10 @@
 /*
- * command.h: what a client of the Centrifuge protocol v2 (JSON) sends.
+ * command.h: what a client of the Centrifuge protocol v2 sends.
  *
- * A WebSocket message holds one or more commands, one a line. A command is
- * decoded into plain fields; raw JSON values (data) stay slices of the input,
- * texts are unescaped into a buffer that the caller lends.
+ * A WebSocket message holds one or more commands. A command is decoded into
+ * plain fields, the same ones for every codec (codec.h); raw JSON values (data)
+ * stay slices of the input, texts are unescaped into a buffer that the caller
+ * lends. What is declared here reads JSON, one command a line.
  */
 #ifndef WARREN_PROTO_COMMAND_H
 #define WARREN_PROTO_COMMAND_H
@@ -14,18 +15,8 @@
 
 enum command_method {
     COMMAND_PONG, /* {} */
-    COMMAND_CONNECT,
-    COMMAND_SUBSCRIBE,
-    COMMAND_UNSUBSCRIBE,
-    COMMAND_PUBLISH,
-    COMMAND_PRESENCE,
-    COMMAND_PRESENCE_STATS,
-    COMMAND_HISTORY,
-    COMMAND_PING,
-    COMMAND_SEND,
-    COMMAND_RPC,
-    COMMAND_REFRESH,
-    COMMAND_SUB_REFRESH,
+#define METHOD(name, text, command_number, reply_number) COMMAND_##name,
+#include "proto/method.def"
     COMMAND_UNKNOWN, /* one member besides id, of a name we don't know */
 };
 

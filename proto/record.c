@@ -28,16 +28,27 @@ enum member {
     MEMBER_UNKNOWN = 0,
 };
 
-bool record_key_is_valid(struct slice key)
+/* Printable ASCII that a JSON string holds as it is. */
+static bool is_plain(struct slice text)
 {
-    for (size_t i = 0; i < key.size; i++) {
-        char c = key.at[i];
+    for (size_t i = 0; i < text.size; i++) {
+        char c = text.at[i];
 
         if (c < 0x20 || c > 0x7e || c == '"' || c == '\\') {
             return false;
         }
     }
-    return key.size > 0 && key.size <= KEY_MAX;
+    return true;
+}
+
+bool record_key_is_valid(struct slice key)
+{
+    return key.size > 0 && key.size <= KEY_MAX && is_plain(key);
+}
+
+bool record_epoch_is_possible(struct slice epoch)
+{
+    return epoch.size <= EPOCH_MAX && is_plain(epoch);
 }
 
 void record_encode(struct buf *out, const struct record *r)

@@ -35,6 +35,9 @@ struct record {
  * backslash, so that it can be written and compared as it is. */
 bool record_key_is_valid(struct slice key);
 
+/* True if a client can have this epoch from us (or none): short, and written as it is. */
+bool record_epoch_is_possible(struct slice epoch);
+
 /* Appends both lines. */
 void record_encode(struct buf *out, const struct record *r);
 

@@ -1,11 +1,12 @@
 /*
- * reply.c: documents for Centrifuge clients, and the plain dialect's payload.
+ * reply.c: documents for Centrifuge clients in JSON, and the plain dialect's texts.
  *
  * Members that are zero or empty are left out, but for those that SDKs insist
  * on. Room names need no escapes (room.h); users come with theirs.
  */
 #include "proto/reply.h"
 
+#include "proto/codec.h"
 #include "proto/json.h"
 #include "proto/put.h"
 
@@ -18,9 +19,29 @@ static const struct {
 #include "proto/error.def"
 };
 
+struct reply_error_text reply_error_text(enum reply_error code)
+{
+    size_t i = 0;
+
+    while (errors[i].code != code) {
+        i++;
+        assert(i < ARRAY_LEN(errors));
+    }
+    return (struct reply_error_text){errors[i].text, errors[i].is_temporary};
+}
+
+/* LF between the documents of a message. */
+static void separate(struct buf *out)
+{
+    if (out->size > 0) {
+        buf_add_char(out, '\n');
+    }
+}
+
 /* {"id":N,"<method>":{ and the id is left out when it is 0. */
 static void begin(struct buf *out, uint32_t id, const char *method)
 {
+    separate(out);
     buf_add_char(out, '{');
     if (id > 0) {
         buf_add_lit(out, "\"id\":");
@@ -37,21 +58,18 @@ static void end(struct buf *out)
     buf_add_lit(out, "}}");
 }
 
-void reply_error(struct buf *out, uint32_t id, enum reply_error code)
+/* {"id":N,"error":{...}} */
+static void write_error(struct buf *out, uint32_t id, enum reply_error code)
 {
-    size_t i = 0;
+    struct reply_error_text e = reply_error_text(code);
 
-    while (errors[i].code != code) {
-        i++;
-        assert(i < ARRAY_LEN(errors));
-    }
     begin(out, id, "error");
     buf_add_lit(out, "\"code\":");
     buf_add_u64(out, code);
     buf_add_lit(out, ",\"message\":\"");
-    buf_add_slice(out, slice_of(errors[i].text));
+    buf_add_slice(out, slice_of(e.text));
     buf_add_char(out, '"');
-    if (errors[i].is_temporary) {
+    if (e.is_temporary) {
         buf_add_lit(out, ",\"temporary\":true");
     }
     end(out);
@@ -59,23 +77,32 @@ void reply_error(struct buf *out, uint32_t id, enum reply_error code)
 
 void reply_plain_error(struct buf *out, enum reply_error code)
 {
-    reply_error(out, 0, code);
+    write_error(out, 0, code);
 }
 
-void reply_empty(struct buf *out, uint32_t id, const char *method)
+/* {"id":N,"<method>":{}} */
+static void write_empty(struct buf *out, uint32_t id, enum command_method method)
 {
-    begin(out, id, method);
+    static const char *const names[] = {
+#define METHOD(name, text, command, reply) [COMMAND_##name] = text,
+#include "proto/method.def"
+    };
+
+    assert(method < ARRAY_LEN(names) && names[method] != NULL);
+    begin(out, id, names[method]);
     end(out);
 }
 
-void reply_rpc(struct buf *out, uint32_t id)
+/* {"id":N,"rpc":{"data":..}} */
+static void write_rpc(struct buf *out, uint32_t id, struct slice data)
 {
     begin(out, id, "rpc");
-    buf_add_lit(out, "\"data\":{}");
+    buf_add_lit(out, "\"data\":");
+    buf_add_slice(out, data);
     end(out);
 }
 
-void reply_connect(struct buf *out, uint32_t id, const struct reply_connect *r)
+static void write_connect(struct buf *out, uint32_t id, const struct reply_connect *r)
 {
     begin(out, id, "connect");
     buf_add_lit(out, "\"client\":\"");
@@ -114,7 +141,7 @@ static void add_flag(struct buf *out, struct slice name, bool is_set)
     }
 }
 
-void reply_subscribe(struct buf *out, uint32_t id, const struct reply_subscribe *r)
+static void write_subscribe(struct buf *out, uint32_t id, const struct reply_subscribe *r)
 {
     begin(out, id, "subscribe");
     add_flag(out, SLICE_LIT("recoverable"), r->recoverable);
@@ -140,7 +167,8 @@ void reply_subscribe(struct buf *out, uint32_t id, const struct reply_subscribe 
     end(out);
 }
 
-/* Bytes of a publication and of the push around it, beside texts and payload. */
+/* Bytes of a publication and of the push around it, beside texts and payload; the NUL's is for what
+ * separates it from the one before. */
 #define PUBLICATION_FRAMING                                                                        \
     (sizeof("{'push':{'channel':'','pub':{'data':,'info':{'user':'','client':'','conn_info':},"    \
             "'offset':,'time':}}}") +                                                              \
@@ -188,17 +216,24 @@ static char *put_publication(char *to, const struct record *r)
     return to;
 }
 
-void reply_publication(struct buf *out, const struct record *r)
+static void write_publication(struct buf *list, const struct record *r)
 {
-    char *start = buf_reserve(out, publication_size(r));
+    char *start = buf_reserve(list, publication_size(r)), *to = start;
 
-    buf_grew(out, (size_t)(put_publication(start, r) - start));
+    if (list->size > 0) {
+        *to++ = ',';
+    }
+    buf_grew(list, (size_t)(put_publication(to, r) - start));
 }
 
-void reply_push_record(struct buf *out, const struct record *r)
+/* {"push":{"channel":"..","pub":{..}}} */
+static void write_push_record(struct buf *out, const struct record *r)
 {
     char *start = buf_reserve(out, publication_size(r)), *to = start;
 
+    if (out->size > 0) {
+        *to++ = '\n';
+    }
     to = put_lit(to, "{\"push\":{\"channel\":\"");
     to = put_slice(to, r->room);
     to = put_lit(to, "\",\"pub\":");
@@ -207,8 +242,11 @@ void reply_push_record(struct buf *out, const struct record *r)
     buf_grew(out, (size_t)(to - start));
 }
 
-void reply_push_unsubscribe(struct buf *out, struct slice room, uint32_t code, const char *reason)
+/* {"push":{"channel":"..","unsubscribe":{"code":..,"reason":".."}}} */
+static void write_push_unsubscribe(struct buf *out, struct slice room, uint32_t code,
+                                   const char *reason)
 {
+    separate(out);
     buf_add_lit(out, "{\"push\":{\"channel\":\"");
     buf_add_slice(out, room);
     buf_add_lit(out, "\",\"unsubscribe\":{\"code\":");
@@ -218,20 +256,21 @@ void reply_push_unsubscribe(struct buf *out, struct slice room, uint32_t code, c
     buf_add_lit(out, "\"}}}");
 }
 
-void reply_history(struct buf *out, uint32_t id, struct slice publications, struct slice epoch,
-                   uint64_t offset)
+/* {"id":N,"history":{"publications":[..],"epoch":"..","offset":N}}: all are always there. */
+static void write_history(struct buf *out, uint32_t id, const struct reply_history *r)
 {
     begin(out, id, "history");
     buf_add_lit(out, "\"publications\":[");
-    buf_add_slice(out, publications);
+    buf_add_slice(out, r->publications);
     buf_add_lit(out, "],\"epoch\":\"");
-    buf_add_slice(out, epoch);
+    buf_add_slice(out, r->epoch);
     buf_add_lit(out, "\",\"offset\":");
-    buf_add_u64(out, offset);
+    buf_add_u64(out, r->offset);
     end(out);
 }
 
-void reply_presence(struct buf *out, uint32_t id, struct slice members)
+/* {"id":N,"presence":{"presence":{..}}} */
+static void write_presence(struct buf *out, uint32_t id, struct slice members)
 {
     begin(out, id, "presence");
     buf_add_lit(out, "\"presence\":{");
@@ -240,27 +279,51 @@ void reply_presence(struct buf *out, uint32_t id, struct slice members)
     end(out);
 }
 
-void reply_member(struct buf *out, struct slice client, struct slice user, struct slice info)
+/* "<client>":{"user":"..","client":"..","conn_info":{..}} */
+static void write_member(struct buf *list, const struct reply_member *m)
 {
-    size_t size = PUBLICATION_FRAMING + 2 * client.size + user.size + info.size;
-    char *start = buf_reserve(out, size), *to = start;
+    size_t size = PUBLICATION_FRAMING + 2 * m->client.size + m->user.size + m->info.size;
+    char *start = buf_reserve(list, size), *to = start;
 
+    if (list->size > 0) {
+        *to++ = ',';
+    }
     *to++ = '"';
-    to = put_slice(to, client);
+    to = put_slice(to, m->client);
     to = put_lit(to, "\":");
-    to = put_sender(to, user, client, info);
-    buf_grew(out, (size_t)(to - start));
+    to = put_sender(to, m->user, m->client, m->info);
+    buf_grew(list, (size_t)(to - start));
 }
 
-void reply_presence_stats(struct buf *out, uint32_t id, uint64_t clients, uint64_t users)
+/* {"id":N,"presence_stats":{"num_clients":N,"num_users":N}} */
+static void write_presence_stats(struct buf *out, uint32_t id, const struct reply_presence_stats *r)
 {
     begin(out, id, "presence_stats");
     buf_add_lit(out, "\"num_clients\":");
-    buf_add_u64(out, clients);
+    buf_add_u64(out, r->clients);
     buf_add_lit(out, ",\"num_users\":");
-    buf_add_u64(out, users);
+    buf_add_u64(out, r->users);
     end(out);
 }
+
+const struct codec codec_json = {
+    .id = CODEC_JSON,
+    .is_binary = false,
+    .ping = {"{}", 2},
+    .next = command_next,
+    .error = write_error,
+    .empty = write_empty,
+    .connect = write_connect,
+    .subscribe = write_subscribe,
+    .history = write_history,
+    .presence = write_presence,
+    .presence_stats = write_presence_stats,
+    .rpc = write_rpc,
+    .push_record = write_push_record,
+    .push_unsubscribe = write_push_unsubscribe,
+    .publication = write_publication,
+    .member = write_member,
+};
 
 /* A key may be written with escapes, and stands for the same name. */
 static bool key_is(struct slice key, struct slice name)

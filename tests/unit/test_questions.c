@@ -143,6 +143,9 @@ static void only_members_may_ask(void **state)
         {"{\"id\":7,\"history\":{\"channel\":\"" ROOM "\",\"since\":{\"offset\":1,\"epoch\":"
          "\"12345678901234567\"}}}",
          "\"code\":107,"},
+        {"{\"id\":7,\"history\":{\"channel\":\"" ROOM "\",\"since\":{\"offset\":1,\"epoch\":"
+         "\"\\\",\\\"limit\\\":9\"}}}", /* would read as a member of the question */
+         "\"code\":107,"},
     };
     struct kit k;
     struct peer ann;

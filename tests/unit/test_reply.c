@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "proto/reply.h"
+#include "proto/codec.h"
 #include "tests/unit/vectors.h"
 
 #define CLIENT SLICE_LIT("6f0c0000-0000-4000-8000-000000000000")
@@ -43,11 +43,11 @@ static void connect_is_answered(void **state)
     struct buf out = BUF_EMPTY;
     (void)state;
 
-    reply_connect(&out, 1, &r);
+    codec_json.connect(&out, 1, &r);
     assert_vector(&out, "connect");
     r.ping_s = 0;
     r.data = SLICE_NONE;
-    reply_connect(&out, 1, &r);
+    codec_json.connect(&out, 1, &r);
     assert_vector(&out, "connect without pings");
 }
 
@@ -61,12 +61,12 @@ static void subscribe_is_answered(void **state)
     struct buf out = BUF_EMPTY;
     (void)state;
 
-    reply_subscribe(&out, 2, &r);
+    codec_json.subscribe(&out, 2, &r);
     assert_vector(&out, "subscribe");
     r = (struct reply_subscribe){.recoverable = true};
-    reply_subscribe(&out, 2, &r);
+    codec_json.subscribe(&out, 2, &r);
     assert_vector(&out, "subscribe to a room that nobody spoke in");
-    reply_subscribe(&out, 2, &(struct reply_subscribe){.offset = 0});
+    codec_json.subscribe(&out, 2, &(struct reply_subscribe){.offset = 0});
     assert_vector(&out, "subscribe without position");
     r = (struct reply_subscribe){
         .recoverable = true,
@@ -76,10 +76,10 @@ static void subscribe_is_answered(void **state)
         .recovered = true,
         .publications = SLICE_LIT("{\"data\":1,\"offset\":43},{\"data\":2,\"offset\":44}"),
     };
-    reply_subscribe(&out, 2, &r);
+    codec_json.subscribe(&out, 2, &r);
     assert_vector(&out, "recovered");
     r.publications = SLICE_NONE;
-    reply_subscribe(&out, 2, &r);
+    codec_json.subscribe(&out, 2, &r);
     assert_vector(&out, "recovered, nothing was missed");
     r = (struct reply_subscribe){
         .recoverable = true,
@@ -87,7 +87,7 @@ static void subscribe_is_answered(void **state)
         .offset = 3,
         .was_recovering = true,
     };
-    reply_subscribe(&out, 2, &r);
+    codec_json.subscribe(&out, 2, &r);
     assert_vector(&out, "not recovered");
 }
 
@@ -96,11 +96,11 @@ static void what_is_done_is_answered_with_nothing_more(void **state)
     struct buf out = BUF_EMPTY;
     (void)state;
 
-    reply_empty(&out, 3, "publish");
+    codec_json.empty(&out, 3, COMMAND_PUBLISH);
     assert_vector(&out, "published");
-    reply_empty(&out, 15, "unsubscribe");
+    codec_json.empty(&out, 15, COMMAND_UNSUBSCRIBE);
     assert_vector(&out, "unsubscribed");
-    reply_rpc(&out, 3);
+    codec_json.rpc(&out, 3, SLICE_LIT("{}"));
     assert_vector(&out, "published by rpc");
 }
 
@@ -117,22 +117,22 @@ static void records_are_pushed(void **state)
     struct buf out = BUF_EMPTY;
     (void)state;
 
-    reply_push_record(&out, &r);
+    codec_json.push_record(&out, &r);
     assert_vector(&out, "push");
     r.user = SLICE_LIT("a\\\"n");
     r.info = SLICE_LIT("{\"name\":\"Ann\"}");
     r.time = 1790000000123;
     r.payload = SLICE_LIT("\"a\"");
-    reply_push_record(&out, &r);
+    codec_json.push_record(&out, &r);
     assert_vector(&out, "push with all");
     r = (struct record){.room = SLICE_LIT("chat:lobby"), .offset = 1, .payload = SLICE_LIT("null")};
-    reply_push_record(&out, &r);
+    codec_json.push_record(&out, &r);
     assert_vector(&out, "push of nobody");
     r.user = SLICE_LIT("bot");
     r.payload = SLICE_LIT("[1.0,-0]");
-    reply_push_record(&out, &r);
+    codec_json.push_record(&out, &r);
     assert_vector(&out, "push of a service");
-    reply_push_unsubscribe(&out, SLICE_LIT("vip:1"), 2000, "server unsubscribe");
+    codec_json.push_unsubscribe(&out, SLICE_LIT("vip:1"), 2000, "server unsubscribe");
     assert_vector(&out, "server unsubscribe");
 }
 
@@ -142,27 +142,26 @@ static void questions_are_answered(void **state)
     struct record r = {.room = SLICE_LIT("a"), .offset = 41, .payload = SLICE_LIT("\"a\"")};
     (void)state;
 
-    reply_member(&list, CLIENT, SLICE_LIT("ann"), SLICE_NONE);
-    buf_add_char(&list, ',');
-    reply_member(&list, SLICE_LIT("c2"), SLICE_NONE, SLICE_LIT("{\"name\":\"Bob\"}"));
-    reply_presence(&out, 4, buf_slice(&list));
+    codec_json.member(&list, &(struct reply_member){CLIENT, SLICE_LIT("ann"), SLICE_NONE});
+    codec_json.member(&list, &(struct reply_member){SLICE_LIT("c2"), SLICE_NONE,
+                                                    SLICE_LIT("{\"name\":\"Bob\"}")});
+    codec_json.presence(&out, 4, buf_slice(&list));
     assert_vector(&out, "presence");
-    reply_presence(&out, 4, SLICE_NONE);
+    codec_json.presence(&out, 4, SLICE_NONE);
     assert_vector(&out, "presence of nobody");
-    reply_presence_stats(&out, 5, 2, 0);
+    codec_json.presence_stats(&out, 5, &(struct reply_presence_stats){2, 0});
     assert_vector(&out, "presence_stats");
 
-    reply_history(&out, 6, SLICE_NONE, SLICE_LIT("r7Qk"), 42);
+    codec_json.history(&out, 6, &(struct reply_history){SLICE_NONE, SLICE_LIT("r7Qk"), 42});
     assert_vector(&out, "history: the position");
-    reply_history(&out, 6, SLICE_NONE, SLICE_NONE, 0);
+    codec_json.history(&out, 6, &(struct reply_history){SLICE_NONE, SLICE_NONE, 0});
     assert_vector(&out, "history: of a room that nobody spoke in");
     buf_clear(&list);
-    reply_publication(&list, &r);
-    buf_add_char(&list, ',');
+    codec_json.publication(&list, &r);
     r.offset = 42;
     r.payload = SLICE_LIT("\"b\"");
-    reply_publication(&list, &r);
-    reply_history(&out, 7, buf_slice(&list), SLICE_LIT("r7Qk"), 42);
+    codec_json.publication(&list, &r);
+    codec_json.history(&out, 7, &(struct reply_history){buf_slice(&list), SLICE_LIT("r7Qk"), 42});
     assert_vector(&out, "history");
     buf_deinit(&list);
 }
@@ -172,15 +171,15 @@ static void errors_say_whether_they_pass(void **state)
     struct buf out = BUF_EMPTY;
     (void)state;
 
-    reply_error(&out, 4, REPLY_PERMISSION_DENIED);
+    codec_json.error(&out, 4, REPLY_PERMISSION_DENIED);
     assert_vector(&out, "permission denied");
-    reply_error(&out, 5, REPLY_INTERNAL);
+    codec_json.error(&out, 5, REPLY_INTERNAL);
     assert_vector(&out, "internal server error");
-    reply_error(&out, 6, REPLY_TOKEN_EXPIRED);
+    codec_json.error(&out, 6, REPLY_TOKEN_EXPIRED);
     assert_vector(&out, "token expired");
-    reply_error(&out, 9, REPLY_UNRECOVERABLE_POSITION);
+    codec_json.error(&out, 9, REPLY_UNRECOVERABLE_POSITION);
     assert_vector(&out, "unrecoverable position");
-    reply_error(&out, UINT32_MAX, REPLY_METHOD_NOT_FOUND);
+    codec_json.error(&out, UINT32_MAX, REPLY_METHOD_NOT_FOUND);
     assert_vector(&out, "method not found");
     reply_plain_error(&out, REPLY_BAD_REQUEST);
     assert_vector(&out, "plain: bad request");
@@ -188,15 +187,23 @@ static void errors_say_whether_they_pass(void **state)
     assert_vector(&out, "plain: too many requests");
 }
 
-static void documents_are_appended_to_what_is_there(void **state)
+static void documents_of_one_message_are_separated(void **state)
 {
     struct buf out = BUF_EMPTY;
     (void)state;
 
-    buf_add_char(&out, '\n');
-    reply_subscribe(&out, 2, &(struct reply_subscribe){.was_recovering = true});
-    assert_true(slice_equal(buf_slice(&out),
-                            SLICE_LIT("\n{\"id\":2,\"subscribe\":{\"was_recovering\":true}}")));
+    codec_json.push_record(&out,
+                           &(struct record){.room = SLICE_LIT("a"), .payload = SLICE_LIT("1")});
+    codec_json.push_unsubscribe(&out, SLICE_LIT("a"), 1, "x");
+    codec_json.subscribe(&out, 2, &(struct reply_subscribe){.was_recovering = true});
+    codec_json.push_record(&out,
+                           &(struct record){.room = SLICE_LIT("a"), .payload = SLICE_LIT("2")});
+    assert_true(slice_equal(
+        buf_slice(&out),
+        SLICE_LIT("{\"push\":{\"channel\":\"a\",\"pub\":{\"data\":1}}}\n"
+                  "{\"push\":{\"channel\":\"a\",\"unsubscribe\":{\"code\":1,\"reason\":\"x\"}}}\n"
+                  "{\"id\":2,\"subscribe\":{\"was_recovering\":true}}\n"
+                  "{\"push\":{\"channel\":\"a\",\"pub\":{\"data\":2}}}")));
     buf_deinit(&out);
 }
 
@@ -212,11 +219,11 @@ static void everything_written_is_json_on_one_line(void **state)
     struct buf out = BUF_EMPTY;
     (void)state;
 
-    reply_push_record(&out, &r);
+    codec_json.push_record(&out, &r);
     assert_true(json_is_valid(buf_slice(&out), JSON_DEPTH_MAX));
     assert_null(memchr(out.at, '\n', out.size));
     buf_clear(&out);
-    reply_push_unsubscribe(&out, r.room, UINT32_MAX, "a \"quoted\"\nreason");
+    codec_json.push_unsubscribe(&out, r.room, UINT32_MAX, "a \"quoted\"\nreason");
     assert_true(json_is_valid(buf_slice(&out), JSON_DEPTH_MAX));
     assert_null(memchr(out.at, '\n', out.size));
     buf_deinit(&out);
@@ -276,7 +283,7 @@ int main(void)
         cmocka_unit_test(records_are_pushed),
         cmocka_unit_test(questions_are_answered),
         cmocka_unit_test(errors_say_whether_they_pass),
-        cmocka_unit_test(documents_are_appended_to_what_is_there),
+        cmocka_unit_test(documents_of_one_message_are_separated),
         cmocka_unit_test(everything_written_is_json_on_one_line),
         cmocka_unit_test(the_username_is_the_one_that_was_proved),
     };
