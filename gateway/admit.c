@@ -28,19 +28,18 @@ static bool refuse(struct admission *a, int status, const char *why, const char 
     return false;
 }
 
-/* Sub-protocols of the Centrifuge dialect: JSON is what we speak, also when nothing is listed. */
-static bool choose_subprotocol(struct admission *a, const struct http_head *h)
+/* Sub-protocols of the Centrifuge dialect: JSON also when nothing is listed. */
+static void choose_codec(struct admission *a, const struct http_head *h)
 {
     if (http_has_token(h, "Sec-WebSocket-Protocol", "centrifuge-json")) {
         a->subprotocol = "centrifuge-json";
-        return true;
+    } else if (http_has_token(h, "Sec-WebSocket-Protocol", "centrifuge-protobuf")) {
+        a->subprotocol = "centrifuge-protobuf";
+        a->dialect = DIALECT_PROTOBUF;
+    } else if (route_param_is(h->query, "format", "protobuf") ||
+               route_param_is(h->query, "cf_protocol", "protobuf")) {
+        a->dialect = DIALECT_PROTOBUF;
     }
-    if (http_has_token(h, "Sec-WebSocket-Protocol", "centrifuge-protobuf") ||
-        route_param_is(h->query, "format", "protobuf") ||
-        route_param_is(h->query, "cf_protocol", "protobuf")) {
-        return refuse(a, 400, "Protobuf is not spoken here, use JSON", "");
-    }
-    return true;
 }
 
 static bool same_name(struct slice a, const char *b)
@@ -193,9 +192,12 @@ void admit(struct admission *a, const struct gateway_conf *conf, const struct or
     struct credentials c = {.token = SLICE_NONE};
 
     *a = ADMISSION_EMPTY;
+    a->dialect = dialect;
     a->status = upgrade_check(h, &a->why, &a->extra);
-    if (a->status != 101 || (dialect == DIALECT_CENTRIFUGE && !choose_subprotocol(a, h)) ||
-        !find_credentials(a, conf, h, &c) || !check_origin(a, origins, h, &c)) {
+    if (dialect == DIALECT_CENTRIFUGE) {
+        choose_codec(a, h);
+    }
+    if (a->status != 101 || !find_credentials(a, conf, h, &c) || !check_origin(a, origins, h, &c)) {
         return;
     }
     if (c.is_present ? !check_token(a, conf, &c, now_s) : !admit_nobody(a, conf, dialect)) {

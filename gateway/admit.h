@@ -34,6 +34,7 @@ struct admission {
     const char *why;           /* words for the refusal's body */
     const char *extra;         /* header lines of the refusal, may be "" */
     const char *subprotocol;   /* the one to select, or "" */
+    enum dialect dialect;      /* the one that was asked for, in the codec that was asked for */
     struct buf room;           /* owns; plain dialect: a valid name */
     struct identity *identity; /* owns; NULL: the connect command has to bring a token */
     enum admit_token token;    /* for the metrics */

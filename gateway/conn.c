@@ -179,7 +179,7 @@ static void refuse(struct conn *c, int status, const char *extra, const char *wh
 }
 
 /* Gives the socket to a new session and frees the connection. */
-static void upgrade(struct conn *c, enum dialect dialect, struct admission *a)
+static void upgrade(struct conn *c, struct admission *a)
 {
     struct gateway *g = c->conns->gateway;
     struct http_head *h = c->head;
@@ -189,7 +189,7 @@ static void upgrade(struct conn *c, enum dialect dialect, struct admission *a)
     struct session_opening opening = {
         .fd = c->fd,
         .peer = c->peer,
-        .dialect = dialect,
+        .dialect = a->dialect,
         .room = buf_slice(&a->room),
         .identity = a->identity,
         .answer = blob_copy(text.at, text.size),
@@ -218,7 +218,7 @@ static void answer_websocket(struct conn *c, enum dialect dialect)
     stat_add(&g->metrics.tokens_good, a.token == ADMIT_TOKEN_GOOD);
     stat_add(&g->metrics.tokens_refused, a.token == ADMIT_TOKEN_REFUSED);
     if (a.status == 101) {
-        upgrade(c, dialect, &a);
+        upgrade(c, &a);
     } else {
         refuse(c, a.status, a.extra, a.why);
     }

@@ -5,6 +5,7 @@
 
 static const struct codec *const codecs[DIALECT_COUNT] = {
     [DIALECT_CENTRIFUGE] = &codec_json,
+    [DIALECT_PROTOBUF] = &codec_protobuf,
 };
 
 const struct codec *dialect_codec(enum dialect dialect)

@@ -61,29 +61,11 @@ static void plain_publish(struct session *s, struct slice text, struct slice key
     buf_deinit(&payload);
 }
 
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-/* White space around the object is not part of it. */
-static struct slice text_trim(struct slice t)
-{
-    while (t.size > 0 && is_space(t.at[0])) {
-        t.at++;
-        t.size--;
-    }
-    while (t.size > 0 && is_space(t.at[t.size - 1])) {
-        t.size--;
-    }
-    return t;
-}
-
 void plain_on_text(struct session *s, struct slice text)
 {
     struct slice key = SLICE_NONE;
 
-    text = text_trim(text);
+    text = json_trim(text); /* white space around the object is not part of it */
     bool is_good = json_is_valid(text, PAYLOAD_DEPTH_MAX) && json_is_object(text);
     if (is_good) {
         key = key_of(text);

@@ -242,6 +242,9 @@ static void on_text(void *user, struct slice text)
     case DIALECT_CENTRIFUGE:
         centrifuge_on_message(s, text);
         break;
+    case DIALECT_PROTOBUF:
+        session_close(s, CLOSE_NOT_BINARY);
+        break;
     case DIALECT_PLAIN:
         plain_on_text(s, text);
         break;
@@ -257,13 +260,27 @@ static void on_binary(void *user, struct slice data)
 {
     struct session *s = user;
 
-    if (s->dialect == DIALECT_ECHO && s->state == SESSION_OPEN) {
+    if (s->state != SESSION_OPEN) {
+        return;
+    }
+    stat_add(&s->gateway->metrics.messages_in, 1);
+    switch ((enum dialect)s->dialect) {
+    case DIALECT_CENTRIFUGE:
+    case DIALECT_PLAIN:
+        session_close(s, CLOSE_NOT_TEXT);
+        break;
+    case DIALECT_PROTOBUF:
+        centrifuge_on_message(s, data);
+        break;
+    case DIALECT_ECHO: {
         struct blob *frame = frame_binary(data);
         session_send_frame(s, frame);
         blob_unref(frame);
-        return;
+        break;
     }
-    session_close(s, CLOSE_NOT_TEXT);
+    case DIALECT_COUNT:
+        assert(false);
+    }
 }
 
 static void on_ping(void *user, struct slice data)

@@ -29,7 +29,8 @@
 #define CLOSE_WAIT_MS 5000
 
 enum dialect {
-    DIALECT_CENTRIFUGE, /* /connection/websocket */
+    DIALECT_CENTRIFUGE, /* /connection/websocket, in JSON */
+    DIALECT_PROTOBUF,   /* the same in Protobuf */
     DIALECT_PLAIN,      /* /ws */
     DIALECT_ECHO,       /* /echo */
     DIALECT_COUNT

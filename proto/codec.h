@@ -26,7 +26,7 @@
 #include "proto/record.h"
 #include "proto/reply.h"
 
-enum codec_id { CODEC_JSON, CODEC_COUNT };
+enum codec_id { CODEC_JSON, CODEC_PROTOBUF, CODEC_COUNT };
 
 struct codec {
     enum codec_id id;
@@ -56,5 +56,6 @@ struct codec {
 };
 
 extern const struct codec codec_json;
+extern const struct codec codec_protobuf;
 
 #endif

@@ -16,6 +16,18 @@ bool json_is_valid(struct slice text, int depth_max)
            (s.faults & SCAN_REFUSED) == 0;
 }
 
+struct slice json_trim(struct slice text)
+{
+    while (text.size > 0 && scan_is_space(text.at[0])) {
+        text.at++;
+        text.size--;
+    }
+    while (text.size > 0 && scan_is_space(text.at[text.size - 1])) {
+        text.size--;
+    }
+    return text;
+}
+
 bool json_object_open(struct json_object *o, struct slice text)
 {
     struct scan s = scan_of(text);

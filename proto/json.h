@@ -16,6 +16,9 @@
  * levels. */
 bool json_is_valid(struct slice text, int depth_max);
 
+/* The text without the white space around it. */
+struct slice json_trim(struct slice text);
+
 /* The first character of a value tells its kind: { [ " t f n or a digit or '-'. */
 struct json_member {
     struct slice key;   /* without quotes, escapes kept */

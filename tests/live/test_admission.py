@@ -66,8 +66,6 @@ def _ask(gateway, line, headers):
     ("GET /ws HTTP/1.1", {}, 401, "WWW-Authenticate: Bearer"),
     ("GET /ws HTTP/1.1", {"Authorization": "Bearer not.a.token"}, 401, "invalid_token"),
     ("GET /ws HTTP/1.1", {"Cookie": "warren_token=TOKEN"}, 403, ""),
-    ("GET /connection/websocket HTTP/1.1",
-     {"Sec-WebSocket-Protocol": "centrifuge-protobuf"}, 400, ""),
 ])
 def test_a_request_that_is_not_good_is_refused(gateway, good, line, change, status, says):
     headers = {k: v for k, v in {**_GOOD, **change}.items() if v is not None}

@@ -158,7 +158,8 @@ void peer_subscribe(struct peer *p, const char *room);
 void peer_send(struct peer *p, const char *text);
 void peer_send_frame(struct peer *p, int opcode, const void *at, size_t size);
 
-/* The next frame, waited for: the text, or "ping", "close 3008 slow", "end" for the end of TCP.
+/* The next frame, waited for: the text, or "binary 00ff", "ping", "close 3008 slow", "end" for the
+ * end of TCP.
  * Valid until the next call. */
 const char *peer_next(struct peer *p);
 void peer_expect(struct peer *p, const char *want);

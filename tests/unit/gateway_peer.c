@@ -169,7 +169,10 @@ static void describe(struct peer *p, int opcode, struct slice payload)
         buf_addf(&p->message, "close %d %.*s", payload.size >= 2 ? code[0] << 8 | code[1] : 0,
                  payload.size > 2 ? (int)payload.size - 2 : 0, payload.at + 2);
     } else {
-        buf_add_lit(&p->message, "binary");
+        buf_add_lit(&p->message, "binary ");
+        for (size_t i = 0; i < payload.size; i++) {
+            buf_addf(&p->message, "%02x", (unsigned char)payload.at[i]);
+        }
     }
     buf_add_char(&p->message, '\0');
 }

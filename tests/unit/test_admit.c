@@ -228,30 +228,36 @@ static void refusals_name_the_scheme(void **state)
     admission_deinit(&a);
 }
 
-static void json_is_spoken_and_protobuf_is_not(void **state)
+static void the_codec_is_the_one_that_was_asked_for(void **state)
 {
     (void)state;
     static const struct {
-        const char *query, *lines;
-        int status;
-        const char *subprotocol;
+        const char *query, *lines, *subprotocol;
+        enum dialect dialect;
     } cases[] = {
-        {"", "", 101, ""},
-        {"", "Sec-WebSocket-Protocol: \r\n", 101, ""},
-        {"", "Sec-WebSocket-Protocol: centrifuge-json\r\n", 101, "centrifuge-json"},
-        {"", "Sec-WebSocket-Protocol: centrifuge-protobuf, centrifuge-json\r\n", 101,
-         "centrifuge-json"},
-        {"", "Sec-WebSocket-Protocol: chat, superchat\r\n", 101, ""},
-        {"", "Sec-WebSocket-Protocol: centrifuge-protobuf\r\n", 400, ""},
-        {"?format=protobuf", "", 400, ""},
-        {"?cf_protocol=protobuf", "", 400, ""},
-        {"?cf_protocol=json", "", 101, ""},
-        {"?format=json&cf_ws_frame_ping_pong=true&x", "", 101, ""},
+        {"", "", "", DIALECT_CENTRIFUGE},
+        {"", "Sec-WebSocket-Protocol: \r\n", "", DIALECT_CENTRIFUGE},
+        {"", "Sec-WebSocket-Protocol: centrifuge-json\r\n", "centrifuge-json", DIALECT_CENTRIFUGE},
+        {"", "Sec-WebSocket-Protocol: centrifuge-protobuf, centrifuge-json\r\n", "centrifuge-json",
+         DIALECT_CENTRIFUGE},
+        {"?format=protobuf", "Sec-WebSocket-Protocol: centrifuge-json\r\n", "centrifuge-json",
+         DIALECT_CENTRIFUGE},
+        {"", "Sec-WebSocket-Protocol: chat, superchat\r\n", "", DIALECT_CENTRIFUGE},
+        {"", "Sec-WebSocket-Protocol: centrifuge-protobuf\r\n", "centrifuge-protobuf",
+         DIALECT_PROTOBUF},
+        {"?format=json", "Sec-WebSocket-Protocol: x, centrifuge-protobuf\r\n",
+         "centrifuge-protobuf", DIALECT_PROTOBUF},
+        {"?format=protobuf", "", "", DIALECT_PROTOBUF},
+        {"?cf_protocol=protobuf", "", "", DIALECT_PROTOBUF},
+        {"?format=Protobuf", "", "", DIALECT_CENTRIFUGE},
+        {"?cf_protocol=json", "", "", DIALECT_CENTRIFUGE},
+        {"?format=json&cf_ws_frame_ping_pong=true&x", "", "", DIALECT_CENTRIFUGE},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct admission a = ask(DIALECT_CENTRIFUGE, "", cases[i].query, cases[i].lines);
-        assert_int_equal(a.status, cases[i].status);
+        assert_int_equal(a.status, 101);
         assert_string_equal(a.subprotocol, cases[i].subprotocol);
+        assert_int_equal(a.dialect, cases[i].dialect);
         admission_deinit(&a);
     }
     struct admission a = ask(DIALECT_ECHO, "", "?format=protobuf",
@@ -300,7 +306,7 @@ int main(void)
         cmocka_unit_test(a_cookie_counts_only_with_an_origin_that_is_named),
         cmocka_unit_test(without_a_token_the_dialect_decides),
         cmocka_unit_test(refusals_name_the_scheme),
-        cmocka_unit_test(json_is_spoken_and_protobuf_is_not),
+        cmocka_unit_test(the_codec_is_the_one_that_was_asked_for),
         cmocka_unit_test(the_plain_dialect_enters_a_room),
         cmocka_unit_test(the_upgrade_is_judged_first),
     };

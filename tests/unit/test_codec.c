@@ -9,7 +9,7 @@
 
 #include "proto/codec.h"
 
-static const struct codec *const codecs[] = {&codec_json};
+static const struct codec *const codecs[] = {&codec_json, &codec_protobuf};
 
 static void every_codec_has_every_row(void **state)
 {

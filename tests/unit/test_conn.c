@@ -193,7 +193,6 @@ static const struct {
     {"GET /ws HTTP/1.1\r\nOrigin: https://evil.example\r\n" UPGRADE, 403, ""},
     {"GET /ws HTTP/1.1\r\nAuthorization: Bearer x\r\n" UPGRADE, 401,
      "\r\nWWW-Authenticate: Bearer error=\"invalid_token\"\r\n"},
-    {"GET /connection/websocket?format=protobuf HTTP/1.1\r\n" UPGRADE, 400, "Protobuf"},
     {"GET /demo/token HTTP/1.1\r\nHost: a\r\n\r\n", 400, ""},
     {"GET /ws HTTP/1.0\r\n" UPGRADE, 505, ""},
     {"GET /ws HTTP/1.1\n", 400, ""},

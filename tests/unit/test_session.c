@@ -419,7 +419,7 @@ static void an_echo_is_what_came(void **state)
     peer_send(&p, "hello");
     peer_expect(&p, "hello");
     peer_send_frame(&p, 0x2, "\xff", 1);
-    peer_expect(&p, "binary");
+    peer_expect(&p, "binary ff");
     peer_send_frame(&p, 0x9, "?", 1);
     peer_expect(&p, "pong ?");
     peer_end(&p);

@@ -76,6 +76,18 @@ static inline bool vector_add_text(struct slice object, const char *key, struct 
     return true;
 }
 
+/* The bytes that a member tells in hexadecimal digits, appended to `out`. */
+static inline void vector_add_hex(struct slice object, const char *key, struct buf *out)
+{
+    struct slice hex = json_inside(json_get(object, key));
+
+    for (size_t i = 0; i + 1 < hex.size; i += 2) {
+        char digits[3] = {hex.at[i], hex.at[i + 1], '\0'};
+
+        buf_add_char(out, (char)strtoul(digits, NULL, 16));
+    }
+}
+
 /* True if the member is written like `text`: "true", "17", "\"ok\"". */
 static inline bool vector_is(struct slice object, const char *key, const char *text)
 {

@@ -2,10 +2,17 @@
 // on standard input, results and events go out on standard output.
 
 import readline from 'node:readline';
-import { Centrifuge } from 'centrifuge';
+import { Centrifuge as CentrifugeJson } from 'centrifuge';
+import { Centrifuge as CentrifugeProtobuf } from 'centrifuge/build/protobuf';
 import WebSocket from 'ws';
 
-const [url, token] = process.argv.slice(2);
+const [url, token, codec] = process.argv.slice(2);
+const Centrifuge = codec === 'protobuf' ? CentrifugeProtobuf : CentrifugeJson;
+
+// What the Protobuf build takes and gives are bytes: here, too, they are JSON.
+const pack = (data) => (codec === 'protobuf' ? new TextEncoder().encode(JSON.stringify(data)) : data);
+const unpack = (data) => (data instanceof Uint8Array ? JSON.parse(new TextDecoder().decode(data)) : data);
+const unpackInfo = (info) => info && { ...info, connInfo: unpack(info.connInfo) };
 const say = (event, more = {}) => console.log(JSON.stringify({ event, ...more }));
 
 const client = new Centrifuge(url, {
@@ -15,7 +22,7 @@ const client = new Centrifuge(url, {
   maxReconnectDelay: 500,
 });
 client.on('connecting', (c) => say('connecting', { code: c.code, reason: c.reason }));
-client.on('connected', (c) => say('connected', { client: c.client, data: c.data }));
+client.on('connected', (c) => say('connected', { client: c.client, data: unpack(c.data) }));
 client.on('disconnected', (c) => say('disconnected', { code: c.code, reason: c.reason }));
 client.on('error', (c) => say('error', { code: c.error.code }));
 
@@ -27,7 +34,7 @@ function subscribe(channel) {
     offset: c.streamPosition?.offset, epoch: c.streamPosition?.epoch,
   }));
   sub.on('publication', (c) => say('publication', {
-    channel, data: c.data, offset: c.offset, info: c.info,
+    channel, data: unpack(c.data), offset: c.offset, info: unpackInfo(c.info),
   }));
   sub.on('unsubscribed', (c) => say('unsubscribed', { channel, code: c.code }));
   sub.subscribe();
@@ -38,11 +45,19 @@ const actions = {
   disconnect: () => client.disconnect(),
   subscribe: ({ channel }) => subscribe(channel),
   unsubscribe: ({ channel }) => client.getSubscription(channel).unsubscribe(),
-  publish: ({ channel, data }) => client.publish(channel, data),
-  rpc: ({ method, data }) => client.rpc(method, data),
+  publish: ({ channel, data }) => client.publish(channel, pack(data)),
+  rpc: async ({ method, data }) => ({ data: unpack((await client.rpc(method, pack(data))).data) }),
   presence: ({ channel }) => client.presence(channel),
   presenceStats: ({ channel }) => client.presenceStats(channel),
-  history: ({ channel, ...options }) => client.history(channel, options),
+  history: async ({ channel, ...options }) => {
+    const { publications, ...position } = await client.history(channel, options);
+    return {
+      ...position,
+      publications: publications.map((p) => ({
+        ...p, data: unpack(p.data), info: unpackInfo(p.info),
+      })),
+    };
+  },
 };
 
 for await (const line of readline.createInterface({ input: process.stdin })) {

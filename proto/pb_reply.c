@@ -1,0 +1,239 @@
+/*
+ * pb_reply.c: replies and pushes for Centrifuge clients in Protobuf.
+ *
+ * Fields stand in the order of their numbers. A list of the codec is its
+ * elements, each behind its length: they get their field's number when the list
+ * becomes part of a reply, for it is another one in each.
+ */
+#include "proto/codec_protobuf.h"
+#include "proto/json.h"
+#include "proto/pb.h"
+
+/* Of Reply and Push, beside those of method.def. */
+enum { REPLY_ID = 1, REPLY_ERROR = 2, REPLY_PUSH = 4 };
+enum { PUSH_CHANNEL = 2, PUSH_PUB = 4, PUSH_UNSUBSCRIBE = 6 };
+
+static const uint32_t method_numbers[] = {
+#define METHOD(name, text, command_number, reply_number) [COMMAND_##name] = reply_number,
+#include "proto/method.def"
+};
+
+/* A document that is being written: a message, and the one message in it that says something. */
+struct document {
+    size_t message, body;
+};
+
+/* Reply { id, <number> { */
+static struct document begin(struct buf *out, uint32_t id, uint32_t number)
+{
+    struct document d = {.message = pb_open_message(out)};
+
+    pb_add_u64(out, REPLY_ID, id);
+    d.body = pb_open(out, number);
+    return d;
+}
+
+static struct document begin_reply(struct buf *out, uint32_t id, enum command_method method)
+{
+    assert(method < ARRAY_LEN(method_numbers) && method_numbers[method] != 0);
+    return begin(out, id, method_numbers[method]);
+}
+
+static void end(struct buf *out, struct document d)
+{
+    pb_close(out, d.body);
+    pb_close(out, d.message);
+}
+
+/* The elements of a list, as fields. */
+static void add_list(struct buf *out, uint32_t number, struct slice list)
+{
+    struct slice element;
+
+    while (pb_next_message(&list, &element) == 0) {
+        size_t opened = pb_open(out, number); /* also when the element is empty */
+
+        buf_add_slice(out, element);
+        pb_close(out, opened);
+    }
+}
+
+/* The inside of a JSON string. */
+static void add_escaped(struct buf *out, uint32_t number, struct slice text)
+{
+    if (text.size == 0 || memchr(text.at, '\\', text.size) == NULL) {
+        pb_add_bytes(out, number, text);
+        return;
+    }
+    size_t opened = pb_open(out, number);
+    json_unescape(out, text);
+    pb_close(out, opened);
+}
+
+/* ClientInfo */
+static void add_sender(struct buf *out, uint32_t number, struct slice user, struct slice client,
+                       struct slice info)
+{
+    size_t opened = pb_open(out, number);
+
+    add_escaped(out, 1, user);
+    pb_add_bytes(out, 2, client);
+    pb_add_bytes(out, 3, info);
+    pb_close(out, opened);
+}
+
+/* The fields of a Publication. */
+static void add_publication(struct buf *out, const struct record *r)
+{
+    pb_add_bytes(out, 4, r->payload);
+    if (r->user.size > 0 || r->client.size > 0 || r->info.size > 0) {
+        add_sender(out, 5, r->user, r->client, r->info);
+    }
+    pb_add_u64(out, 6, r->offset);
+    pb_add_u64(out, 9, (uint64_t)r->time);
+}
+
+static void write_error(struct buf *out, uint32_t id, enum reply_error code)
+{
+    struct reply_error_text e = reply_error_text(code);
+    struct document d = begin(out, id, REPLY_ERROR);
+
+    pb_add_u64(out, 1, code);
+    pb_add_bytes(out, 2, slice_of(e.text));
+    pb_add_flag(out, 3, e.is_temporary);
+    end(out, d);
+}
+
+static void write_empty(struct buf *out, uint32_t id, enum command_method method)
+{
+    end(out, begin_reply(out, id, method));
+}
+
+static void write_connect(struct buf *out, uint32_t id, const struct reply_connect *r)
+{
+    struct document d = begin_reply(out, id, COMMAND_CONNECT);
+
+    pb_add_bytes(out, 1, r->client);
+    pb_add_bytes(out, 2, r->version);
+    pb_add_bytes(out, 5, r->data);
+    pb_add_u64(out, 7, r->ping_s);
+    pb_add_flag(out, 8, r->ping_s > 0);
+    end(out, d);
+}
+
+static void write_subscribe(struct buf *out, uint32_t id, const struct reply_subscribe *r)
+{
+    struct document d = begin_reply(out, id, COMMAND_SUBSCRIBE);
+
+    pb_add_flag(out, 3, r->recoverable);
+    pb_add_bytes(out, 6, r->epoch);
+    add_list(out, 7, r->publications);
+    pb_add_flag(out, 8, r->recovered);
+    pb_add_u64(out, 9, r->offset);
+    pb_add_flag(out, 10, r->recoverable);
+    pb_add_flag(out, 12, r->was_recovering);
+    end(out, d);
+}
+
+static void write_history(struct buf *out, uint32_t id, const struct reply_history *r)
+{
+    struct document d = begin_reply(out, id, COMMAND_HISTORY);
+
+    add_list(out, 1, r->publications);
+    pb_add_bytes(out, 2, r->epoch);
+    pb_add_u64(out, 3, r->offset);
+    end(out, d);
+}
+
+static void write_presence(struct buf *out, uint32_t id, struct slice members)
+{
+    struct document d = begin_reply(out, id, COMMAND_PRESENCE);
+
+    add_list(out, 1, members);
+    end(out, d);
+}
+
+static void write_presence_stats(struct buf *out, uint32_t id, const struct reply_presence_stats *r)
+{
+    struct document d = begin_reply(out, id, COMMAND_PRESENCE_STATS);
+
+    pb_add_u64(out, 1, r->clients);
+    pb_add_u64(out, 2, r->users);
+    end(out, d);
+}
+
+static void write_rpc(struct buf *out, uint32_t id, struct slice data)
+{
+    struct document d = begin_reply(out, id, COMMAND_RPC);
+
+    pb_add_bytes(out, 1, data);
+    end(out, d);
+}
+
+/* Reply { Push { channel, */
+static struct document begin_push(struct buf *out, struct slice room)
+{
+    struct document d = begin(out, 0, REPLY_PUSH);
+
+    pb_add_bytes(out, PUSH_CHANNEL, room);
+    return d;
+}
+
+static void write_push_record(struct buf *out, const struct record *r)
+{
+    struct document d = begin_push(out, r->room);
+    size_t publication = pb_open(out, PUSH_PUB);
+
+    add_publication(out, r);
+    pb_close(out, publication);
+    end(out, d);
+}
+
+static void write_push_unsubscribe(struct buf *out, struct slice room, uint32_t code,
+                                   const char *reason)
+{
+    struct document d = begin_push(out, room);
+    size_t unsubscribe = pb_open(out, PUSH_UNSUBSCRIBE);
+
+    pb_add_u64(out, 2, code);
+    pb_add_bytes(out, 3, slice_of(reason));
+    pb_close(out, unsubscribe);
+    end(out, d);
+}
+
+static void write_publication(struct buf *list, const struct record *r)
+{
+    size_t opened = pb_open_message(list);
+
+    add_publication(list, r);
+    pb_close(list, opened);
+}
+
+/* An entry of a map: the client's id, ClientInfo. */
+static void write_member(struct buf *list, const struct reply_member *m)
+{
+    size_t opened = pb_open_message(list);
+
+    pb_add_bytes(list, 1, m->client);
+    add_sender(list, 2, m->user, m->client, m->info);
+    pb_close(list, opened);
+}
+
+const struct codec codec_protobuf = {
+    .id = CODEC_PROTOBUF,
+    .is_binary = true,
+    .ping = {"\0", 1},
+    .next = pb_command_next,
+    .error = write_error,
+    .empty = write_empty,
+    .connect = write_connect,
+    .subscribe = write_subscribe,
+    .history = write_history,
+    .presence = write_presence,
+    .presence_stats = write_presence_stats,
+    .rpc = write_rpc,
+    .push_record = write_push_record,
+    .push_unsubscribe = write_push_unsubscribe,
+    .publication = write_publication,
+    .member = write_member,
+};
