@@ -31,8 +31,14 @@ void answers_presence(struct partition *p, const struct message *m, int64_t now_
     }
     struct partition_action *a = followers_action(p, m->gateway);
     const struct place *place = roster_find(&p->roster, line.room);
-    const struct member *member = place != NULL ? place->members : NULL;
+    size_t count = place != NULL ? presence_members(place) : 0;
+    bool is_listed = !line.count && (place == NULL || count <= (uint64_t)place->rule->presence_max);
+    const struct member *member = is_listed && place != NULL ? place->members : NULL;
 
+    line_encode(&a->body, &(struct line){.room = line.room,
+                                         .clients = count,
+                                         .users = place != NULL ? presence_persons(place) : 0,
+                                         .complete = is_listed});
     for (; member != NULL && a->body.size < ANSWER_BYTES_MAX; member = member->hh.next) {
         member_line(member, &line);
         line_encode(&a->body, &line);

@@ -3,6 +3,7 @@
 
 #include <utlist.h>
 
+#include "broadcaster/moves.h"
 #include "broadcaster/partition_internal.h"
 #include "broadcaster/presence.h"
 #include "common/mem.h"
@@ -15,23 +16,64 @@ struct follower *followers_find(const struct followers *all, struct slice gatewa
     return f;
 }
 
-struct follower *followers_attach(struct partition *p, const struct message *m, int64_t now_ms)
+static struct follower *follower_new(struct partition *p, const struct message *m)
 {
-    struct follower *f = followers_find(&p->followers, m->gateway);
+    struct follower *f = mem_new(struct follower);
 
-    if (f != NULL) {
-        followers_drop(p, f, now_ms);
-    }
-    f = mem_new(struct follower);
     assert(m->gateway.size <= ID_MAX && m->boot.size == BOOT_SIZE);
     memcpy(f->gateway, m->gateway.at, m->gateway.size);
     f->gateway_size = (uint16_t)m->gateway.size;
     memcpy(f->boot, m->boot.at, BOOT_SIZE);
+    HASH_ADD_KEYPTR(hh, p->followers.by_gateway, f->gateway, f->gateway_size, f);
+    return f;
+}
+
+static void follower_end_interests(struct partition *p, struct follower *f, int64_t now_ms);
+
+/* The same life of a gateway begins a new link: it still has the members that it will name. */
+static void follower_renew(struct partition *p, struct follower *f, int64_t now_ms)
+{
+    struct member *member;
+
+    follower_end_interests(p, f, now_ms);
+    buf_clear(&f->moves);
+    f->number_out = 0;
+    DL_FOREACH (f->members, member) {
+        member->is_stale = true;
+    }
+    f->has_stale = f->members != NULL;
+}
+
+struct follower *followers_attach(struct partition *p, const struct message *m, int64_t now_ms)
+{
+    struct follower *f = followers_find(&p->followers, m->gateway);
+
+    if (f != NULL && slice_equal((struct slice){f->boot, BOOT_SIZE}, m->boot)) {
+        follower_renew(p, f, now_ms);
+    } else {
+        if (f != NULL) {
+            followers_drop(p, f, now_ms);
+        }
+        f = follower_new(p, m);
+    }
     f->link = m->link;
     f->number_in = m->number;
     f->heard_ms = now_ms;
-    HASH_ADD_KEYPTR(hh, p->followers.by_gateway, f->gateway, f->gateway_size, f);
     return f;
+}
+
+void follower_end_stale(struct partition *p, struct follower *f, int64_t now_ms)
+{
+    struct member *member, *next;
+
+    if (f->has_stale) {
+        f->has_stale = false;
+        DL_FOREACH_SAFE (f->members, member, next) {
+            if (member->is_stale) {
+                followers_member_left(p, member, now_ms);
+            }
+        }
+    }
 }
 
 static void interest_free(struct partition *p, struct interest *i, int64_t now_ms)
@@ -45,22 +87,29 @@ static void interest_free(struct partition *p, struct interest *i, int64_t now_m
     roster_release_unused(&p->roster, place);
 }
 
-void followers_drop(struct partition *p, struct follower *f, int64_t now_ms)
+static void follower_end_interests(struct partition *p, struct follower *f, int64_t now_ms)
 {
-    while (f->members != NULL) {
-        followers_member_left(p, f->members);
-    }
     while (f->interests != NULL) {
         interest_free(p, f->interests, now_ms);
     }
+}
+
+void followers_drop(struct partition *p, struct follower *f, int64_t now_ms)
+{
+    follower_end_interests(p, f, now_ms); /* it is told nothing of what follows */
+    while (f->members != NULL) {
+        followers_member_left(p, f->members, now_ms);
+    }
     HASH_DELETE(hh, p->followers.by_gateway, f);
+    buf_deinit(&f->moves);
     mem_free(f);
 }
 
-void followers_member_left(struct partition *p, struct member *m)
+void followers_member_left(struct partition *p, struct member *m, int64_t now_ms)
 {
     struct place *place = m->place;
 
+    moves_add(p, m, true, now_ms);
     member_free(m);
     p->followers.members--;
     roster_release_unused(&p->roster, place);
@@ -96,6 +145,15 @@ void follower_follow(struct partition *p, struct follower *f, struct place *plac
     DL_APPEND(place->interests, i);
     DL_APPEND2(f->interests, i, prev_of_gateway, next_of_gateway);
     roster_touch(&p->roster, place, now_ms);
+}
+
+void follower_wants_moves(struct follower *f, struct place *place, bool wants)
+{
+    struct interest *i = interest_find(f, place);
+
+    if (i != NULL) {
+        i->wants_moves = wants;
+    }
 }
 
 void follower_unfollow(struct partition *p, struct follower *f, struct place *place, int64_t now_ms)

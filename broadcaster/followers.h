@@ -28,6 +28,7 @@ struct interest {
     struct interest *prev_of_gateway, *next_of_gateway;
     struct follower *follower;
     struct place *place;
+    bool wants_moves; /* to be told who comes and goes */
 };
 
 struct follower {
@@ -43,6 +44,8 @@ struct follower {
     struct partition_action *out;
     size_t run_at, run_end;
     uint64_t run_records;
+    struct buf moves; /* owns; lines that are not sent yet */
+    bool has_stale;   /* members that the gateway has not named on this link */
     char boot[BOOT_SIZE];
     uint16_t gateway_size;
     char gateway[ID_MAX + 1];
@@ -56,8 +59,12 @@ struct followers {
 /* The gateway's follower, or NULL. */
 struct follower *followers_find(const struct followers *all, struct slice gateway);
 
-/* A new link; what was known of the gateway is dropped. `m` is an attach. */
+/* A new link; what was known of the gateway is dropped, but for the members of the same life of it:
+ * they are stale until it names them. `m` is an attach. */
 struct follower *followers_attach(struct partition *p, const struct message *m, int64_t now_ms);
+
+/* The gateway has named all that it has: what is stale has left. */
+void follower_end_stale(struct partition *p, struct follower *f, int64_t now_ms);
 
 /* Drops a gateway with all its interests and members. */
 void followers_drop(struct partition *p, struct follower *f, int64_t now_ms);
@@ -70,8 +77,11 @@ void follower_follow(struct partition *p, struct follower *f, struct place *plac
 void follower_unfollow(struct partition *p, struct follower *f, struct place *place,
                        int64_t now_ms);
 
+/* Joins and leaves of a room that it follows are for this follower, or not any more. */
+void follower_wants_moves(struct follower *f, struct place *place, bool wants);
+
 /* A member leaves with its session or its gateway. */
-void followers_member_left(struct partition *p, struct member *m);
+void followers_member_left(struct partition *p, struct member *m, int64_t now_ms);
 
 /* A message to a gateway outside of its link: fill its body, then partition_action_fill(). */
 struct partition_action *followers_action(struct partition *p, struct slice gateway);

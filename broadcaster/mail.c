@@ -1,11 +1,14 @@
 /* mail.c: what gateways write to the owner's mailbox: the links. */
 #include "broadcaster/mail.h"
 
+#include "broadcaster/moves.h"
 #include "broadcaster/partition_internal.h"
 #include "broadcaster/presence.h"
 #include "common/mem.h"
 #include "proto/line.h"
 #include "proto/room.h"
+
+#define ATTACH_WHOLE_BYTES (1 << 20) /* a gateway sends what is more in further messages */
 
 /* An answer of one kind that may take several messages. */
 struct answer {
@@ -112,6 +115,9 @@ static void enter_member(struct partition *p, struct follower *f, const struct l
 
     if (presence_enter(&f->members, place, line)) {
         p->followers.members++;
+        if (!line->again) {
+            moves_add(p, presence_find(&f->members, place, line->client), false, now_ms);
+        }
     }
 }
 
@@ -166,6 +172,8 @@ static void take_lines(struct partition *p, struct follower *f, const struct mes
     while (next_line(p, &rest, &line)) {
         if (line.client.size > 0) {
             enter_member(p, f, &line, now_ms);
+        } else if (line.moves) {
+            follower_wants_moves(f, roster_get(&p->roster, line.room, now_ms), true);
         } else {
             follow_room(&positions, &line, &list);
         }
@@ -187,7 +195,11 @@ static void on_attach(struct partition *p, const struct message *m, int64_t now_
         return; /* a newer link stands */
     }
     stat_add(&p->stats->attaches, 1);
-    take_lines(p, followers_attach(p, m, now_ms), m, true, now_ms);
+    struct follower *f = followers_attach(p, m, now_ms);
+    take_lines(p, f, m, true, now_ms);
+    if (m->body.size <= ATTACH_WHOLE_BYTES) {
+        follower_end_stale(p, f, now_ms);
+    } /* else further members follow, and then a sign of life */
 }
 
 /* The follower whose link the message continues, or NULL. */
@@ -227,12 +239,16 @@ static void on_leave(struct partition *p, struct follower *f, const struct messa
             continue;
         }
         if (line.client.size == 0) {
-            follower_unfollow(p, f, place, now_ms);
+            if (line.moves) {
+                follower_wants_moves(f, place, false);
+            } else {
+                follower_unfollow(p, f, place, now_ms);
+            }
             continue;
         }
         struct member *member = presence_find(&f->members, place, line.client);
         if (member != NULL) {
-            followers_member_left(p, member);
+            followers_member_left(p, member, now_ms);
         }
     }
 }
@@ -249,6 +265,7 @@ static void on_link(struct partition *p, const struct message *m, int64_t now_ms
     } else if (m->type == MESSAGE_LEAVE) {
         on_leave(p, f, m, now_ms);
     } else {
+        follower_end_stale(p, f, now_ms);
         follower_sent(p, f, follower_send(p, f), MESSAGE_DELIVER, 0, now_ms);
     }
 }

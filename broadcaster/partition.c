@@ -5,6 +5,7 @@
 
 #include "broadcaster/intake.h"
 #include "broadcaster/mail.h"
+#include "broadcaster/moves.h"
 #include "broadcaster/partition_internal.h"
 #include "common/mem.h"
 
@@ -105,8 +106,10 @@ struct partition *partition_new(const struct partition_conf *conf, struct partit
     p->stats = stats;
     p->random = conf->seed;
     p->actions_last = &p->actions;
-    p->plain_rules.defaults =
-        (struct rule){.history_size = conf->history_size, .history_ttl_ms = conf->history_ttl_ms};
+    p->plain_rules.defaults = (struct rule){.history_size = conf->history_size,
+                                            .history_ttl_ms = conf->history_ttl_ms,
+                                            .presence_max = conf->presence_max,
+                                            .moves_max = conf->moves_max};
     roster_init(&p->roster, conf->rules != NULL ? conf->rules : &p->plain_rules);
     p->shelf = (struct shelf){
         .bytes_max = conf->memory_max,
@@ -282,6 +285,7 @@ void partition_on_tick(struct partition *p, int64_t now_ms)
         takeover_tick(p, now_ms);
     } else {
         followers_tick(p, now_ms);
+        moves_tick(p, now_ms);
         forget_rooms(p, now_ms);
         lane_marks_tick(&p->lanes, now_ms);
         keys_trim(&p->keys, now_ms);

@@ -38,6 +38,8 @@ struct partition_conf {
     const struct rules *rules; /* borrowed: history by namespace; NULL: as follows for all rooms */
     uint32_t history_size;     /* records kept of a room */
     int64_t history_ttl_ms;    /* a room idle longer, that nobody follows, is forgotten */
+    int64_t presence_max;      /* members listed */
+    int64_t moves_max;         /* joins and leaves of a room told in a second */
     int64_t key_window_ms;     /* how long a record is known again by its key; 0: not at all */
     size_t keys_max;           /* of those keys; 0: KEYS_MAX */
     size_t memory_max;         /* bytes of records kept of all rooms of the partition */
@@ -50,9 +52,9 @@ struct partition_conf {
 struct partition_stats {
     stat_value records_in, batches_in, duplicates_dropped, poisoned, appends, append_bytes,
         append_retries, delivered_records, delivered_messages, checkpoints, takeovers, void_records,
-        attaches, leases_expired, forgotten_rooms, replayed_records, history_memory,
-        history_incomplete, link_gaps, keys_dropped, keys_evicted, fetches, lookback_bytes,
-        lookback_records, lookback_stalls, waiting_dropped,
+        attaches, leases_expired, forgotten_rooms, replayed_records, history_memory, moves_told,
+        moves_held, history_incomplete, link_gaps, keys_dropped, keys_evicted, fetches,
+        lookback_bytes, lookback_records, lookback_stalls, waiting_dropped,
         lost_positions; /* a gateway was ahead of the log: the room's epoch ended */
 };
 

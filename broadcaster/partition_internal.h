@@ -8,6 +8,7 @@
  * checkpoint.c  when and how all positions are written down
  * followers.c   gateways, what they follow, and what they are sent
  * mail.c        what gateways ask: attach, join, leave, alive
+ * moves.c       who comes and who goes, for those who want to know
  * answers.c     presence and history
  * lookback.c    what memory does not hold is read back from the log
  * waiting.c     mail that waits for that

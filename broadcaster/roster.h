@@ -27,6 +27,7 @@ struct position {
 struct kept;     /* shelf.h */
 struct interest; /* followers.h */
 struct member;   /* presence.h */
+struct person;   /* presence.h */
 
 struct place {
     UT_hash_handle hh;
@@ -45,6 +46,9 @@ struct place {
     uint64_t gone;   /* its records up to here cannot be had any more, as far as we know */
     struct interest *interests; /* links: the gateways that follow it */
     struct member *members;     /* links: sessions present, by client id */
+    struct person *persons;     /* owns: users present, by user id */
+    int64_t moves_ms;           /* since when joins and leaves are counted */
+    uint32_t moves;             /* told since then */
     uint16_t name_size;         /* bytes */
     char name[];
 };

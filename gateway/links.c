@@ -10,24 +10,17 @@
 #include "common/mem.h"
 #include "gateway/bus.h"
 #include "gateway/gateway.h"
+#include "gateway/moves.h"
 #include "gateway/questions.h"
 #include "gateway/rooms.h"
 #include "gateway/session.h"
+#include "gateway/strays.h"
 #include "proto/line.h"
 
 #define LINK_PAUSE_MS 50         /* at least, between two attaches of a partition */
 #define LINK_LINES_MAX (1 << 20) /* bytes of lines about members in one message */
 
 enum link_state { LINK_IDLE, LINK_WANTED, LINK_ATTACHING, LINK_ATTACHED };
-
-/* An answer that is due for a room that was left before it came. It says nothing about a room of
- * the same name that may be here by then: that one has asked anew. */
-struct stray {
-    UT_hash_handle hh;
-    uint32_t count;
-    size_t room_size;
-    char room[ROOM_NAME_MAX];
-};
 
 struct link {
     enum link_state state;
@@ -42,7 +35,7 @@ struct link {
     int64_t retry_ms;    /* WANTED: not before */
     enum message_type gathered; /* JOIN or LEAVE: what `lines` holds */
     struct buf lines;           /* of this turn, not sent yet */
-    struct stray *strays;       /* owns; of this link only */
+    struct strays strays;       /* of this link only */
 };
 
 struct links {
@@ -63,46 +56,6 @@ struct links *links_new(struct gateway *g)
     return l;
 }
 
-static void strays_clear(struct link *k)
-{
-    struct stray *stray, *next;
-
-    HASH_ITER (hh, k->strays, stray, next) {
-        HASH_DELETE(hh, k->strays, stray);
-        mem_free(stray);
-    }
-}
-
-static void strays_add(struct link *k, const struct room *room)
-{
-    struct stray *stray;
-
-    HASH_FIND(hh, k->strays, room->name, room->name_size, stray);
-    if (stray == NULL) {
-        stray = mem_new(struct stray);
-        stray->room_size = room->name_size;
-        memcpy(stray->room, room->name, room->name_size);
-        HASH_ADD_KEYPTR(hh, k->strays, stray->room, stray->room_size, stray);
-    }
-    stray->count++;
-}
-
-/* True: the answer about this room is a stray one, and now it has come. */
-static bool strays_take(struct link *k, struct slice name)
-{
-    struct stray *stray;
-
-    HASH_FIND(hh, k->strays, name.at, name.size, stray);
-    if (stray == NULL) {
-        return false;
-    }
-    if (--stray->count == 0) {
-        HASH_DELETE(hh, k->strays, stray);
-        mem_free(stray);
-    }
-    return true;
-}
-
 struct links *links_free(struct links *l)
 {
     if (l == NULL) {
@@ -110,7 +63,7 @@ struct links *links_free(struct links *l)
     }
     for (uint32_t p = 0; p < l->count; p++) {
         buf_deinit(&l->of_partition[p].lines);
-        strays_clear(&l->of_partition[p]);
+        strays_clear(&l->of_partition[p].strays);
     }
     mem_free(l);
     return NULL;
@@ -168,9 +121,14 @@ static bool link_is_open(const struct link *k)
     return k->state == LINK_ATTACHING || k->state == LINK_ATTACHED;
 }
 
+static struct slice room_slice(const struct room *room)
+{
+    return (struct slice){room->name, room->name_size};
+}
+
 static void line_add_room(struct buf *out, const struct room *room)
 {
-    struct line line = {.room = {room->name, room->name_size}};
+    struct line line = {.room = room_slice(room)};
 
     if (room->state == ROOM_LIVE) {
         line.has_offset = true;
@@ -180,18 +138,27 @@ static void line_add_room(struct buf *out, const struct room *room)
     line_encode(out, &line);
 }
 
-static void line_add_member(struct buf *out, const struct room *room, const struct session *s)
+/* Somebody here wants to be told of joins and leaves, or nobody any more. */
+static void line_add_moves(struct buf *out, const struct room *room)
 {
+    line_encode(out, &(struct line){.room = room_slice(room), .moves = true});
+}
+
+static void line_add_member(struct buf *out, struct subscription *sub)
+{
+    const struct session *s = sub->session;
     struct buf info = BUF_EMPTY;
 
     session_info(s, &info);
     line_encode(out, &(struct line){
-                         .room = {room->name, room->name_size},
+                         .room = room_slice(sub->room),
                          .client = slice_of(s->client),
                          .user = slice_of(s->identity->user),
                          .info = buf_slice(&info),
+                         .again = sub->is_told,
                      });
     buf_deinit(&info);
+    sub->is_told = true;
 }
 
 /* Everybody in the rooms of the partition: what is too much for one message goes into further ones.
@@ -206,7 +173,7 @@ static void link_send_members(struct links *l, uint32_t p)
                 link_send_lines(l, p);
                 k->gathered = MESSAGE_JOIN;
             }
-            line_add_member(&k->lines, room, room->subscriptions[i]->session);
+            line_add_member(&k->lines, room->subscriptions[i]);
         }
     }
 }
@@ -223,9 +190,12 @@ static void link_attach(struct links *l, uint32_t p)
     k->asked_ms = k->heard_ms = k->alive_ms = k->begun_ms = clock_mono_ms();
     k->gathered = MESSAGE_ATTACH;
     buf_clear(&k->lines);
-    strays_clear(k);
+    strays_clear(&k->strays);
     for (struct room *room = rooms_of(l->gateway->rooms, p); room != NULL; room = room->next) {
         line_add_room(&k->lines, room);
+        if (room->movers > 0) {
+            line_add_moves(&k->lines, room);
+        }
     }
     link_send_members(l, p);
     if (link_is_open(k)) {
@@ -299,32 +269,42 @@ void links_leave(struct links *l, const struct room *room)
     struct buf *lines = link_gather(l, room->partition, MESSAGE_LEAVE);
 
     if (lines != NULL) {
-        line_encode(lines, &(struct line){.room = {room->name, room->name_size}});
+        line_encode(lines, &(struct line){.room = room_slice(room)});
         if (k->state == LINK_ATTACHING || room->state == ROOM_JOINING) {
-            strays_add(k, room);
+            strays_add(&k->strays, room_slice(room));
         }
     }
 }
 
-void links_enter(struct links *l, const struct room *room, const struct session *s)
+void links_enter(struct links *l, struct subscription *sub)
 {
+    struct room *room = sub->room;
     struct buf *lines = room->rule->presence ? link_gather(l, room->partition, MESSAGE_JOIN) : NULL;
 
-    if (lines != NULL) {
-        line_add_member(lines, room, s);
+    if (lines == NULL) {
+        return;
     }
+    if (sub->wants_moves && room->movers == 1) {
+        line_add_moves(lines, room);
+    }
+    line_add_member(lines, sub);
 }
 
-void links_exit(struct links *l, const struct room *room, const struct session *s)
+void links_exit(struct links *l, const struct subscription *sub)
 {
+    const struct room *room = sub->room;
     struct buf *lines =
         room->rule->presence ? link_gather(l, room->partition, MESSAGE_LEAVE) : NULL;
 
-    if (lines != NULL) {
-        line_encode(lines, &(struct line){
-                               .room = {room->name, room->name_size},
-                               .client = slice_of(s->client),
-                           });
+    if (lines == NULL) {
+        return;
+    }
+    line_encode(lines, &(struct line){
+                           .room = room_slice(room),
+                           .client = slice_of(sub->session->client),
+                       });
+    if (sub->wants_moves && room->movers == 0) {
+        line_add_moves(lines, room);
     }
 }
 
@@ -343,7 +323,7 @@ static void on_positions(struct links *l, const struct message *m)
     while ((r = line_next(&rest, &line)) == 0) {
         struct room *room = rooms_get(l->gateway->rooms, line.room);
 
-        if (!strays_take(k, line.room) && room != NULL && room->partition == m->partition) {
+        if (!strays_take(&k->strays, line.room) && room != NULL && room->partition == m->partition) {
             rooms_positioned(l->gateway->rooms, room, line.epoch, line.from);
         }
     }
@@ -414,6 +394,10 @@ void links_on_message(struct links *l, const struct message *m)
             log_warn("records have a hole partition=%u link=%" PRIu64 " number=%" PRIu64,
                      m->partition, m->link, m->number);
             link_renew(l, m->partition);
+        }
+    } else if (m->type == MESSAGE_MOVES) {
+        if (link_continues(l, m)) {
+            moves_deliver(l->gateway->rooms, m->body);
         }
     } else if (m->type == MESSAGE_PRESENT || m->type == MESSAGE_PAST) {
         if (slice_equal(m->boot, slice_of(l->gateway->boot))) {

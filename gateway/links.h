@@ -22,7 +22,7 @@
 struct gateway;
 struct links;
 struct room;
-struct session;
+struct subscription;
 
 /* Freed with links_free(), which accepts NULL and returns NULL. */
 struct links *links_new(struct gateway *g) MUST_CHECK;
@@ -39,8 +39,8 @@ void links_on_message(struct links *l, const struct message *m);
 /* A room was born or died here; a session entered or left one (presence). */
 void links_join(struct links *l, struct room *room);
 void links_leave(struct links *l, const struct room *room);
-void links_enter(struct links *l, const struct room *room, const struct session *s);
-void links_exit(struct links *l, const struct room *room, const struct session *s);
+void links_enter(struct links *l, struct subscription *sub);
+void links_exit(struct links *l, const struct subscription *sub);
 
 /* Sends a question to the owner's mailbox: not numbered, answered by a message with the same
  * `request`. 0, or -1 when nobody can be asked now. */

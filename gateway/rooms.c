@@ -143,6 +143,7 @@ static void joining_end(struct subscription *sub)
 {
     joining_unask(sub);
     deadline_stop(&sub->joining->wait);
+    blob_unref(sub->joining->data);
     mem_free(sub->joining);
     sub->joining = NULL;
 }
@@ -182,13 +183,32 @@ static void subscription_settle(struct rooms *all, struct subscription *sub)
     }
 }
 
+static struct grant *grant_new(int64_t expires_s, struct slice info)
+{
+    struct grant *grant = mem_zalloc(1, sizeof(*grant) + info.size);
+
+    assert(info.size <= INFO_MAX);
+    grant->expires_s = expires_s;
+    grant->info_size = (uint16_t)info.size;
+    if (info.size > 0) {
+        memcpy(grant->info, info.at, info.size);
+    }
+    return grant;
+}
+
 static struct subscription *subscription_new(struct rooms *all, struct session *s,
-                                             struct room *room)
+                                             struct room *room, const struct rooms_entry *entry)
 {
     struct subscription *sub = mem_new(struct subscription);
 
     sub->session = s;
     sub->room = room;
+    sub->cause = (uint8_t)entry->cause;
+    sub->wants_moves = room->rule->presence && (entry->wants_moves || room->rule->join_leave);
+    room->movers += sub->wants_moves;
+    if (entry->expires_s != 0 || entry->info.size > 0) {
+        sub->grant = grant_new(entry->expires_s, entry->info);
+    }
     if (room->count == room->capacity) {
         room->capacity = MAX(2u, room->capacity * 2);
         room->subscriptions =
@@ -203,13 +223,31 @@ static struct subscription *subscription_new(struct rooms *all, struct session *
     return sub;
 }
 
-int rooms_enter(struct session *s, struct slice name, uint32_t command_id,
-                const struct rooms_since *since)
+static struct joining *joining_new(struct subscription *sub, const struct rooms_entry *entry)
+{
+    struct joining *joining = mem_new(struct joining);
+    const struct rooms_since *since = &entry->since;
+
+    joining->subscription = sub;
+    joining->command_id = entry->command_id;
+    joining->recovers = since->recovers;
+    joining->is_strict = since->is_strict;
+    joining->since = since->offset;
+    if (since->epoch.size > 0) {
+        memcpy(joining->epoch, since->epoch.at, since->epoch.size);
+    }
+    if (entry->data.size > 0) {
+        joining->data = blob_copy(entry->data.at, entry->data.size);
+    }
+    return joining;
+}
+
+int rooms_enter(struct session *s, struct slice name, const struct rooms_entry *entry)
 {
     struct rooms *all = s->gateway->rooms;
 
     assert(s->state == SESSION_OPEN);
-    assert(since->epoch.size <= EPOCH_MAX);
+    assert(entry->since.epoch.size <= EPOCH_MAX);
     if (rooms_find(s, name) != NULL) {
         return ROOMS_ALREADY;
     }
@@ -220,19 +258,11 @@ int rooms_enter(struct session *s, struct slice name, uint32_t command_id,
     if (room == NULL) {
         room = room_new(all, name);
     }
-    struct subscription *sub = subscription_new(all, s, room);
+    struct subscription *sub = subscription_new(all, s, room, entry);
 
-    sub->joining = mem_new(struct joining);
-    sub->joining->subscription = sub;
-    sub->joining->command_id = command_id;
-    sub->joining->recovers = since->recovers;
-    sub->joining->is_strict = since->is_strict;
-    sub->joining->since = since->offset;
-    if (since->epoch.size > 0) {
-        memcpy(sub->joining->epoch, since->epoch.at, since->epoch.size);
-    }
+    sub->joining = joining_new(sub, entry);
     deadline_start(&all->wait, &sub->joining->wait);
-    links_enter(all->gateway->links, room, s);
+    links_enter(all->gateway->links, sub);
     if (room->state == ROOM_LIVE) {
         subscription_settle(all, sub);
     }
@@ -257,8 +287,10 @@ void rooms_leave(struct subscription *sub)
     if (sub->joining != NULL) {
         joining_end(sub);
     }
+    room->movers -= sub->wants_moves;
     stat_sub(&all->gateway->metrics.subscriptions, 1);
-    links_exit(all->gateway->links, room, s);
+    links_exit(all->gateway->links, sub);
+    mem_free(sub->grant);
     mem_free(sub);
     room_free_if_empty(all, room);
 }

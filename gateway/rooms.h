@@ -31,6 +31,7 @@ struct recent {
 struct joining {
     struct subscription *subscription; /* borrowed: owns this */
     struct deadline wait;              /* subscribe_wait_ms */
+    struct blob *data;                 /* owns; raw JSON that the client is told; NULL: none */
     uint32_t command_id;               /* of the subscribe command */
     bool recovers;                     /* the client told where it was */
     bool asks_owner;                   /* what it missed has to come from the owner */
@@ -40,13 +41,31 @@ struct joining {
     char epoch[EPOCH_MAX + 1];         /* of that offset; "" matches any */
 };
 
+/* Who let the session in. */
+enum rooms_cause {
+    ROOMS_BY_COMMAND, /* its own subscribe command, which is answered; plain: the upgrade */
+    ROOMS_BY_CONNECT, /* the server, at once: the connect command is answered with it */
+    ROOMS_BY_SERVER,  /* the server, later: a push tells */
+};
+
+/* What a token said about a subscription. */
+struct grant {
+    int64_t expires_s;  /* 0: never */
+    uint16_t info_size; /* bytes */
+    char info[];        /* chan_info: raw JSON, or nothing */
+};
+
 struct subscription {
     struct session *session;              /* borrowed: the session leaves before it dies */
     struct room *room;                    /* borrowed: lives while it has subscriptions */
     struct subscription *next_of_session; /* links */
     struct joining *joining;              /* owns; not NULL: not answered yet, gets no records */
+    struct grant *grant;                  /* owns; what a token said about it; NULL: nothing */
     uint64_t last;                        /* offset of the last record given */
     uint32_t index;                       /* in room->subscriptions */
+    uint8_t cause;                        /* enum rooms_cause */
+    bool wants_moves;                     /* is told who comes and goes */
+    bool is_told;                         /* an owner has heard of it */
 };
 
 struct room {
@@ -54,6 +73,7 @@ struct room {
     struct room *prev, *next;            /* links: rooms of the same partition */
     struct subscription **subscriptions; /* owns */
     uint32_t count, capacity;
+    uint32_t movers; /* subscriptions that want to be told who comes and goes */
     uint32_t pins;   /* walks through it: it may not be freed */
     uint32_t asking; /* subscriptions that wait for the owner's memory */
     bool asks_owner; /* a question for missed records is open, after `asked_since` */
@@ -92,10 +112,20 @@ struct rooms_since {
     uint64_t offset;
 };
 
+/* How a session enters. Zeros are what a plain subscribe says. */
+struct rooms_entry {
+    enum rooms_cause cause;
+    uint32_t command_id; /* of the subscribe command */
+    struct rooms_since since;
+    bool wants_moves;  /* asks for joins and leaves */
+    struct slice data; /* raw JSON that the client is told with the answer; empty: none */
+    int64_t expires_s; /* of the subscription; 0: never */
+    struct slice info; /* chan_info, raw JSON; empty: none */
+};
+
 /* Lets an open session in. Answered through dialect_subscribed(), perhaps before this returns. 0 or
  * an answer. */
-int rooms_enter(struct session *s, struct slice name, uint32_t command_id,
-                const struct rooms_since *since) MUST_CHECK;
+int rooms_enter(struct session *s, struct slice name, const struct rooms_entry *entry) MUST_CHECK;
 
 /* The session's subscription of that room, or NULL. */
 struct subscription *rooms_find(struct session *s, struct slice name);

@@ -48,6 +48,12 @@ static const struct member {
     MEMBER(limit, I64, 0)
     MEMBER(reverse, FLAG, 0)
     MEMBER(complete, FLAG, 0)
+    MEMBER(clients, U64, OFFSET_MAX)
+    MEMBER(users, U64, OFFSET_MAX)
+    MEMBER(count, FLAG, 0)
+    MEMBER(moves, FLAG, 0)
+    MEMBER(again, FLAG, 0)
+    MEMBER(left, FLAG, 0)
 #undef MEMBER
     /* clang-format on */
 };

@@ -13,6 +13,7 @@
  * present
  * {"room":"lobby","client":..,"user":..,"info":{..}}   (answer, a line a session) history
  * {"room":"lobby","epoch":"k3","offset":42,"limit":100,"reverse":true}  (question: after offset)
+ *   moves          {"room":"lobby","client":..,"user":..,"info":{..},"left":true}
  *   past           {"room":"lobby","epoch":"k3","offset":45,"complete":true}  (answer: first line,
  * records follow) Absent members are empty slices and zeros. Schema: proto/schema/line.json.
  */
@@ -33,6 +34,11 @@ struct line {
     uint64_t offset, from, batch;
     int64_t time, limit;
     bool reverse, complete;
+    uint64_t clients, users; /* present: how many there are */
+    bool count;              /* presence: nothing but the numbers is wanted */
+    bool moves;              /* attach, join, leave: joins and leaves of the room are wanted, or not */
+    bool again;              /* attach: a member that an owner was told of before */
+    bool left;               /* moves: the member has left */
 };
 
 /* Appends one line, LF included. `from` is written when offset is and it differs from offset. */

@@ -7,6 +7,7 @@
  * claim term        owner to the log: from here on `term` is in force; `boot` is the nonce of its
  * claim checkpoint  owner to the log: lines with every room's position and every lane's number
  * deliver     owner to a gateway: numbered records (or none: a sign of life)
+ * moves       owner to a gateway: lines: who came into its rooms and who left; numbered likewise
  * positions   owner to a gateway: lines, the answer to attach and join
  * attach      gateway to the owner's mailbox: lines; starts link `link`, `number` 1
  * join, leave, alive  the same link, numbered on

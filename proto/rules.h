@@ -24,10 +24,13 @@ struct rule {
     /* Owned texts: "*" (everybody who is admitted), "none", or roles separated by spaces or commas.
      * Read by the gateway. */
     char *subscribe, *publish;
-    bool presence; /* gateway: whether it is told who is in the room */
+    bool presence;   /* gateway: whether it is told who is in the room */
+    bool join_leave; /* gateway: everybody is told who comes and goes, asked or not */
     /* Read by the broadcaster. */
     int64_t history_size;   /* records kept */
     int64_t history_ttl_ms; /* how long a record is kept, and a room that nobody follows */
+    int64_t presence_max;   /* members that a list may have */
+    int64_t moves_max;      /* joins and leaves told in a second */
 };
 
 struct rules_name; /* a namespace with a section of its own */
@@ -54,11 +57,17 @@ struct rules {
      "who may publish: likewise (gateway)"},                                                       \
     {"room", "presence", CONF_BOOL, (base) + offsetof(struct rule, presence), "yes", 0, 0,         \
      "keep the list of who is in a room (gateway)"},                                               \
+    {"room", "join_leave", CONF_BOOL, (base) + offsetof(struct rule, join_leave), "no", 0, 0,      \
+     "tell everybody who comes and goes, not only those who ask (gateway)"},                       \
     {"room", "history_size", CONF_NUMBER, (base) + offsetof(struct rule, history_size), "100", 0,  \
      100000, "recent records kept of a room, for those who come back (broadcaster)"},              \
     {"room", "history_ttl", CONF_DURATION, (base) + offsetof(struct rule, history_ttl_ms), "24h",  \
      1000, INT64_C(365) * 86400000,                                                                \
-     "how long they are kept, and a room is that nobody follows (broadcaster)"}
+     "how long they are kept, and a room is that nobody follows (broadcaster)"},                   \
+    {"room", "presence_max", CONF_NUMBER, (base) + offsetof(struct rule, presence_max), "1000", 0, \
+     100000, "members listed; a room with more answers presence with error 106 (broadcaster)"},    \
+    {"room", "join_leave_rate", CONF_NUMBER, (base) + offsetof(struct rule, moves_max), "100", 0,  \
+     1000000, "joins and leaves of a room told in a second; those above are not (broadcaster)"}
 /* clang-format on */
 
 /* A key of [room "name"], as conf_table.named gets it; `section` is what stands before the name. 0,

@@ -56,6 +56,8 @@ static void set_up(struct sim *s)
         .partitions = SIM_PARTITIONS,
         .history_size = p->is_roomy ? 1000 : 1 + (uint32_t)sim_random(s, 30),
         .history_ttl_ms = p->forgets ? 100 + (int64_t)sim_random(s, 1000) : 3600000,
+        .presence_max = 1000,
+        .moves_max = 100,
         .memory_max = p->is_roomy ? 16 << 20 : 4096 + sim_random(s, 1 << 16),
         .lease_ms = sim_chance(s, 80) ? 15000 : 1000 + (int64_t)sim_random(s, 5000),
         .checkpoint_bytes = p->is_roomy ? 16 << 20 : 1000 + sim_random(s, 20000),

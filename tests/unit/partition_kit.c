@@ -29,6 +29,8 @@ void kit_init(struct kit *k, uint64_t seed)
                  .owner = "b1",
                  .history_size = 100,
                  .history_ttl_ms = 3600000,
+                 .presence_max = 1000,
+                 .moves_max = 100,
                  .memory_max = 1 << 20,
                  .lease_ms = 15000,
                  .checkpoint_bytes = 1 << 20},

@@ -279,7 +279,9 @@ static void take_link(struct kit *k, struct kit_gateway *g, const struct letter 
         }
     } else {
         while (line_next(&rest, &line) == 0) {
-            take_position(g, &line);
+            if (l->m.type == MESSAGE_POSITIONS) {
+                take_position(g, &line);
+            }
         }
     }
     if (rest.size > 0) {
@@ -298,7 +300,8 @@ bool kit_gateway_take(struct kit *k, struct kit_gateway *g)
             g->term = l->m.term;
             g->wants_attach = true;
         }
-    } else if (l->m.type == MESSAGE_DELIVER || l->m.type == MESSAGE_POSITIONS) {
+    } else if (l->m.type == MESSAGE_DELIVER || l->m.type == MESSAGE_MOVES ||
+               l->m.type == MESSAGE_POSITIONS) {
         take_link(k, g, l);
     }
     return true;
