@@ -87,11 +87,14 @@ static const struct rule *rule_of(const struct session *s, struct slice room)
 
 static void do_subscribe(struct session *s, const struct command *c)
 {
-    const struct rooms_since since = {
-        .recovers = c->recover,
-        .is_strict = (c->flag & FLAG_STRICT) != 0,
-        .epoch = c->epoch,
-        .offset = c->offset,
+    const struct rooms_entry entry = {
+        .cause = ROOMS_BY_COMMAND,
+        .command_id = c->id,
+        .since = {.recovers = c->recover,
+                  .is_strict = (c->flag & FLAG_STRICT) != 0,
+                  .epoch = c->epoch,
+                  .offset = c->offset},
+        .wants_moves = c->join_leave,
     };
 
     if (c->channel.size == 0) {
@@ -103,7 +106,7 @@ static void do_subscribe(struct session *s, const struct command *c)
     } else if (!identity_may(s->identity, rule_of(s, c->channel)->subscribe)) {
         session_send_error(s, c->id, REPLY_PERMISSION_DENIED);
     } else {
-        int r = rooms_enter(s, c->channel, c->id, &since);
+        int r = rooms_enter(s, c->channel, &entry);
 
         if (r != 0) {
             session_send_error(
@@ -363,6 +366,24 @@ struct blob *centrifuge_frame(const struct codec *codec, const struct record *co
             add_frame(&frames, codec, &message);
         }
         codec->push_record(&message, run[i]);
+    }
+    add_frame(&frames, codec, &message);
+    struct blob *blob = blob_copy(frames.at, frames.size);
+    buf_deinit(&message);
+    buf_deinit(&frames);
+    return blob;
+}
+
+struct blob *centrifuge_moves_frame(const struct codec *codec, const struct reply_move *run,
+                                    size_t count)
+{
+    struct buf message = BUF_EMPTY, frames = BUF_EMPTY;
+
+    for (size_t i = 0; i < count; i++) {
+        if (message.size > FRAME_SIZE_MAX) {
+            add_frame(&frames, codec, &message);
+        }
+        codec->push_move(&message, &run[i]);
     }
     add_frame(&frames, codec, &message);
     struct blob *blob = blob_copy(frames.at, frames.size);

@@ -61,3 +61,12 @@ struct blob *dialect_frame(enum dialect dialect, const struct record *const *run
     assert(count > 0);
     return codec != NULL ? centrifuge_frame(codec, run, count) : plain_frame(run, count);
 }
+
+struct blob *dialect_moves_frame(enum dialect dialect, const struct reply_move *run, size_t count)
+{
+    const struct codec *codec = dialect_codec(dialect);
+
+    assert(count > 0);
+    return codec != NULL ? centrifuge_moves_frame(codec, run, count)
+                         : plain_moves_frame(run, count);
+}

@@ -31,7 +31,10 @@ void centrifuge_subscribed(struct subscription *sub, uint64_t offset, bool recov
 void centrifuge_lost(struct subscription *sub);
 struct blob *centrifuge_frame(const struct codec *codec, const struct record *const *run,
                               size_t count) MUST_CHECK;
+struct blob *centrifuge_moves_frame(const struct codec *codec, const struct reply_move *run,
+                                    size_t count) MUST_CHECK;
 struct blob *plain_frame(const struct record *const *run, size_t count) MUST_CHECK;
+struct blob *plain_moves_frame(const struct reply_move *run, size_t count) MUST_CHECK;
 
 enum published {
     PUBLISHED,        /* confirmed */
@@ -58,5 +61,8 @@ void dialect_lost(struct subscription *sub);
 /* Builds the one frame (or frames) for all sessions of a dialect. */
 struct blob *dialect_frame(enum dialect dialect, const struct record *const *run,
                            size_t count) MUST_CHECK;
+/* The same for who came and went. */
+struct blob *dialect_moves_frame(enum dialect dialect, const struct reply_move *run,
+                                 size_t count) MUST_CHECK;
 
 #endif

@@ -323,7 +323,8 @@ static void on_positions(struct links *l, const struct message *m)
     while ((r = line_next(&rest, &line)) == 0) {
         struct room *room = rooms_get(l->gateway->rooms, line.room);
 
-        if (!strays_take(&k->strays, line.room) && room != NULL && room->partition == m->partition) {
+        if (!strays_take(&k->strays, line.room) && room != NULL &&
+            room->partition == m->partition) {
             rooms_positioned(l->gateway->rooms, room, line.epoch, line.from);
         }
     }

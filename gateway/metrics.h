@@ -11,9 +11,9 @@ struct metrics {
 #define METRIC(field, name, type, help) stat_value field;
 #include "gateway/metrics.def"
     stat_value closed[CLOSE_REASON_COUNT];
-    stat_value refused[600];            /* HTTP refusals by status */
-    struct histogram publish_us;        /* from accepting a publish to its confirm */
-    struct histogram delivery_us;       /* from the record's time to its fan-out here */
+    stat_value refused[600];      /* HTTP refusals by status */
+    struct histogram publish_us;  /* from accepting a publish to its confirm */
+    struct histogram delivery_us; /* from the record's time to its fan-out here */
 };
 
 /* Appends all of it in Prometheus' text form. */

@@ -18,7 +18,7 @@
 
 void plain_open(struct session *s, struct slice room)
 {
-    const struct rooms_since since = {.recovers = false};
+    const struct rooms_entry entry = {.cause = ROOMS_BY_COMMAND};
 
     assert(room_is_valid(room)); /* the request was refused otherwise */
     if (!identity_may(s->identity, rules_find(&s->gateway->conf->rules, room)->subscribe)) {
@@ -26,7 +26,7 @@ void plain_open(struct session *s, struct slice room)
         session_close(s, CLOSE_BAD_REQUEST);
         return;
     }
-    int r = rooms_enter(s, room, 0, &since);
+    int r = rooms_enter(s, room, &entry);
     assert(r == 0); /* it is the session's first room, and rooms_max is at least 1 */
 }
 
@@ -92,6 +92,21 @@ struct blob *plain_frame(const struct record *const *run, size_t count)
         frame_add_text(&frames, run[i]->payload);
     }
     struct blob *frame = blob_copy(frames.at, frames.size);
+    buf_deinit(&frames);
+    return frame;
+}
+
+struct blob *plain_moves_frame(const struct reply_move *run, size_t count)
+{
+    struct buf text = BUF_EMPTY, frames = BUF_EMPTY;
+
+    for (size_t i = 0; i < count; i++) {
+        buf_clear(&text);
+        reply_plain_move(&text, &run[i]);
+        frame_add_text(&frames, buf_slice(&text));
+    }
+    struct blob *frame = blob_copy(frames.at, frames.size);
+    buf_deinit(&text);
     buf_deinit(&frames);
     return frame;
 }

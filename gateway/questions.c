@@ -81,6 +81,7 @@ int questions_ask(struct questions *all, const struct question *q)
         .from = q->offset,
         .limit = q->limit,
         .reverse = q->reverse,
+        .count = q->kind == QUESTION_PRESENCE_STATS,
     };
     const struct message m = {
         .type = is_past ? MESSAGE_HISTORY : MESSAGE_PRESENCE,
@@ -121,54 +122,36 @@ int questions_ask(struct questions *all, const struct question *q)
     return 0;
 }
 
+/* The first line has the numbers; the members follow if they are not too many. */
 static void answer_presence(struct questions *all, const struct open_question *q, struct session *s,
                             struct slice rest)
 {
     const struct codec *codec = session_codec(s);
-    struct line line;
+    struct line numbers, line;
 
+    if (line_next(&rest, &numbers) != 0 || numbers.client.size > 0) {
+        stat_add(&all->gateway->metrics.poisoned, 1);
+        session_send_error(s, q->command_id, REPLY_INTERNAL);
+        return;
+    }
+    struct buf *out = session_reply(s);
+    if (q->kind == QUESTION_PRESENCE_STATS) {
+        codec->presence_stats(out, q->command_id,
+                              &(struct reply_presence_stats){numbers.clients, numbers.users});
+        session_send_reply(s, out);
+        return;
+    }
     buf_clear(&all->scratch);
     while (line_next(&rest, &line) == 0) {
         if (line.client.size > 0) {
             codec->member(&all->scratch, &(struct reply_member){line.client, line.user, line.info});
         }
     }
-    struct buf *out = session_reply(s);
+    if (!numbers.complete || all->scratch.size > (size_t)all->gateway->conf->out_queue / 2) {
+        session_send_error(s, q->command_id, REPLY_LIMIT_EXCEEDED);
+        return;
+    }
     codec->presence(out, q->command_id, buf_slice(&all->scratch));
-    session_send_reply(s, out);
-}
-
-struct seen_user {
-    UT_hash_handle hh;
-    struct slice user; /* borrowed from the message */
-};
-
-static void answer_presence_stats(const struct open_question *q, struct session *s,
-                                  struct slice rest)
-{
-    struct seen_user *users = NULL, *user, *next;
-    uint64_t clients = 0;
-    struct line line;
-
-    while (line_next(&rest, &line) == 0) {
-        if (line.client.size == 0) {
-            continue;
-        }
-        clients++;
-        HASH_FIND(hh, users, line.user.at, line.user.size, user);
-        if (user == NULL) {
-            user = mem_new(struct seen_user);
-            user->user = line.user;
-            HASH_ADD_KEYPTR(hh, users, user->user.at, user->user.size, user);
-        }
-    }
-    struct buf *out = session_reply(s);
-    session_codec(s)->presence_stats(out, q->command_id,
-                                     &(struct reply_presence_stats){clients, HASH_COUNT(users)});
-    HASH_ITER (hh, users, user, next) {
-        HASH_DELETE(hh, users, user);
-        mem_free(user);
-    }
     session_send_reply(s, out);
 }
 
@@ -237,13 +220,9 @@ void questions_on_answer(struct questions *all, const struct message *m)
     struct session *s = sessions_find(all->gateway->sessions, q->session);
     switch (q->kind) {
     case QUESTION_PRESENCE:
-        if (s != NULL) {
-            answer_presence(all, q, s, m->body);
-        }
-        break;
     case QUESTION_PRESENCE_STATS:
         if (s != NULL) {
-            answer_presence_stats(q, s, m->body);
+            answer_presence(all, q, s, m->body);
         }
         break;
     case QUESTION_HISTORY:

@@ -204,7 +204,8 @@ static struct subscription *subscription_new(struct rooms *all, struct session *
     sub->session = s;
     sub->room = room;
     sub->cause = (uint8_t)entry->cause;
-    sub->wants_moves = room->rule->presence && (entry->wants_moves || room->rule->join_leave);
+    sub->wants_moves = room->rule->presence &&
+                       (entry->wants_moves || (room->rule->join_leave && session_codec(s) != NULL));
     room->movers += sub->wants_moves;
     if (entry->expires_s != 0 || entry->info.size > 0) {
         sub->grant = grant_new(entry->expires_s, entry->info);

@@ -36,6 +36,10 @@ struct codec {
     /* The next command of a message; promises as command_next() in command.h. */
     int (*next)(struct slice *rest, struct buf *texts, struct command *out);
 
+    /* The next member of `subs` of a connect command; `texts` is what next() was given and keeps
+     * what it holds. 0, COMMAND_END or COMMAND_BAD. */
+    int (*next_sub)(struct slice *subs, struct buf *texts, struct command_sub *out);
+
     /* Replies: to the command of that id. */
     void (*error)(struct buf *out, uint32_t id, enum reply_error code);
     void (*empty)(struct buf *out, uint32_t id, enum command_method method);
@@ -45,12 +49,18 @@ struct codec {
     void (*presence)(struct buf *out, uint32_t id, struct slice members);
     void (*presence_stats)(struct buf *out, uint32_t id, const struct reply_presence_stats *r);
     void (*rpc)(struct buf *out, uint32_t id, struct slice data);
+    void (*refresh)(struct buf *out, uint32_t id, const struct reply_refresh *r);
+    void (*sub_refresh)(struct buf *out, uint32_t id, const struct reply_refresh *r);
 
     /* Pushes. */
     void (*push_record)(struct buf *out, const struct record *r);
     void (*push_unsubscribe)(struct buf *out, struct slice room, uint32_t code, const char *reason);
+    void (*push_move)(struct buf *out, const struct reply_move *m);
+    void (*push_subscribe)(struct buf *out, struct slice room, const struct reply_subscribe *r);
+    void (*push_message)(struct buf *out, struct slice data);
 
     /* Elements of lists. */
+    void (*sub)(struct buf *list, struct slice room, const struct reply_subscribe *r);
     void (*publication)(struct buf *list, const struct record *r);
     void (*member)(struct buf *list, const struct reply_member *m);
 };

@@ -14,6 +14,7 @@
 
 #define ON(method) (1u << COMMAND_##method)
 #define IN_SINCE (1u << 31) /* the object `since` of history */
+#define IN_SUB (1u << 30)   /* a member of `subs` of connect */
 
 static const struct {
     struct slice name;
@@ -32,7 +33,7 @@ enum kind {
     KIND_U32,      /* uint32_t */
     KIND_I64,      /* int64_t */
     KIND_SINCE,    /* an object to be read after its parent */
-    KIND_IS_TEXT,  /* bool: a text was there that is not empty */
+    KIND_OBJECT,   /* slice of JSON: an object */
     KIND_IS_THERE, /* bool: an object was there */
 };
 
@@ -53,16 +54,18 @@ static const struct field {
     FIELD("idempotency_key", TEXT, key, ON(PUBLISH)),
     FIELD("token", TEXT, token, ON(CONNECT) | ON(SUBSCRIBE) | ON(REFRESH) | ON(SUB_REFRESH)),
     FIELD("name", TEXT, name, ON(CONNECT)),
+    FIELD("version", TEXT, version, ON(CONNECT)),
+    FIELD("subs", OBJECT, subs, ON(CONNECT)),
     FIELD("method", TEXT, name, ON(RPC)),
-    FIELD("recover", FLAG, recover, ON(SUBSCRIBE)),
-    FIELD("epoch", TEXT, epoch, ON(SUBSCRIBE) | IN_SINCE),
-    FIELD("offset", OFFSET, offset, ON(SUBSCRIBE) | IN_SINCE),
+    FIELD("recover", FLAG, recover, ON(SUBSCRIBE) | IN_SUB),
+    FIELD("epoch", TEXT, epoch, ON(SUBSCRIBE) | IN_SINCE | IN_SUB),
+    FIELD("offset", OFFSET, offset, ON(SUBSCRIBE) | IN_SINCE | IN_SUB),
     FIELD("positioned", FLAG, positioned, ON(SUBSCRIBE)),
     FIELD("recoverable", FLAG, recoverable, ON(SUBSCRIBE)),
     FIELD("join_leave", FLAG, join_leave, ON(SUBSCRIBE)),
     FIELD("flag", U32, flag, ON(SUBSCRIBE)),
     FIELD("type", U32, type, ON(SUBSCRIBE)),
-    FIELD("delta", IS_TEXT, has_delta, ON(SUBSCRIBE)),
+    FIELD("delta", TEXT, delta, ON(SUBSCRIBE)),
     FIELD("tf", IS_THERE, has_filter, ON(SUBSCRIBE)),
     FIELD("since", SINCE, has_since, ON(HISTORY)),
     FIELD("limit", I64, limit, ON(HISTORY)),
@@ -176,9 +179,9 @@ static bool set_field(struct reader *r, const struct field *f, struct slice valu
         *(bool *)to = true;
         r->since = value;
         return json_is_object(value);
-    case KIND_IS_TEXT:
-        *(bool *)to = value.size > 2;
-        return json_is_string(value);
+    case KIND_OBJECT:
+        *(struct slice *)to = value;
+        return json_is_object(value);
     case KIND_IS_THERE:
         *(bool *)to = true;
         return json_is_object(value);
@@ -319,6 +322,40 @@ int command_publish_of(const struct command *rpc, struct buf *texts, struct comm
     bool is_good = read_object(&r, ON(PUBLISH), JSON_DEPTH_MAX - 3) && !r.is_bad &&
                    (r.scan.faults & SCAN_REFUSED) == 0;
     return is_good ? 0 : COMMAND_BAD;
+}
+
+int command_next_sub(struct slice *subs, struct buf *texts, struct command_sub *out)
+{
+    struct command c = {.method = COMMAND_CONNECT};
+    struct reader r = {.out = &c, .texts = texts, .texts_max = subs->size};
+    struct json_object o = {.at = subs->at, .end = subs->at + subs->size, .first = false};
+    struct json_member m;
+
+    if (subs->size == 0) {
+        return COMMAND_END;
+    }
+    if (*subs->at == '{') {
+        bool is_object = json_object_open(&o, *subs);
+        assert(is_object); /* it was scanned before */
+    }
+    if (!json_object_next(&o, &m)) {
+        *subs = SLICE_NONE;
+        return COMMAND_END;
+    }
+    *subs = (struct slice){o.at, (size_t)(o.end - o.at)};
+    if (!json_is_object(m.value) ||
+        !set_text(&r, (struct slice){m.key.at - 1, m.key.size + 2}, &out->channel)) {
+        return COMMAND_BAD;
+    }
+    r.scan = scan_of(m.value);
+    if (!read_object(&r, IN_SUB, JSON_DEPTH_MAX - 3) || r.is_bad ||
+        (r.scan.faults & SCAN_REFUSED) != 0) {
+        return COMMAND_BAD;
+    }
+    out->epoch = c.epoch;
+    out->offset = c.offset;
+    out->recover = c.recover;
+    return 0;
 }
 
 int command_next(struct slice *rest, struct buf *texts, struct command *out)

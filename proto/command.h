@@ -26,6 +26,9 @@ struct command {
     struct slice channel; /* unescaped; empty when absent */
     struct slice token;   /* unescaped */
     struct slice name;    /* connect: of the client library; rpc: the method */
+    struct slice version; /* connect: of the client library */
+    struct slice subs;    /* connect: for the codec's next_sub(), empty when absent */
+    struct slice delta;   /* subscribe: the kind of delta that is asked for */
     struct slice data;    /* raw JSON, empty when absent */
     struct slice key;     /* publish: idempotency_key; unescaped, not checked */
     struct slice epoch;   /* subscribe, and since.epoch of history; unescaped */
@@ -37,7 +40,6 @@ struct command {
     uint32_t flag;
     uint32_t type;   /* subscribe: above 0 are kinds that we do not serve */
     bool has_filter; /* subscribe: tf */
-    bool has_delta;  /* subscribe: delta */
 };
 
 enum command_answer {
@@ -51,6 +53,17 @@ enum command_answer {
  * unescaped texts until the next call. 0, COMMAND_END, COMMAND_MALFORMED or COMMAND_BAD (out->id
  * and out->method are set). */
 int command_next(struct slice *rest, struct buf *texts, struct command *out) MUST_CHECK;
+
+/* Where a client says it was in a room that the server put it into. */
+struct command_sub {
+    struct slice channel, epoch; /* unescaped */
+    uint64_t offset;
+    bool recover;
+};
+
+/* Takes the next one off `subs`. `texts` is what command_next() was given and keeps what it holds.
+ * 0, COMMAND_END or COMMAND_BAD. */
+int command_next_sub(struct slice *subs, struct buf *texts, struct command_sub *out) MUST_CHECK;
 
 /* The publish that the data of an rpc stands for: an object with the members of that command, read
  * into `out` under the id of the rpc. `texts` is what command_next() was given and keeps what it

@@ -36,9 +36,9 @@ struct line {
     bool reverse, complete;
     uint64_t clients, users; /* present: how many there are */
     bool count;              /* presence: nothing but the numbers is wanted */
-    bool moves;              /* attach, join, leave: joins and leaves of the room are wanted, or not */
-    bool again;              /* attach: a member that an owner was told of before */
-    bool left;               /* moves: the member has left */
+    bool moves; /* attach, join, leave: joins and leaves of the room are wanted, or not */
+    bool again; /* attach: a member that an owner was told of before */
+    bool left;  /* moves: the member has left */
 };
 
 /* Appends one line, LF included. `from` is written when offset is and it differs from offset. */

@@ -1,5 +1,5 @@
 /*
- * reply.c: documents for Centrifuge clients in JSON, and the plain dialect's texts.
+ * reply.c: documents for Centrifuge clients in JSON.
  *
  * Members that are zero or empty are left out, but for those that SDKs insist
  * on. Room names need no escapes (room.h); users come with theirs.
@@ -75,11 +75,6 @@ static void write_error(struct buf *out, uint32_t id, enum reply_error code)
     end(out);
 }
 
-void reply_plain_error(struct buf *out, enum reply_error code)
-{
-    write_error(out, 0, code);
-}
-
 /* {"id":N,"<method>":{}} */
 static void write_empty(struct buf *out, uint32_t id, enum command_method method)
 {
@@ -102,26 +97,6 @@ static void write_rpc(struct buf *out, uint32_t id, struct slice data)
     end(out);
 }
 
-static void write_connect(struct buf *out, uint32_t id, const struct reply_connect *r)
-{
-    begin(out, id, "connect");
-    buf_add_lit(out, "\"client\":\"");
-    buf_add_slice(out, r->client);
-    buf_add_lit(out, "\",\"version\":\"");
-    buf_add_slice(out, r->version);
-    buf_add_char(out, '"');
-    if (r->ping_s > 0) {
-        buf_add_lit(out, ",\"ping\":");
-        buf_add_u64(out, r->ping_s);
-        buf_add_lit(out, ",\"pong\":true");
-    }
-    if (r->data.size > 0) {
-        buf_add_lit(out, ",\"data\":");
-        buf_add_slice(out, r->data);
-    }
-    end(out);
-}
-
 /* A member, and the comma before it unless it is the first of its object. */
 static void add_name(struct buf *out, struct slice name)
 {
@@ -141,9 +116,72 @@ static void add_flag(struct buf *out, struct slice name, bool is_set)
     }
 }
 
-static void write_subscribe(struct buf *out, uint32_t id, const struct reply_subscribe *r)
+/* `expires` never goes without `ttl`: SDKs would refresh in a storm. */
+static void add_expiry(struct buf *out, bool expires, uint32_t ttl_s)
 {
-    begin(out, id, "subscribe");
+    if (expires) {
+        add_flag(out, SLICE_LIT("expires"), true);
+        add_name(out, SLICE_LIT("ttl"));
+        buf_add_u64(out, MAX(ttl_s, 1));
+    }
+}
+
+static void add_raw(struct buf *out, struct slice name, struct slice value)
+{
+    if (value.size > 0) {
+        add_name(out, name);
+        buf_add_slice(out, value);
+    }
+}
+
+static void write_connect(struct buf *out, uint32_t id, const struct reply_connect *r)
+{
+    begin(out, id, "connect");
+    buf_add_lit(out, "\"client\":\"");
+    buf_add_slice(out, r->client);
+    buf_add_lit(out, "\",\"version\":\"");
+    buf_add_slice(out, r->version);
+    buf_add_char(out, '"');
+    if (r->ping_s > 0) {
+        buf_add_lit(out, ",\"ping\":");
+        buf_add_u64(out, r->ping_s);
+        buf_add_lit(out, ",\"pong\":true");
+    }
+    add_expiry(out, r->expires, r->ttl_s);
+    add_raw(out, SLICE_LIT("data"), r->data);
+    if (r->subs.size > 0) {
+        buf_add_lit(out, ",\"subs\":{");
+        buf_add_slice(out, r->subs);
+        buf_add_char(out, '}');
+    }
+    end(out);
+}
+
+/* {"id":N,"refresh":{"client":"..","version":"..","expires":true,"ttl":N}} */
+static void write_refresh(struct buf *out, uint32_t id, const struct reply_refresh *r)
+{
+    begin(out, id, "refresh");
+    buf_add_lit(out, "\"client\":\"");
+    buf_add_slice(out, r->client);
+    buf_add_lit(out, "\",\"version\":\"");
+    buf_add_slice(out, r->version);
+    buf_add_char(out, '"');
+    add_expiry(out, r->expires, r->ttl_s);
+    end(out);
+}
+
+/* {"id":N,"sub_refresh":{"expires":true,"ttl":N}} */
+static void write_sub_refresh(struct buf *out, uint32_t id, const struct reply_refresh *r)
+{
+    begin(out, id, "sub_refresh");
+    add_expiry(out, r->expires, r->ttl_s);
+    end(out);
+}
+
+/* The members of a subscribe result, and of all that are like one. */
+static void add_subscribed(struct buf *out, const struct reply_subscribe *r)
+{
+    add_expiry(out, r->expires, r->ttl_s);
     add_flag(out, SLICE_LIT("recoverable"), r->recoverable);
     add_flag(out, SLICE_LIT("positioned"), r->recoverable);
     if (r->epoch.size > 0) {
@@ -164,7 +202,27 @@ static void write_subscribe(struct buf *out, uint32_t id, const struct reply_sub
         buf_add_slice(out, r->publications);
         buf_add_char(out, ']');
     }
+    add_raw(out, SLICE_LIT("data"), r->data);
+}
+
+static void write_subscribe(struct buf *out, uint32_t id, const struct reply_subscribe *r)
+{
+    begin(out, id, "subscribe");
+    add_subscribed(out, r);
     end(out);
+}
+
+/* "<room>":{..} */
+static void write_sub(struct buf *list, struct slice room, const struct reply_subscribe *r)
+{
+    if (list->size > 0) {
+        buf_add_char(list, ',');
+    }
+    buf_add_char(list, '"');
+    buf_add_slice(list, room);
+    buf_add_lit(list, "\":{");
+    add_subscribed(list, r);
+    buf_add_char(list, '}');
 }
 
 /* Bytes of a publication and of the push around it, beside texts and payload; the NUL's is for what
@@ -242,18 +300,68 @@ static void write_push_record(struct buf *out, const struct record *r)
     buf_grew(out, (size_t)(to - start));
 }
 
-/* {"push":{"channel":"..","unsubscribe":{"code":..,"reason":".."}}} */
+/* {"push":{"channel":"..","<kind>":{ */
+static void begin_push(struct buf *out, struct slice room, const char *kind)
+{
+    separate(out);
+    buf_add_lit(out, "{\"push\":{");
+    if (room.size > 0) {
+        buf_add_lit(out, "\"channel\":\"");
+        buf_add_slice(out, room);
+        buf_add_lit(out, "\",");
+    }
+    buf_add_char(out, '"');
+    buf_add_slice(out, slice_of(kind));
+    buf_add_lit(out, "\":{");
+}
+
+static void end_push(struct buf *out)
+{
+    buf_add_lit(out, "}}}");
+}
+
+/* {"push":{"channel":"..","unsubscribe":{"code":..,"reason":".."}}}: both are always there. */
 static void write_push_unsubscribe(struct buf *out, struct slice room, uint32_t code,
                                    const char *reason)
 {
-    separate(out);
-    buf_add_lit(out, "{\"push\":{\"channel\":\"");
-    buf_add_slice(out, room);
-    buf_add_lit(out, "\",\"unsubscribe\":{\"code\":");
+    begin_push(out, room, "unsubscribe");
+    buf_add_lit(out, "\"code\":");
     buf_add_u64(out, code);
     buf_add_lit(out, ",\"reason\":\"");
     json_escape(out, slice_of(reason));
-    buf_add_lit(out, "\"}}}");
+    buf_add_char(out, '"');
+    end_push(out);
+}
+
+/* {"push":{"channel":"..","join":{"info":{..}}}} */
+static void write_push_move(struct buf *out, const struct reply_move *m)
+{
+    begin_push(out, m->room, m->left ? "leave" : "join");
+    buf_add_lit(out, "\"info\":");
+    size_t size =
+        PUBLICATION_FRAMING + m->member.client.size + m->member.user.size + m->member.info.size;
+    char *start = buf_reserve(out, size);
+    char *to = put_sender(start, m->member.user, m->member.client, m->member.info);
+    buf_grew(out, (size_t)(to - start));
+    end_push(out);
+}
+
+/* {"push":{"channel":"..","subscribe":{..}}} */
+static void write_push_subscribe(struct buf *out, struct slice room,
+                                 const struct reply_subscribe *r)
+{
+    begin_push(out, room, "subscribe");
+    add_subscribed(out, r);
+    end_push(out);
+}
+
+/* {"push":{"message":{"data":..}}} */
+static void write_push_message(struct buf *out, struct slice data)
+{
+    begin_push(out, SLICE_NONE, "message");
+    buf_add_lit(out, "\"data\":");
+    buf_add_slice(out, data);
+    end_push(out);
 }
 
 /* {"id":N,"history":{"publications":[..],"epoch":"..","offset":N}}: all are always there. */
@@ -311,6 +419,7 @@ const struct codec codec_json = {
     .is_binary = false,
     .ping = {"{}", 2},
     .next = command_next,
+    .next_sub = command_next_sub,
     .error = write_error,
     .empty = write_empty,
     .connect = write_connect,
@@ -319,65 +428,14 @@ const struct codec codec_json = {
     .presence = write_presence,
     .presence_stats = write_presence_stats,
     .rpc = write_rpc,
+    .refresh = write_refresh,
+    .sub_refresh = write_sub_refresh,
     .push_record = write_push_record,
     .push_unsubscribe = write_push_unsubscribe,
+    .push_move = write_push_move,
+    .push_subscribe = write_push_subscribe,
+    .push_message = write_push_message,
+    .sub = write_sub,
     .publication = write_publication,
     .member = write_member,
 };
-
-/* A key may be written with escapes, and stands for the same name. */
-static bool key_is(struct slice key, struct slice name)
-{
-    if (memchr(key.at, '\\', key.size) == NULL) {
-        return slice_equal(key, name);
-    }
-    struct buf plain = BUF_EMPTY;
-    json_unescape(&plain, key);
-    bool is_same = slice_equal(buf_slice(&plain), name);
-    buf_deinit(&plain);
-    return is_same;
-}
-
-static void add_username(struct buf *out, struct slice user)
-{
-    buf_add_char(out, '"');
-    buf_add_slice(out, user);
-    buf_add_char(out, '"');
-}
-
-void plain_with_username(struct buf *out, struct slice payload, struct slice user)
-{
-    const char *at = payload.at; /* what is before it was written */
-    const char *last = payload.at + payload.size;
-    struct json_object o;
-    struct json_member m;
-    bool was_there = false, is_empty = true;
-
-    if (user.size == 0) {
-        json_add_flat(out, payload);
-        return;
-    }
-    size_t start = out->size;
-    bool is_object = json_object_open(&o, payload);
-    assert(is_object);
-    while (json_object_next(&o, &m)) {
-        is_empty = false;
-        if (key_is(m.key,
-                   SLICE_LIT("username"))) { /* every one: readers differ in whom they believe */
-            json_add_flat(out, (struct slice){at, (size_t)(m.value.at - at)});
-            add_username(out, user);
-            at = m.value.at + m.value.size;
-            was_there = true;
-        }
-    }
-    if (!was_there) {
-        at = (const char *)memchr(at, '{', payload.size) + 1;
-        buf_add_lit(out, "{\"username\":");
-        add_username(out, user);
-        if (!is_empty) {
-            buf_add_char(out, ',');
-        }
-    }
-    json_add_flat(out, (struct slice){at, (size_t)(last - at)});
-    assert(out->size > start);
-}

@@ -23,7 +23,10 @@ struct reply_error_text reply_error_text(enum reply_error code);
 struct reply_connect {
     struct slice client, version;
     uint32_t ping_s;
+    bool expires;      /* the client has to refresh its token ... */
+    uint32_t ttl_s;    /* ... in so many seconds */
     struct slice data; /* raw JSON or empty */
+    struct slice subs; /* a list of the codec, or empty */
 };
 
 struct reply_subscribe {
@@ -32,6 +35,16 @@ struct reply_subscribe {
     uint64_t offset;
     bool was_recovering, recovered;
     struct slice publications; /* recovered: a list of the codec, or empty */
+    bool expires;              /* the client has to refresh it ... */
+    uint32_t ttl_s;            /* ... in so many seconds */
+    struct slice data;         /* raw JSON or empty */
+};
+
+/* Of a connection (with client and version) or of a subscription (without). */
+struct reply_refresh {
+    struct slice client, version;
+    bool expires;
+    uint32_t ttl_s;
 };
 
 struct reply_history {
@@ -49,8 +62,18 @@ struct reply_member {
     struct slice info; /* raw JSON or empty */
 };
 
+/* Somebody came into a room or left it. */
+struct reply_move {
+    struct slice room;
+    struct reply_member member;
+    bool left;
+};
+
 /* {"error":{"code":..,"message":..}}: an error in the plain dialect. */
 void reply_plain_error(struct buf *out, enum reply_error code);
+
+/* {"event":"join","user":"..","client":"..","info":{..}}: the same in the plain dialect. */
+void reply_plain_move(struct buf *out, const struct reply_move *m);
 
 /* The plain dialect's payload: `payload` must be a valid JSON object; its top-level `username`
  * becomes `user` (inside of a JSON string) if that is not empty. Appends without line breaks. */

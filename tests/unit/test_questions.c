@@ -19,6 +19,11 @@ static void begin(struct kit *k, struct peer *p)
     peer_expect_part(p, "\"subscribe\"");
 }
 
+/* What stands before the members. */
+#define NUMBERS(clients, users)                                                                    \
+    "{\"room\":\"" ROOM "\",\"complete\":true,\"clients\":" clients ",\"users\":" users "}\n"
+#define NOBODY "{\"room\":\"" ROOM "\",\"complete\":true}\n"
+
 static void end(struct kit *k, struct peer *p)
 {
     peer_end(p);
@@ -34,13 +39,18 @@ static void presence_is_what_the_owner_says(void **state)
     begin(&k, &ann);
     peer_send(&ann, "{\"id\":7,\"presence\":{\"channel\":\"" ROOM "\"}}");
     kit_answer(&k, MESSAGE_PRESENCE, MESSAGE_PRESENT,
-               MEMBER("c1", "ann") "{\"room\":\"" ROOM "\"}\n" MEMBER("c2", "bob"));
+               NUMBERS("2", "2") MEMBER("c1", "ann") "{\"room\":\"" ROOM
+                                                     "\"}\n" MEMBER("c2", "bob"));
     peer_expect(&ann, "{\"id\":7,\"presence\":{\"presence\":{"
                       "\"c1\":{\"user\":\"ann\",\"client\":\"c1\"},"
                       "\"c2\":{\"user\":\"bob\",\"client\":\"c2\"}}}}");
     peer_send(&ann, "{\"id\":7,\"presence\":{\"channel\":\"" ROOM "\"}}");
-    kit_answer(&k, MESSAGE_PRESENCE, MESSAGE_PRESENT, "");
+    kit_answer(&k, MESSAGE_PRESENCE, MESSAGE_PRESENT, NOBODY);
     peer_expect(&ann, "{\"id\":7,\"presence\":{\"presence\":{}}}");
+    peer_send(&ann, "{\"id\":7,\"presence\":{\"channel\":\"" ROOM "\"}}");
+    kit_answer(&k, MESSAGE_PRESENCE, MESSAGE_PRESENT,
+               "{\"room\":\"" ROOM "\",\"clients\":100000,\"users\":7}\n"); /* a crowd */
+    peer_expect(&ann, "{\"id\":7,\"error\":{\"code\":106,\"message\":\"limit exceeded\"}}");
     end(&k, &ann);
 }
 
@@ -53,7 +63,7 @@ static void presence_stats_count_clients_and_users(void **state)
     begin(&k, &ann);
     peer_send(&ann, "{\"id\":7,\"presence_stats\":{\"channel\":\"" ROOM "\"}}");
     kit_answer(&k, MESSAGE_PRESENCE, MESSAGE_PRESENT,
-               MEMBER("c1", "ann") MEMBER("c2", "bob") MEMBER("c3", "ann"));
+               "{\"room\":\"" ROOM "\",\"clients\":3,\"users\":2}\n");
     peer_expect(&ann, "{\"id\":7,\"presence_stats\":{\"num_clients\":3,\"num_users\":2}}");
     end(&k, &ann);
 }
@@ -197,7 +207,7 @@ static void answers_that_nobody_asked_for_are_nothing(void **state)
         .type = MESSAGE_PRESENT,
         .boot = SLICE_LIT("0000000000000000"), /* of another life of this gateway */
         .request = out->message.request,
-        .body = SLICE_LIT(MEMBER("c1", "ann")),
+        .body = SLICE_LIT(NUMBERS("1", "1") MEMBER("c1", "ann")),
     };
     kit_say_raw(&k, &m);
     m.boot = out->message.boot;
@@ -224,6 +234,10 @@ static void answers_that_cannot_be_read_are_poison(void **state)
     kit_answer(&k, MESSAGE_HISTORY, MESSAGE_PAST, "nonsense\n");
     assert_int_equal(stat_get(&k.gateway.metrics.poisoned), 1);
     peer_expect(&ann, LATE);
+    peer_send(&ann, "{\"id\":7,\"presence\":{\"channel\":\"" ROOM "\"}}");
+    kit_answer(&k, MESSAGE_PRESENCE, MESSAGE_PRESENT, MEMBER("c1", "ann"));
+    assert_int_equal(stat_get(&k.gateway.metrics.poisoned), 2);
+    peer_expect(&ann, LATE);
     end(&k, &ann);
 }
 
@@ -246,7 +260,7 @@ static void one_session_asks_only_so_much_at_once(void **state)
     peer_join(&bob, &k, "bob", ROOM);
     peer_send(&bob, "{\"id\":8,\"presence\":{\"channel\":\"" ROOM "\"}}");
     peer_expect_nothing(&bob);
-    kit_answer(&k, MESSAGE_PRESENCE, MESSAGE_PRESENT, "");
+    kit_answer(&k, MESSAGE_PRESENCE, MESSAGE_PRESENT, NOBODY);
     peer_expect_part(&ann, "{\"id\":7,\"presence\":");
     peer_send(&ann, "{\"id\":9,\"presence\":{\"channel\":\"" ROOM "\"}}");
     peer_expect_nothing(&ann);

@@ -49,6 +49,19 @@ static void connect_is_answered(void **state)
     r.data = SLICE_NONE;
     codec_json.connect(&out, 1, &r);
     assert_vector(&out, "connect without pings");
+    struct buf subs = BUF_EMPTY;
+    codec_json.sub(
+        &subs, SLICE_LIT("user:ann"),
+        &(struct reply_subscribe){.recoverable = true, .epoch = SLICE_LIT("p9"), .offset = 7});
+    codec_json.sub(&subs, SLICE_LIT("news"), &(struct reply_subscribe){.offset = 0});
+    r.ping_s = 25;
+    r.expires = true;
+    r.ttl_s = 600;
+    r.data = SLICE_LIT("{\"motd\":\"hi\"}");
+    r.subs = buf_slice(&subs);
+    codec_json.connect(&out, 1, &r);
+    assert_vector(&out, "connect with what expires and what the server subscribed");
+    buf_deinit(&subs);
 }
 
 static void subscribe_is_answered(void **state)
@@ -89,6 +102,16 @@ static void subscribe_is_answered(void **state)
     };
     codec_json.subscribe(&out, 2, &r);
     assert_vector(&out, "not recovered");
+    r = (struct reply_subscribe){
+        .expires = true,
+        .ttl_s = 300,
+        .recoverable = true,
+        .epoch = SLICE_LIT("r7Qk"),
+        .offset = 41,
+        .data = SLICE_LIT("{\"a\":1}"),
+    };
+    codec_json.subscribe(&out, 2, &r);
+    assert_vector(&out, "subscribe with a token");
 }
 
 static void what_is_done_is_answered_with_nothing_more(void **state)
@@ -134,6 +157,60 @@ static void records_are_pushed(void **state)
     assert_vector(&out, "push of a service");
     codec_json.push_unsubscribe(&out, SLICE_LIT("vip:1"), 2000, "server unsubscribe");
     assert_vector(&out, "server unsubscribe");
+}
+
+static void who_comes_and_goes_is_pushed(void **state)
+{
+    struct reply_move m = {
+        .room = SLICE_LIT("chat:lobby"),
+        .member = {CLIENT, SLICE_LIT("bob"), SLICE_LIT("{\"name\":\"Bob\"}")},
+    };
+    struct buf out = BUF_EMPTY;
+    (void)state;
+
+    codec_json.push_move(&out, &m);
+    assert_vector(&out, "join");
+    reply_plain_move(&out, &m);
+    assert_vector(&out, "plain: join");
+    m.left = true;
+    m.member.info = SLICE_NONE;
+    codec_json.push_move(&out, &m);
+    assert_vector(&out, "leave");
+    reply_plain_move(&out, &m);
+    assert_vector(&out, "plain: leave");
+}
+
+static void what_the_server_decides_is_pushed(void **state)
+{
+    struct buf out = BUF_EMPTY;
+    (void)state;
+
+    codec_json.push_subscribe(
+        &out, SLICE_LIT("news"),
+        &(struct reply_subscribe){.recoverable = true, .epoch = SLICE_LIT("n1"), .offset = 3});
+    assert_vector(&out, "server subscribe");
+    codec_json.push_message(&out, SLICE_LIT("{\"seen\":true}"));
+    assert_vector(&out, "message");
+}
+
+static void refreshes_are_answered(void **state)
+{
+    struct reply_refresh r = {
+        .client = CLIENT, .version = SLICE_LIT("warren 0.1"), .expires = true, .ttl_s = 600};
+    struct buf out = BUF_EMPTY;
+    (void)state;
+
+    codec_json.refresh(&out, 11, &r);
+    assert_vector(&out, "refreshed");
+    r.expires = false;
+    codec_json.refresh(&out, 11, &r);
+    assert_vector(&out, "refreshed for ever");
+    r = (struct reply_refresh){.expires = true, .ttl_s = 300};
+    codec_json.sub_refresh(&out, 12, &r);
+    assert_vector(&out, "subscription refreshed");
+    r.expires = false;
+    codec_json.sub_refresh(&out, 12, &r);
+    assert_vector(&out, "subscription refreshed for ever");
 }
 
 static void questions_are_answered(void **state)
@@ -281,6 +358,9 @@ int main(void)
         cmocka_unit_test(subscribe_is_answered),
         cmocka_unit_test(what_is_done_is_answered_with_nothing_more),
         cmocka_unit_test(records_are_pushed),
+        cmocka_unit_test(who_comes_and_goes_is_pushed),
+        cmocka_unit_test(what_the_server_decides_is_pushed),
+        cmocka_unit_test(refreshes_are_answered),
         cmocka_unit_test(questions_are_answered),
         cmocka_unit_test(errors_say_whether_they_pass),
         cmocka_unit_test(documents_of_one_message_are_separated),
