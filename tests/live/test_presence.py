@@ -1,0 +1,141 @@
+"""Who is in a room, and who comes and goes, on all gateways."""
+
+import pytest
+from kit import CentrifugeClient, CommandError, Deployment
+from kit.waiting import eventually_async
+
+_CONFIG = """
+[room "told"]
+join_leave = yes
+
+[room "small"]
+presence_max = 2
+
+[room "hushed"]
+join_leave_rate = 0
+
+[room "secret"]
+presence = no
+join_leave = yes
+"""
+
+
+@pytest.fixture(scope="module")
+def warren(broker):
+    with Deployment(broker, config=_CONFIG) as running:
+        yield running
+
+
+async def _connect(warren, user, gateway=0, **claims):
+    token = warren.token(user, **claims)
+    return await CentrifugeClient.connect(warren.gateways[gateway], token=token)
+
+
+def _moves(client, room):
+    """What the client was told, as "+user" and "-user"."""
+    pushes = [message.get("push", {}) for message in client.received]
+    return [sign + push[kind]["info"]["user"] for push in pushes if push.get("channel") == room
+            for kind, sign in (("join", "+"), ("leave", "-")) if kind in push]
+
+
+async def test_who_asks_is_told_who_comes_and_goes_on_every_gateway(warren):
+    async with await _connect(warren, "ann") as ann, await _connect(warren, "bob", 1) as bob, \
+            await _connect(warren, "cid", 1, name="Cid") as cid:
+        await ann.subscribe("door", join_leave=True)
+        assert (await ann.expect_push("join", "door"))["info"]["client"] == ann.client  # its own
+        await bob.subscribe("door")
+        await cid.subscribe("door")
+        info = (await ann.expect(lambda m: "cid" in str(m)))["push"]["join"]["info"]
+        assert info == {"user": "cid", "client": cid.client,
+                        "conn_info": {"name": "Cid", "gateway": warren.gateways[1].name}}
+        await cid.unsubscribe("door")
+        await ann.expect_push("leave", "door")
+        await bob.close()
+        await ann.expect_push("leave", "door")
+        assert _moves(ann, "door") == ["+ann", "+bob", "+cid", "-cid", "-bob"]
+        assert _moves(cid, "door") == []  # it did not ask
+        await ann.unsubscribe("door")
+        await cid.subscribe("door", join_leave=True)
+        await cid.expect_push("join", "door")
+        assert _moves(ann, "door") == ["+ann", "+bob", "+cid", "-cid", "-bob"]
+
+
+async def test_a_rule_tells_everybody_and_no_presence_nobody(warren):
+    async with await _connect(warren, "ann") as ann, await _connect(warren, "bob", 1) as bob:
+        for room in ("told:1", "secret:1"):
+            await ann.subscribe(room, join_leave=True)
+            await bob.subscribe(room)
+        await ann.expect(lambda m: "join" in str(m) and "bob" in str(m))
+        await bob.expect_push("join", "told:1")
+        assert _moves(ann, "told:1") == ["+ann", "+bob"]
+        await ann.publish("secret:1", "end")
+        await ann.expect_pub("secret:1", "end")
+        assert _moves(ann, "secret:1") == _moves(bob, "secret:1") == []
+
+
+async def test_a_list_that_is_too_long_is_refused_and_the_numbers_are_told(warren):
+    async with await _connect(warren, "ann") as ann, await _connect(warren, "ann", 1) as again, \
+            await _connect(warren, "bob", 1) as bob:
+        async def numbers():
+            stats = await ann.call("presence_stats", channel="small:1")
+            return stats["num_clients"], stats["num_users"]
+
+        for count, client in enumerate((ann, again, bob), start=1):
+            await client.subscribe("small:1")
+            while (await numbers())[0] != count:
+                pass
+            if count <= 2:
+                assert len((await ann.call("presence", channel="small:1"))["presence"]) == count
+        assert await numbers() == (3, 2)
+        with pytest.raises(CommandError) as error:
+            await ann.call("presence", channel="small:1")
+        assert error.value.code == 106
+
+
+async def test_a_room_above_its_rate_of_joins_is_not_told_of_them(warren):
+    async with await _connect(warren, "ann") as ann, await _connect(warren, "bob", 1) as bob:
+        await ann.subscribe("hushed:1", join_leave=True)
+        await bob.subscribe("hushed:1", join_leave=True)
+        await eventually_async(lambda: sum(
+            b.metric("warren_broadcaster_joins_leaves_held_total")
+            for b in warren.broadcasters) >= 2)
+        await bob.publish("hushed:1", "end")
+        await ann.expect_pub("hushed:1", "end")
+        assert _moves(ann, "hushed:1") == []
+
+
+async def test_the_list_is_right_after_a_gateway_and_a_broadcaster_died(warren):
+    async def users(client):
+        return sorted(member["user"] for member in
+                      (await client.call("presence", channel="frail"))["presence"].values())
+
+    third = warren.add_gateway()
+    async with await _connect(warren, "ann") as ann:
+        cid = await CentrifugeClient.connect(third, token=warren.token("cid"))
+        await ann.subscribe("frail", join_leave=True)
+        await cid.subscribe("frail")
+        await ann.expect(lambda m: "join" in str(m) and "cid" in str(m))
+        assert await users(ann) == ["ann", "cid"]
+        third.kill()
+        await ann.expect_push("leave", "frail")
+        assert await users(ann) == ["ann"]
+        await cid.close()
+        warren.gateways.remove(third)
+        for broadcaster in warren.broadcasters:
+            broadcaster.kill()
+            broadcaster.start()
+
+            async def is_right():
+                try:
+                    return await users(ann) == ["ann"]
+                except CommandError as error:
+                    assert error.temporary
+                    return False
+
+            while not await is_right():
+                pass
+        async with await _connect(warren, "bob", 1) as bob:
+            await bob.subscribe("frail")
+            await ann.expect(lambda m: "join" in str(m) and "bob" in str(m))
+        # A new owner does not take those who were there for newcomers.
+        assert _moves(ann, "frail")[:4] == ["+ann", "+cid", "-cid", "+bob"]
