@@ -1,0 +1,66 @@
+/*
+ * fuzz.h: what the fuzz targets share.
+ *
+ * A target is one file fuzz_<name>.c with LLVMFuzzerTestOneInput(), a row in meson.build and a
+ * folder corpus/<name>. Built with libFuzzer (tests/fuzz/run) it looks for new inputs; built as an
+ * ordinary program (main.c) it goes through the corpus, and through every cut and some changes of
+ * each file in it.
+ */
+#ifndef WARREN_TESTS_FUZZ_FUZZ_H
+#define WARREN_TESTS_FUZZ_FUZZ_H
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/base.h"
+#include "common/buf.h"
+#include "common/hash.h"
+#include "tests/unit/random.h"
+
+/* The target. Always 0. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* What must be true of every input. */
+#define FUZZ_CHECK(condition)                                                                      \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            dprintf(2, "%s:%d: not true: %s\n", __FILE__, __LINE__, #condition);                   \
+            abort();                                                                               \
+        }                                                                                          \
+    } while (false)
+
+/* Numbers that depend on the input and on nothing else; never 0. */
+static inline uint64_t fuzz_seed(const uint8_t *data, size_t size)
+{
+    return hash_frozen(data, size) | 1;
+}
+
+/* The size of the next part of an input that is cut at random: 1 to `left`, often small. */
+static inline size_t fuzz_part(uint64_t *seed, size_t left)
+{
+    uint64_t number = random_next(seed);
+    size_t max = (number & 3) == 0 ? left : MIN(left, (size_t)(number >> 8 & 15) + 1);
+
+    return 1 + (size_t)(number >> 16) % max;
+}
+
+/* True if the slice lies within the other one; empty ones lie everywhere. */
+static inline bool fuzz_within(struct slice inner, struct slice outer)
+{
+    return inner.size == 0 || (outer.size > 0 && inner.at >= outer.at &&
+                               inner.at + inner.size <= outer.at + outer.size);
+}
+
+/* An input ends where its memory ends, whatever stands behind it in the fuzzer's. */
+static inline char *fuzz_copy(const void *data, size_t size)
+{
+    char *copy = malloc(size > 0 ? size : 1);
+
+    FUZZ_CHECK(copy != NULL);
+    if (size > 0) {
+        memcpy(copy, data, size);
+    }
+    return copy;
+}
+
+#endif
