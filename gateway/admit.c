@@ -8,7 +8,6 @@
 
 #include <strings.h>
 
-#include "gateway/jwt.h"
 #include "gateway/route.h"
 #include "gateway/upgrade.h"
 #include "proto/room.h"
@@ -155,13 +154,13 @@ static bool admit_nobody(struct admission *a, const struct gateway_conf *conf, e
     return true;
 }
 
-static bool check_token(struct admission *a, const struct gateway_conf *conf,
-                        const struct credentials *c, int64_t now_s)
+static bool check_token(struct admission *a, struct verifier *verifier, const struct credentials *c,
+                        int64_t now_s)
 {
-    const struct jwt_key key = {conf->hmac_key, conf->audience, conf->issuer};
     struct jwt_claims claims;
 
-    enum jwt_verdict verdict = jwt_check(&key, c->token, now_s, &claims, NULL);
+    enum jwt_verdict verdict =
+        verifier_check(verifier, JWT_CONNECTION, c->token, now_s, &claims, NULL);
     if (verdict != JWT_GOOD) {
         a->token = ADMIT_TOKEN_REFUSED;
         return refuse(a, 401, verdict == JWT_EXPIRED ? "token expired" : "invalid token",
@@ -186,8 +185,9 @@ static bool read_room(struct admission *a, const struct http_head *h)
     return true;
 }
 
-void admit(struct admission *a, const struct gateway_conf *conf, const struct origins *origins,
-           const struct http_head *h, enum dialect dialect, int64_t now_s)
+void admit(struct admission *a, const struct gateway_conf *conf, struct verifier *verifier,
+           const struct origins *origins, const struct http_head *h, enum dialect dialect,
+           int64_t now_s)
 {
     struct credentials c = {.token = SLICE_NONE};
 
@@ -200,7 +200,7 @@ void admit(struct admission *a, const struct gateway_conf *conf, const struct or
     if (a->status != 101 || !find_credentials(a, conf, h, &c) || !check_origin(a, origins, h, &c)) {
         return;
     }
-    if (c.is_present ? !check_token(a, conf, &c, now_s) : !admit_nobody(a, conf, dialect)) {
+    if (c.is_present ? !check_token(a, verifier, &c, now_s) : !admit_nobody(a, conf, dialect)) {
         return;
     }
     if (dialect == DIALECT_PLAIN && !read_room(a, h)) {

@@ -20,6 +20,7 @@
 #include "gateway/identity.h"
 #include "gateway/origin.h"
 #include "gateway/session.h"
+#include "gateway/verifier.h"
 
 #define ADMIT_ROOM_DEFAULT "lobby"
 
@@ -44,8 +45,9 @@ struct admission {
 
 /* Judges a request for a WebSocket of that dialect. `a` is empty before; admission_deinit() after.
  */
-void admit(struct admission *a, const struct gateway_conf *conf, const struct origins *origins,
-           const struct http_head *h, enum dialect dialect, int64_t now_s);
+void admit(struct admission *a, const struct gateway_conf *conf, struct verifier *verifier,
+           const struct origins *origins, const struct http_head *h, enum dialect dialect,
+           int64_t now_s);
 
 /* Frees what the caller has not taken over, and makes the admission inert. */
 void admission_deinit(struct admission *a);

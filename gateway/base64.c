@@ -75,7 +75,8 @@ bool base64_is_digit(char c)
     return digit_value(c, '+', '/') >= 0;
 }
 
-int base64url_decode(struct buf *out, struct slice text)
+/* Text without padding. */
+static int decode(struct buf *out, struct slice text, char digit_62, char digit_63)
 {
     size_t start = out->size;
     uint32_t bits = 0;
@@ -85,7 +86,7 @@ int base64url_decode(struct buf *out, struct slice text)
         return -1;
     }
     for (size_t i = 0; i < text.size; i++) {
-        int value = digit_value(text.at[i], '-', '_');
+        int value = digit_value(text.at[i], digit_62, digit_63);
 
         if (value < 0) {
             out->size = start;
@@ -103,4 +104,20 @@ int base64url_decode(struct buf *out, struct slice text)
         return -1;
     }
     return 0;
+}
+
+int base64url_decode(struct buf *out, struct slice text)
+{
+    return decode(out, text, '-', '_');
+}
+
+int base64_decode(struct buf *out, struct slice text)
+{
+    if (text.size % 4 != 0) {
+        return -1;
+    }
+    for (int i = 0; i < 2 && text.size > 0 && text.at[text.size - 1] == '='; i++) {
+        text.size--;
+    }
+    return decode(out, text, '+', '/');
 }

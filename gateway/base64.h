@@ -1,8 +1,9 @@
 /*
  * base64.h: base64 with padding, and base64url without (RFC 4648 4 and 5).
  *
- * Decoding is strict: no padding, no white space, no bits left over in the
- * last character. One value has one spelling, so a token cannot be varied.
+ * Decoding is strict: padding exactly where it belongs, no white space, no bits
+ * left over in the last character. One value has one spelling, so a token cannot
+ * be varied.
  */
 #ifndef WARREN_GATEWAY_BASE64_H
 #define WARREN_GATEWAY_BASE64_H
@@ -18,6 +19,9 @@ void base64url_encode(struct buf *out, const void *at, size_t size);
 
 /* Appends what the text stands for. 0, or -1 with `out` as it was. */
 int base64url_decode(struct buf *out, struct slice text) MUST_CHECK;
+
+/* The same for base64 with padding. */
+int base64_decode(struct buf *out, struct slice text) MUST_CHECK;
 
 /* True for the 64 characters of plain base64. */
 bool base64_is_digit(char c);

@@ -9,6 +9,7 @@
 #include "gateway/lanes.h"
 #include "gateway/questions.h"
 #include "gateway/sessions_internal.h"
+#include "gateway/verifier.h"
 #include "proto/command.h"
 #include "proto/json.h"
 #include "proto/room.h"
@@ -22,7 +23,6 @@
 static struct identity *connect_identity(struct session *s, const struct command *c)
 {
     const struct gateway_conf *conf = s->gateway->conf;
-    const struct jwt_key key = {conf->hmac_key, conf->audience, conf->issuer};
     struct jwt_claims claims;
     const char *why = "";
 
@@ -33,7 +33,8 @@ static struct identity *connect_identity(struct session *s, const struct command
         session_close(s, CLOSE_BAD_REQUEST);
         return NULL;
     }
-    switch (jwt_check(&key, c->token, clock_wall_ms() / 1000, &claims, &why)) {
+    switch (verifier_check(s->gateway->verifier, JWT_CONNECTION, c->token, clock_wall_ms() / 1000,
+                           &claims, &why)) {
     case JWT_GOOD:
         stat_add(&s->gateway->metrics.tokens_good, 1);
         return identity_new(&claims);

@@ -214,7 +214,7 @@ static void answer_websocket(struct conn *c, enum dialect dialect)
         refuse(c, 503, RETRY_AFTER, "shutting down");
         return;
     }
-    admit(&a, g->conf, g->origins, c->head, dialect, clock_wall_ms() / 1000);
+    admit(&a, g->conf, g->verifier, g->origins, c->head, dialect, clock_wall_ms() / 1000);
     stat_add(&g->metrics.tokens_good, a.token == ADMIT_TOKEN_GOOD);
     stat_add(&g->metrics.tokens_refused, a.token == ADMIT_TOKEN_REFUSED);
     if (a.status == 101) {

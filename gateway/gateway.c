@@ -17,6 +17,7 @@
 #include "gateway/questions.h"
 #include "gateway/rooms.h"
 #include "gateway/sessions.h"
+#include "gateway/verifier.h"
 
 #define DRAIN_STEP_MS 50
 #define DRAIN_CONFIRM_MS 3000 /* after the last session, for what is still in doubt */
@@ -107,6 +108,7 @@ int gateway_start(struct gateway *g, const struct gateway_conf *conf, struct ev_
         log_error("[origin] allow: %s", error);
         return -1;
     }
+    g->verifier = verifier_new(conf);
     g->sessions = sessions_new(g);
     g->rooms = rooms_new(g);
     g->links = links_new(g);
@@ -187,6 +189,7 @@ void gateway_stop(struct gateway *g)
     g->lanes = lanes_free(g->lanes);
     g->questions = questions_free(g->questions);
     g->links = links_free(g->links);
+    g->verifier = verifier_free(g->verifier);
     g->origins = origins_free(g->origins);
     log_info("gateway ended gateway=%s", g->conf->id);
 }

@@ -25,12 +25,14 @@ struct listener;
 struct questions;
 struct rooms;
 struct sessions;
+struct verifier;
 
 struct gateway {
     const struct gateway_conf *conf; /* borrowed from main() */
     struct ev_loop *loop;            /* borrowed from main() */
     char boot[BOOT_SIZE + 1];        /* random: one life of this process */
     struct origins *origins;
+    struct verifier *verifier;
     struct metrics metrics;
     /* Parts, owned, in the order of their birth. */
     struct sessions *sessions;

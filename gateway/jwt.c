@@ -17,8 +17,7 @@
 #include "common/mem.h"
 #include "gateway/base64.h"
 
-#define MAC_SIZE 32                 /* bytes of an HMAC-SHA256 */
-#define TIME_MAX ((int64_t)1 << 53) /* seconds: above it a double is no whole number */
+#define MAC_SIZE 32 /* bytes of an HMAC-SHA256 */
 
 /* The parts of a token, borrowed from it. */
 struct parts {
@@ -136,155 +135,6 @@ static bool signature_is_good(const char *key, const struct parts *p)
     return good;
 }
 
-/* A legal user, name or role: jansson has checked that it is UTF-8 without NUL. */
-static bool is_clean(const char *text, size_t size, size_t size_max)
-{
-    if (size == 0 || size > size_max) {
-        return false;
-    }
-    for (size_t i = 0; i < size; i++) {
-        unsigned char c = (unsigned char)text[i];
-        if (c < 0x20 || c == 0x7f) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Copies a text claim. False if it is none. */
-static bool copy_text(const json_t *value, char *to, size_t to_size)
-{
-    if (!json_is_string(value) ||
-        !is_clean(json_string_value(value), json_string_length(value), to_size - 1)) {
-        return false;
-    }
-    memcpy(to, json_string_value(value), json_string_length(value) + 1);
-    return true;
-}
-
-static bool copy_roles(const json_t *roles, struct jwt_claims *claims)
-{
-    if (roles == NULL) {
-        return true;
-    }
-    if (!json_is_array(roles) || json_array_size(roles) > JWT_ROLES_MAX) {
-        return false;
-    }
-    for (size_t i = 0; i < json_array_size(roles); i++) {
-        if (!copy_text(json_array_get(roles, i), claims->roles[i], JWT_ROLE_SIZE)) {
-            return false;
-        }
-        claims->role_count++;
-    }
-    return true;
-}
-
-static bool is_text(const json_t *value, const char *text)
-{
-    return json_is_string(value) && json_string_length(value) == strlen(text) &&
-           memcmp(json_string_value(value), text, strlen(text)) == 0;
-}
-
-static bool audience_is_ours(const json_t *audience, const char *ours)
-{
-    if (json_is_array(audience)) {
-        for (size_t i = 0; i < json_array_size(audience); i++) {
-            if (is_text(json_array_get(audience, i), ours)) {
-                return true;
-            }
-        }
-        return false;
-    }
-    return is_text(audience, ours);
-}
-
-/* Who the token is for and about. NULL, or what is wrong. */
-static const char *read_claims(const struct jwt_key *key, const json_t *payload,
-                               struct jwt_claims *claims)
-{
-    const json_t *name = json_object_get(payload, "name");
-
-    if (key->issuer[0] != '\0' && !is_text(json_object_get(payload, "iss"), key->issuer)) {
-        return "wrong issuer";
-    }
-    if (key->audience[0] != '\0' &&
-        !audience_is_ours(json_object_get(payload, "aud"), key->audience)) {
-        return "wrong audience";
-    }
-    if (json_object_get(payload, "channel") != NULL) {
-        return "subscription token";
-    }
-    if (!copy_text(json_object_get(payload, "sub"), claims->user, sizeof(claims->user))) {
-        return "bad sub";
-    }
-    if (name == NULL || is_text(name, "")) {
-        memcpy(claims->name, claims->user, sizeof(claims->name));
-    } else if (!copy_text(name, claims->name, sizeof(claims->name))) {
-        return "bad name";
-    }
-    return copy_roles(json_object_get(payload, "roles"), claims) ? NULL : "bad roles";
-}
-
-/* Reads a time claim; fractions of a second are cut off. False if it is no usable number. */
-static bool read_time(const json_t *value, int64_t *out)
-{
-    if (json_is_integer(value)) {
-        *out = json_integer_value(value);
-    } else if (json_is_real(value) && json_real_value(value) > (double)-TIME_MAX &&
-               json_real_value(value) < (double)TIME_MAX) {
-        *out = (int64_t)json_real_value(value);
-    } else {
-        return false;
-    }
-    return *out > -TIME_MAX && *out < TIME_MAX;
-}
-
-static enum jwt_verdict judge_times(const json_t *payload, int64_t now_s, struct jwt_claims *claims,
-                                    const char **why)
-{
-    const json_t *not_before = json_object_get(payload, "nbf");
-    const json_t *issued = json_object_get(payload, "iat");
-    int64_t not_before_s = INT64_MIN;
-    int64_t issued_s = INT64_MIN;
-
-    if (!read_time(json_object_get(payload, "exp"), &claims->expires_s) ||
-        (not_before != NULL && !read_time(not_before, &not_before_s)) ||
-        (issued != NULL && !read_time(issued, &issued_s))) {
-        *why = "bad time";
-        return JWT_INVALID;
-    }
-    if (issued_s > now_s + JWT_LEEWAY_S) {
-        *why = "issued in the future";
-        return JWT_INVALID;
-    }
-    if (claims->expires_s <= now_s - JWT_LEEWAY_S) {
-        *why = "expired";
-        return JWT_EXPIRED;
-    }
-    if (not_before_s > now_s + JWT_LEEWAY_S) {
-        *why = "not valid yet";
-        return JWT_EXPIRED;
-    }
-    return JWT_GOOD;
-}
-
-static enum jwt_verdict judge_payload(const struct jwt_key *key, struct slice part, int64_t now_s,
-                                      struct jwt_claims *claims, const char **why)
-{
-    json_t *payload = decode_object(part);
-    if (payload == NULL) {
-        *why = "bad payload";
-        return JWT_INVALID;
-    }
-    enum jwt_verdict verdict = JWT_INVALID;
-    *why = read_claims(key, payload, claims);
-    if (*why == NULL) {
-        verdict = judge_times(payload, now_s, claims, why);
-    }
-    json_decref(payload);
-    return verdict;
-}
-
 /* NULL if the token has the shape and the signature of one of ours. */
 static const char *judge_signature(const struct jwt_key *key, struct slice token, struct parts *p)
 {
@@ -306,8 +156,24 @@ static const char *judge_signature(const struct jwt_key *key, struct slice token
     return wrong;
 }
 
-enum jwt_verdict jwt_check(const struct jwt_key *key, struct slice token, int64_t now_s,
-                           struct jwt_claims *claims, const char **why)
+static enum jwt_verdict judge_payload(const struct jwt_key *key, enum jwt_kind kind,
+                                      struct slice part, int64_t now_s, struct jwt_claims *claims,
+                                      const char **why)
+{
+    const struct claims_rules rules = {key->audience, key->issuer, JWT_LEEWAY_S};
+    struct buf payload = BUF_EMPTY;
+    int r = CLAIMS_INVALID;
+
+    *why = "bad payload";
+    if (base64url_decode(&payload, part) == 0) {
+        r = claims_read(claims, kind, buf_slice(&payload), &rules, now_s, why);
+    }
+    buf_deinit(&payload);
+    return r == 0 ? JWT_GOOD : r == CLAIMS_EXPIRED ? JWT_EXPIRED : JWT_INVALID;
+}
+
+enum jwt_verdict jwt_check_kind(const struct jwt_key *key, enum jwt_kind kind, struct slice token,
+                                int64_t now_s, struct jwt_claims *claims, const char **why)
 {
     enum jwt_verdict verdict = JWT_INVALID;
     struct parts p;
@@ -315,7 +181,7 @@ enum jwt_verdict jwt_check(const struct jwt_key *key, struct slice token, int64_
     memset(claims, 0, sizeof(*claims));
     const char *wrong = judge_signature(key, token, &p);
     if (wrong == NULL) {
-        verdict = judge_payload(key, p.payload, now_s, claims, &wrong);
+        verdict = judge_payload(key, kind, p.payload, now_s, claims, &wrong);
     }
     assert((verdict == JWT_GOOD) == (wrong == NULL));
     if (verdict != JWT_GOOD) {
@@ -325,6 +191,12 @@ enum jwt_verdict jwt_check(const struct jwt_key *key, struct slice token, int64_
         *why = wrong != NULL ? wrong : "";
     }
     return verdict;
+}
+
+enum jwt_verdict jwt_check(const struct jwt_key *key, struct slice token, int64_t now_s,
+                           struct jwt_claims *claims, const char **why)
+{
+    return jwt_check_kind(key, JWT_CONNECTION, token, now_s, claims, why);
 }
 
 /* The claims of a new token, or NULL if a text is not UTF-8. */

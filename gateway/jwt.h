@@ -9,12 +9,10 @@
 
 #include "common/base.h"
 #include "common/buf.h"
+#include "gateway/claims.h"
 
-#define JWT_TOKEN_MAX 4096 /* bytes */
-#define JWT_KEY_MIN 32     /* bytes of an HMAC key */
+#define JWT_KEY_MIN 32 /* bytes of an HMAC key */
 #define JWT_LEEWAY_S 10
-#define JWT_ROLES_MAX 16
-#define JWT_ROLE_SIZE 33 /* bytes with the NUL */
 
 struct jwt_key {
     const char *hmac_key; /* borrowed; "" when tokens are not accepted at all */
@@ -22,26 +20,23 @@ struct jwt_key {
     const char *issuer;   /* "" : any */
 };
 
-struct jwt_claims {
-    char user[129]; /* sub, decoded; never empty */
-    char name[129]; /* claim `name`, or the user */
-    char roles[JWT_ROLES_MAX][JWT_ROLE_SIZE];
-    size_t role_count;
-    int64_t expires_s; /* exp */
-};
-
 enum jwt_verdict {
     JWT_GOOD = 0,
-    JWT_INVALID =
-        1, /* malformed, bad signature, wrong algorithm, key or claims; `channel` present */
-    JWT_EXPIRED = 2, /* exp is past, or nbf is still ahead */
+    JWT_INVALID = 1, /* malformed, bad signature, wrong algorithm, key or claims, wrong kind */
+    JWT_EXPIRED = 2, /* exp or expire_at is past, or nbf is still ahead */
 };
 
 /* Before anything else is done with tokens or OpenSSL: from here on their libraries, too, end the
  * process when memory is exhausted (common/mem.h), and take no good token for a bad one. */
 void jwt_init(void);
 
-/* `why` (may be NULL) gets a few static words for the log. */
+/* Whether it is a good token of that kind. `why` (may be NULL) gets a few static words for the
+ * log. */
+enum jwt_verdict jwt_check_kind(const struct jwt_key *key, enum jwt_kind kind, struct slice token,
+                                int64_t now_s, struct jwt_claims *claims,
+                                const char **why) MUST_CHECK;
+
+/* The same for a connection token. */
 enum jwt_verdict jwt_check(const struct jwt_key *key, struct slice token, int64_t now_s,
                            struct jwt_claims *claims, const char **why) MUST_CHECK;
 

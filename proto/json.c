@@ -51,6 +51,32 @@ bool json_object_next(struct json_object *o, struct json_member *m)
     return true;
 }
 
+bool json_array_open(struct json_array *a, struct slice text)
+{
+    struct scan s = scan_of(text);
+
+    if (scan_peek(&s) != '[') {
+        return false;
+    }
+    *a = (struct json_array){.at = s.at + 1, .end = s.end, .first = true};
+    return true;
+}
+
+bool json_array_next(struct json_array *a, struct slice *value)
+{
+    struct scan s = {.at = a->at, .end = a->end};
+
+    if (!a->first && scan_peek(&s) == ',') {
+        s.at++;
+    }
+    if (scan_peek(&s) == ']' || !scan_value(&s, SCAN_LEVELS_MAX, value)) {
+        return false;
+    }
+    a->first = false;
+    a->at = s.at;
+    return true;
+}
+
 bool json_has_duplicates(struct slice object, size_t max)
 {
     struct slice keys[OBJECT_MEMBERS_MAX];

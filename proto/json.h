@@ -37,6 +37,18 @@ bool json_object_open(struct json_object *o, struct slice text);
 /* The next member, or false at the end. */
 bool json_object_next(struct json_object *o, struct json_member *m);
 
+struct json_array {
+    const char *at, *end; /* private: what is left */
+    bool first;
+};
+
+/* Starts to walk the elements of an array. `text` must be json_is_valid(). False if it is no
+ * array. */
+bool json_array_open(struct json_array *a, struct slice text);
+
+/* The next element, or false at the end. */
+bool json_array_next(struct json_array *a, struct slice *value);
+
 /* True if an object has two members of one key (compared as written). At most `max` members are
  * looked at; more: true. */
 bool json_has_duplicates(struct slice object, size_t max);

@@ -79,7 +79,9 @@ static struct admission ask(enum dialect dialect, const char *list, const char *
     buf_add_lit(&text, "\r\n");
     http_head_init(&h);
     assert_int_equal(http_head_feed(&h, text.at, text.size), HTTP_DONE);
-    admit(&a, &conf, origins, &h, dialect, NOW);
+    struct verifier *verifier = verifier_new(&conf);
+    admit(&a, &conf, verifier, origins, &h, dialect, NOW);
+    verifier_free(verifier);
     http_head_deinit(&h);
     buf_deinit(&text);
     origins_free(origins);

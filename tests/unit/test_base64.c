@@ -77,6 +77,34 @@ static void every_pair_of_bytes_survives_the_way_there_and_back(void **state)
     }
 }
 
+static void padding_stands_exactly_where_it_belongs(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *want;
+    } good[] = {
+        {"", ""}, {"Zg==", "f"}, {"Zm8=", "fo"}, {"Zm9v", "foo"}, {"Zm9v+/8=", "foo\xfb\xff"},
+    };
+    static const char *const bad[] = {
+        "Zg", "Zg=", "Zg===", "====", "=", "Z===", "Zm9v====", "Zg==Zg==", "Zh==", "Zm9v-_8=",
+    };
+    struct buf out = BUF_EMPTY;
+
+    for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+        buf_clear(&out);
+        assert_int_equal(base64_decode(&out, slice_of(good[i].text)), 0);
+        assert_true(slice_equal(buf_slice(&out), slice_of(good[i].want)));
+    }
+    buf_clear(&out);
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        if (base64_decode(&out, slice_of(bad[i])) != -1) {
+            fail_msg("passes: %s", bad[i]);
+        }
+        assert_int_equal(out.size, 0);
+    }
+    buf_deinit(&out);
+}
+
 static void sixty_four_characters_are_digits(void **state)
 {
     (void)state;
@@ -96,6 +124,7 @@ int main(void)
         cmocka_unit_test(the_vectors_of_the_rfc_come_out),
         cmocka_unit_test(other_spellings_are_refused_and_leave_nothing_behind),
         cmocka_unit_test(every_pair_of_bytes_survives_the_way_there_and_back),
+        cmocka_unit_test(padding_stands_exactly_where_it_belongs),
         cmocka_unit_test(sixty_four_characters_are_digits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,6 +20,7 @@
 #include "gateway/conn.h"
 #include "gateway/gateway.h"
 #include "gateway/sessions.h"
+#include "gateway/verifier.h"
 
 #define TURNS_MAX 2000 /* of the loop, for what must happen */
 
@@ -74,6 +75,7 @@ static int set_up_with(int64_t handshake_ms)
 
     gateway = (struct gateway){.conf = &conf, .loop = ev_loop_new(EVFLAG_AUTO)};
     gateway.origins = origins_new("", error, sizeof(error));
+    gateway.verifier = verifier_new(&conf);
     gateway.conns = conns_new(&gateway);
     is_full = false;
     conf.anonymous = true;
@@ -98,6 +100,7 @@ static int tear_down(void **state)
 {
     (void)state;
     gateway.conns = conns_free(gateway.conns);
+    gateway.verifier = verifier_free(gateway.verifier);
     gateway.origins = origins_free(gateway.origins);
     ev_loop_destroy(gateway.loop);
     if (opened.fd >= 0) {

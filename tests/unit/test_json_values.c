@@ -187,6 +187,37 @@ static void flattening_takes_line_breaks_and_nothing_else(void **state)
     buf_deinit(&b);
 }
 
+static void elements_are_walked_in_order(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *want;
+    } cases[] = {
+        {"[]", ""},
+        {" [ ] ", ""},
+        {"[1]", "1;"},
+        {"[ 1 , \"a,]\" ,[2,3], {\"b\":[4]} ]", "1;\"a,]\";[2,3];{\"b\":[4]};"},
+    };
+    static const char *const others[] = {"{}", "1", "\"[]\"", "null"};
+    struct json_array a;
+    struct slice value;
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct buf got = BUF_EMPTY;
+
+        assert_true(json_array_open(&a, slice_of(cases[i].text)));
+        while (json_array_next(&a, &value)) {
+            buf_add_slice(&got, value);
+            buf_add_char(&got, ';');
+        }
+        assert_true(slice_equal(buf_slice(&got), slice_of(cases[i].want)));
+        buf_deinit(&got);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+        assert_false(json_array_open(&a, slice_of(others[i])));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -197,6 +228,7 @@ int main(void)
         cmocka_unit_test(whole_numbers_are_read_exactly),
         cmocka_unit_test(only_true_and_false_are_flags),
         cmocka_unit_test(flattening_takes_line_breaks_and_nothing_else),
+        cmocka_unit_test(elements_are_walked_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
