@@ -206,6 +206,7 @@ void admit(struct admission *a, const struct gateway_conf *conf, struct verifier
     if (dialect == DIALECT_PLAIN && !read_room(a, h)) {
         return;
     }
+    a->wants_events = route_param_is(h->query, "events", "1");
     assert(a->status == 101);
 }
 

@@ -37,6 +37,7 @@ struct admission {
     const char *subprotocol;   /* the one to select, or "" */
     enum dialect dialect;      /* the one that was asked for, in the codec that was asked for */
     struct buf room;           /* owns; plain dialect: a valid name */
+    bool wants_events;         /* plain dialect: ?events=1 */
     struct identity *identity; /* owns; NULL: the connect command has to bring a token */
     enum admit_token token;    /* for the metrics */
 };

@@ -1,190 +1,22 @@
 /*
- * centrifuge.c: the Centrifuge client protocol v2: what each command does, whatever its codec.
+ * centrifuge.c: the Centrifuge client protocol v2, whatever its codec: messages come in, commands
+ * are given to those who serve them, records and joins become frames.
  */
-#include "common/clock.h"
-#include "common/log.h"
-#include "gateway/dialect.h"
+#include "gateway/centrifuge_internal.h"
+#include "gateway/connecting.h"
 #include "gateway/frame.h"
-#include "gateway/gateway.h"
-#include "gateway/lanes.h"
 #include "gateway/questions.h"
-#include "gateway/sessions_internal.h"
-#include "gateway/verifier.h"
-#include "proto/command.h"
-#include "proto/json.h"
 #include "proto/room.h"
 
-#define UNSUBSCRIBE_INSUFFICIENT 2500 /* the client subscribes again */
 #define HISTORY_LIMIT_MAX 300
-#define FLAG_STRICT 2        /* subscribe: error 112 rather than an answer that is not recovered */
 #define FRAME_SIZE_MAX 65536 /* a frame takes no further document above this */
 
-/* Looks at the token of a connect command. NULL: the session was told no. */
-static struct identity *connect_identity(struct session *s, const struct command *c)
-{
-    const struct gateway_conf *conf = s->gateway->conf;
-    struct jwt_claims claims;
-    const char *why = "";
-
-    if (c->token.size == 0) {
-        if (conf->anonymous) {
-            return identity_new(NULL);
-        }
-        session_close(s, CLOSE_BAD_REQUEST);
-        return NULL;
-    }
-    switch (verifier_check(s->gateway->verifier, JWT_CONNECTION, c->token, clock_wall_ms() / 1000,
-                           &claims, &why)) {
-    case JWT_GOOD:
-        stat_add(&s->gateway->metrics.tokens_good, 1);
-        return identity_new(&claims);
-    case JWT_EXPIRED:
-        stat_add(&s->gateway->metrics.tokens_refused, 1);
-        session_send_error(s, c->id, REPLY_TOKEN_EXPIRED);
-        s->is_refused = true; /* SDKs close such a connection, or the stale timer does */
-        return NULL;
-    case JWT_INVALID:
-        stat_add(&s->gateway->metrics.tokens_refused, 1);
-        log_debug("token refused session=%s reason=\"%s\"", s->client, why);
-        session_close(s, CLOSE_INVALID_TOKEN);
-        return NULL;
-    }
-    assert(false);
-    return NULL;
-}
-
-static void do_connect(struct session *s, const struct command *c)
-{
-    struct buf data = BUF_EMPTY;
-
-    if (s->is_connected) {
-        session_close(s, CLOSE_BAD_REQUEST);
-        return;
-    }
-    if (s->identity == NULL) { /* the handshake brought none */
-        s->identity = connect_identity(s, c);
-        if (s->identity == NULL) {
-            return;
-        }
-    }
-    session_connected(s);
-    buf_addf(&data, "{\"gateway\":\"%s\"}", s->gateway->conf->id);
-    struct buf *out = session_reply(s);
-    session_codec(s)->connect(out, c->id,
-                              &(struct reply_connect){
-                                  .client = slice_of(s->client),
-                                  .version = SLICE_LIT("warren " WARREN_VERSION),
-                                  .ping_s = (uint32_t)((s->gateway->conf->ping_ms + 999) / 1000),
-                                  .data = buf_slice(&data),
-                              });
-    buf_deinit(&data);
-    session_send_reply(s, out);
-}
-
-static const struct rule *rule_of(const struct session *s, struct slice room)
-{
-    return rules_find(&s->gateway->conf->rules, room);
-}
-
-static void do_subscribe(struct session *s, const struct command *c)
-{
-    const struct rooms_entry entry = {
-        .cause = ROOMS_BY_COMMAND,
-        .command_id = c->id,
-        .since = {.recovers = c->recover,
-                  .is_strict = (c->flag & FLAG_STRICT) != 0,
-                  .epoch = c->epoch,
-                  .offset = c->offset},
-        .wants_moves = c->join_leave,
-    };
-
-    if (c->channel.size == 0) {
-        session_close(s, CLOSE_BAD_REQUEST);
-    } else if (c->type != 0) {
-        session_send_error(s, c->id, REPLY_NOT_AVAILABLE);
-    } else if (c->has_filter || !room_is_valid(c->channel) || c->epoch.size > EPOCH_MAX) {
-        session_send_error(s, c->id, REPLY_BAD_REQUEST);
-    } else if (!identity_may(s->identity, rule_of(s, c->channel)->subscribe)) {
-        session_send_error(s, c->id, REPLY_PERMISSION_DENIED);
-    } else {
-        int r = rooms_enter(s, c->channel, &entry);
-
-        if (r != 0) {
-            session_send_error(
-                s, c->id, r == ROOMS_ALREADY ? REPLY_ALREADY_SUBSCRIBED : REPLY_LIMIT_EXCEEDED);
-        }
-    }
-}
-
-static void reply_done(struct session *s, uint32_t id, enum command_method method)
+void centrifuge_reply_done(struct session *s, uint32_t id, enum command_method method)
 {
     struct buf *out = session_reply(s);
 
     session_codec(s)->empty(out, id, method);
     session_send_reply(s, out);
-}
-
-static void do_unsubscribe(struct session *s, const struct command *c)
-{
-    struct subscription *sub = rooms_find(s, c->channel);
-
-    if (sub != NULL) {
-        rooms_leave(sub);
-    }
-    /* Also when it was not there: an error would make SDKs reconnect. */
-    reply_done(s, c->id, COMMAND_UNSUBSCRIBE);
-}
-
-static void do_publish(struct session *s, const struct command *c, bool is_rpc)
-{
-    const struct gateway_conf *conf = s->gateway->conf;
-    struct buf info = BUF_EMPTY, payload = BUF_EMPTY;
-
-    if (!room_is_valid(c->channel) || c->data.size == 0 ||
-        !json_is_valid(c->data, PAYLOAD_DEPTH_MAX) ||
-        (c->key.size > 0 && !record_key_is_valid(c->key))) {
-        session_send_error(s, c->id, REPLY_BAD_REQUEST);
-        return;
-    }
-    if (c->data.size > (size_t)conf->max_payload) {
-        session_send_error(s, c->id, REPLY_LIMIT_EXCEEDED);
-        return;
-    }
-    if (!identity_may(s->identity, rule_of(s, c->channel)->publish)) {
-        session_send_error(s, c->id, REPLY_PERMISSION_DENIED);
-        return;
-    }
-    session_info(s, &info);
-    json_add_flat(&payload, c->data);
-    const struct record r = {
-        .room = c->channel,
-        .user = slice_of(s->identity->user),
-        .client = slice_of(s->client),
-        .info = buf_slice(&info),
-        .time = clock_wall_ms(),
-        .key = c->key,
-        .payload = buf_slice(&payload),
-    };
-    if (lanes_publish(s->gateway->lanes, &r, &(struct publish_origin){s->handle, c->id, is_rpc}) !=
-        0) {
-        session_send_error(s, c->id, REPLY_INTERNAL);
-    }
-    buf_deinit(&info);
-    buf_deinit(&payload);
-}
-
-/* The only method is publish: SDKs' publish() cannot carry an idempotency key. */
-static void do_rpc(struct session *s, const struct command *c, struct buf *texts)
-{
-    struct command publish;
-
-    if (!slice_equal(c->name, SLICE_LIT("publish"))) {
-        session_send_error(s, c->id, REPLY_METHOD_NOT_FOUND);
-    } else if (command_publish_of(c, texts, &publish) != 0) {
-        session_send_error(s, c->id, REPLY_BAD_REQUEST);
-    } else {
-        do_publish(s, &publish, true);
-    }
 }
 
 static void do_question(struct session *s, const struct command *c)
@@ -243,16 +75,16 @@ static void do_command(struct session *s, const struct command *c, struct buf *t
         do_pong(s);
         break;
     case COMMAND_CONNECT:
-        do_connect(s, c);
+        centrifuge_connect(s, c, texts);
         break;
     case COMMAND_SUBSCRIBE:
-        do_subscribe(s, c);
+        centrifuge_subscribe(s, c);
         break;
     case COMMAND_UNSUBSCRIBE:
-        do_unsubscribe(s, c);
+        centrifuge_leave(s, c);
         break;
     case COMMAND_PUBLISH:
-        do_publish(s, c, false);
+        centrifuge_publish(s, c, false);
         break;
     case COMMAND_PRESENCE:
     case COMMAND_PRESENCE_STATS:
@@ -260,19 +92,21 @@ static void do_command(struct session *s, const struct command *c, struct buf *t
         do_question(s, c);
         break;
     case COMMAND_SEND:
-        break; /* nobody to give it to, and no reply either */
-    case COMMAND_PING:
-    case COMMAND_SUB_REFRESH:
+        break;         /* nobody to give it to, and no reply either */
+    case COMMAND_PING: /* of another version of the protocol */
         session_send_error(s, c->id, REPLY_NOT_AVAILABLE);
         break;
     case COMMAND_REFRESH:
-        session_close(s, CLOSE_BAD_REQUEST); /* not announced, so not expected */
+        centrifuge_refresh(s, c);
+        break;
+    case COMMAND_SUB_REFRESH:
+        centrifuge_sub_refresh(s, c);
         break;
     case COMMAND_RPC:
-        do_rpc(s, c, texts);
+        centrifuge_rpc(s, c, texts);
         break;
     case COMMAND_UNKNOWN:
-        session_send_error(s, c->id, REPLY_METHOD_NOT_FOUND);
+        session_close(s, CLOSE_BAD_REQUEST);
         break;
     }
 }
@@ -288,6 +122,10 @@ void centrifuge_on_message(struct session *s, struct slice message)
         session_close(s, CLOSE_BAD_REQUEST);
     }
     while (s->state == SESSION_OPEN && !s->is_refused) {
+        if (s->connecting != NULL) {
+            connecting_keep(s, message); /* nothing is answered before the connect command */
+            break;
+        }
         r = codec->next(&message, &texts, &c);
         if (r == COMMAND_END) {
             break;
@@ -304,38 +142,9 @@ void centrifuge_on_message(struct session *s, struct slice message)
     buf_deinit(&texts);
 }
 
-void centrifuge_subscribed(struct subscription *sub, uint64_t offset, bool recovered,
-                           struct slice publications)
-{
-    struct session *s = sub->session;
-    struct buf *out = session_reply(s);
-
-    session_codec(s)->subscribe(out, sub->joining->command_id,
-                                &(struct reply_subscribe){
-                                    .recoverable = true,
-                                    .epoch = slice_of(sub->room->epoch),
-                                    .offset = offset,
-                                    .was_recovering = sub->joining->recovers,
-                                    .recovered = recovered,
-                                    .publications = publications,
-                                });
-    session_send_reply(s, out);
-}
-
-void centrifuge_lost(struct subscription *sub)
-{
-    struct session *s = sub->session;
-    struct buf *out = session_reply(s);
-
-    session_codec(s)->push_unsubscribe(out, (struct slice){sub->room->name, sub->room->name_size},
-                                       UNSUBSCRIBE_INSUFFICIENT, "insufficient state");
-    rooms_leave(sub);
-    session_send_reply(s, out);
-}
-
 void centrifuge_published(struct session *s, uint32_t id)
 {
-    reply_done(s, id, COMMAND_PUBLISH);
+    centrifuge_reply_done(s, id, COMMAND_PUBLISH);
 }
 
 void centrifuge_published_by_rpc(struct session *s, uint32_t id)

@@ -50,6 +50,8 @@ static const struct conf_key keys[] = {
      "behind a batch that the broker has not confirmed; then error 100"},
     {"gateway", "subscribe_wait", CONF_DURATION, AT(subscribe_wait_ms), "4s", 50, 60000,
      "for the owner's answer; then error 100"},
+    {"gateway", "refresh_wait", CONF_DURATION, AT(refresh_wait_ms), "25s", 0, 3600000,
+     "after a token's end for a client that can refresh it; then 3005, or 2501 for a subscription"},
     {"gateway", "recent", CONF_NUMBER, AT(recent_records), "100", 0, 100000,
      "records of each followed room kept here for sessions that come back"},
     {"gateway", "recent_bytes", CONF_SIZE, AT(recent_bytes), "256k", 0, 1 << 30,

@@ -24,11 +24,12 @@ struct gateway_conf {
     int64_t stale_ms;        /* from the upgrade to the first good connect command */
     int64_t ping_ms, pong_ms;
     int64_t max_message, max_payload, max_fragments, max_control_rate;
-    int64_t out_queue;                    /* bytes a session may be behind */
-    int64_t rooms_max;                    /* per session */
-    int64_t errors_max;                   /* error replies in 10 s before 3509 */
-    int64_t publish_wait_ms;              /* behind a batch in doubt */
-    int64_t subscribe_wait_ms;            /* for the owner's answer */
+    int64_t out_queue;         /* bytes a session may be behind */
+    int64_t rooms_max;         /* per session */
+    int64_t errors_max;        /* error replies in 10 s before 3509 */
+    int64_t publish_wait_ms;   /* behind a batch in doubt */
+    int64_t subscribe_wait_ms; /* for the owner's answer */
+    int64_t refresh_wait_ms;   /* after a token's end, for a client that can refresh it */
     int64_t recent_records, recent_bytes; /* of each followed room, kept for those who come back */
     int64_t drain_ms;
     char *hmac_key, *audience, *issuer, *cookie;

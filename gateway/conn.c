@@ -191,6 +191,7 @@ static void upgrade(struct conn *c, struct admission *a)
         .peer = c->peer,
         .dialect = a->dialect,
         .room = buf_slice(&a->room),
+        .wants_events = a->wants_events,
         .identity = a->identity,
         .answer = blob_copy(text.at, text.size),
         .early = {h->bytes.at + h->head_size, h->bytes.size - h->head_size},

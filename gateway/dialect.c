@@ -31,24 +31,58 @@ void dialect_subscribed(struct subscription *sub, uint64_t offset, bool recovere
 {
     if (session_codec(sub->session) != NULL) {
         centrifuge_subscribed(sub, offset, recovered, publications);
+    } else {
+        plain_entered(sub);
     }
 }
 
 void dialect_not_subscribed(struct subscription *sub, enum reply_error why)
 {
     struct session *s = sub->session; /* which may end here, and the subscription with it */
-    bool is_plain = s->dialect == DIALECT_PLAIN;
 
-    session_send_error(s, sub->joining->command_id, why);
-    if (is_plain) {
+    if (session_codec(s) != NULL) {
+        centrifuge_not_subscribed(sub, why);
+    } else {
+        session_send_error(s, 0, why);
         session_close(s, CLOSE_INTERNAL); /* it has no other room: it comes back */
+    }
+}
+
+void dialect_unsubscribe(struct subscription *sub, uint32_t code, const char *reason)
+{
+    struct session *s = sub->session;
+
+    if (session_codec(s) != NULL) {
+        centrifuge_unsubscribe(sub, code, reason);
+    } else {
+        session_close(s, code >= UNSUBSCRIBE_INSUFFICIENT ? CLOSE_INSUFFICIENT_STATE
+                                                          : CLOSE_FORCE_DISCONNECT);
+    }
+}
+
+void subscription_end(struct subscription *sub, uint32_t code, const char *reason)
+{
+    struct session *s = sub->session;
+
+    if (sub->joining == NULL || session_codec(s) == NULL) {
+        dialect_unsubscribe(sub, code, reason);
+    } else if (sub->cause == ROOMS_BY_COMMAND) {
+        session_send_error(s, sub->joining->command_id, REPLY_PERMISSION_DENIED);
+        if (s->state == SESSION_OPEN) {
+            rooms_leave(sub);
+        }
+    } else if (sub->cause == ROOMS_BY_SERVER) {
+        rooms_leave(sub);
+    } else {
+        session_close(s, CLOSE_FORCE_RECONNECT); /* its connect command waits for this room */
     }
 }
 
 void dialect_lost(struct subscription *sub)
 {
-    if (session_codec(sub->session) != NULL) {
-        centrifuge_lost(sub);
+    /* Only what a client has subscribed to will it subscribe to again. */
+    if (session_codec(sub->session) != NULL && sub->cause == ROOMS_BY_COMMAND) {
+        centrifuge_unsubscribe(sub, UNSUBSCRIBE_INSUFFICIENT, "insufficient state");
     } else {
         session_close(sub->session, CLOSE_INSUFFICIENT_STATE);
     }

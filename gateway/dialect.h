@@ -22,13 +22,18 @@ void plain_on_text(struct session *s, struct slice text);
 
 /* The plain session's first act: it enters its room. */
 void plain_open(struct session *s, struct slice room);
+/* It is in. */
+void plain_entered(const struct subscription *sub);
 
 /* What the functions below do for sessions of one dialect. */
 void centrifuge_published(struct session *s, uint32_t id);
 void centrifuge_published_by_rpc(struct session *s, uint32_t id);
 void centrifuge_subscribed(struct subscription *sub, uint64_t offset, bool recovered,
                            struct slice publications);
-void centrifuge_lost(struct subscription *sub);
+void centrifuge_not_subscribed(struct subscription *sub, enum reply_error why);
+void centrifuge_unsubscribe(struct subscription *sub, uint32_t code, const char *reason);
+/* The rooms that a connect command waited for are there, or the session is refused. */
+void centrifuge_connect_done(struct session *s);
 struct blob *centrifuge_frame(const struct codec *codec, const struct record *const *run,
                               size_t count) MUST_CHECK;
 struct blob *centrifuge_moves_frame(const struct codec *codec, const struct reply_move *run,
@@ -53,6 +58,20 @@ void dialect_subscribed(struct subscription *sub, uint64_t offset, bool recovere
 /* A subscription could not be made. The caller removes it afterwards, if the session is still
  * open. */
 void dialect_not_subscribed(struct subscription *sub, enum reply_error why);
+
+/* Codes of unsubscribe pushes; from 2500 on the client subscribes again. */
+#define UNSUBSCRIBE_SERVER 2000
+#define UNSUBSCRIBE_INSUFFICIENT 2500
+#define UNSUBSCRIBE_EXPIRED 2501
+#define UNSUBSCRIBE_INVALIDATED 2502
+
+/* Takes an answered subscription away: the client is told by a push, a plain session is ended. The
+ * subscription is gone when this returns. */
+void dialect_unsubscribe(struct subscription *sub, uint32_t code, const char *reason);
+
+/* The same, but it need not be answered yet: then the answer is error 103, and nobody is told of
+ * what the server was about to do. The session may be closed when this returns. */
+void subscription_end(struct subscription *sub, uint32_t code, const char *reason);
 
 /* Records that the room's position lost: the client has to begin anew. The subscription is gone
  * when this returns. */

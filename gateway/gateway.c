@@ -30,6 +30,7 @@ static void on_turn_end(struct ev_loop *loop, ev_prepare *watcher, int events)
 
     (void)loop;
     (void)events;
+    sessions_go_on(g->sessions); /* connect commands whose rooms are there */
     links_flush(g->links);       /* who came and went; before what they said */
     lanes_flush(g->lanes);       /* what clients published, as one batch a partition */
     sessions_flush(g->sessions); /* one write for each session that was given something */

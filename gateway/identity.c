@@ -17,9 +17,20 @@ static char *escaped(const char *text)
     return copy;
 }
 
+static char *object_of(struct slice info)
+{
+    struct buf b = BUF_EMPTY;
+
+    claim_add_raw(&b, info, true);
+    char *copy = mem_copy_text(b.size > 0 ? b.at : "", b.size);
+    buf_deinit(&b);
+    return copy;
+}
+
 /* All who are nobody share one: most idle sessions of an open service are such. */
 static char nothing[] = "";
-static struct identity anonymous = {.is_known = false, .user = nothing, .name = nothing};
+static struct identity anonymous = {
+    .is_known = false, .user = nothing, .name = nothing, .info = nothing};
 
 struct identity *identity_new(const struct jwt_claims *claims)
 {
@@ -32,6 +43,8 @@ struct identity *identity_new(const struct jwt_claims *claims)
     i->user = escaped(claims->user);
     i->name = escaped(claims->name);
     i->expires_s = claims->expires_s;
+    i->info = object_of(jwt_text(claims, claims->info));
+    i->granted = granted_new(claims);
     if (claims->role_count > 0) {
         i->roles = mem_zalloc(claims->role_count + 1, sizeof(*i->roles));
         for (size_t k = 0; k < claims->role_count; k++) {
@@ -50,9 +63,20 @@ struct identity *identity_free(struct identity *i)
         mem_free(i->roles);
         mem_free(i->user);
         mem_free(i->name);
+        mem_free(i->info);
+        granted_free(i->granted);
         mem_free(i);
     }
     return NULL;
+}
+
+bool identity_is_user(const struct identity *i, const char *user)
+{
+    char *same = escaped(user);
+    bool is_same = strcmp(i->user, same) == 0;
+
+    mem_free(same);
+    return is_same;
 }
 
 static bool has_role(const struct identity *i, struct slice name)

@@ -5,20 +5,26 @@
 #define WARREN_GATEWAY_IDENTITY_H
 
 #include "common/base.h"
+#include "gateway/granted.h"
 #include "gateway/jwt.h"
 
 struct identity {
-    bool is_known;     /* false: anonymous */
-    char *user;        /* owns; inside of a JSON string (escaped); "" when anonymous */
-    char *name;        /* owns; likewise */
-    char **roles;      /* owns; NULL-terminated; NULL when there are none */
-    int64_t expires_s; /* 0: never */
+    bool is_known;           /* false: anonymous */
+    char *user;              /* owns; inside of a JSON string (escaped); "" when anonymous */
+    char *name;              /* owns; likewise */
+    char **roles;            /* owns; NULL-terminated; NULL when there are none */
+    int64_t expires_s;       /* 0: never */
+    char *info;              /* owns; conn_info of the token: a raw JSON object; "": it has none */
+    struct granted *granted; /* owns; rooms that the token puts the session into; NULL: none */
 };
 
 /* From good claims; anonymous when `claims` is NULL. Freed with identity_free(), which accepts NULL
  * and returns NULL. */
 struct identity *identity_new(const struct jwt_claims *claims) MUST_CHECK;
 struct identity *identity_free(struct identity *i);
+
+/* Whether it is that user (decoded). */
+bool identity_is_user(const struct identity *i, const char *user);
 
 /* `rule` is "*" (every known user; anonymous too when `anonymous` may come in at all), "none", or
  * role names separated by spaces or commas. */

@@ -5,6 +5,8 @@
  * object that is published there; each record of the room arrives as the bare
  * object. A known user's name replaces what the object says as `username`. A
  * string `id` is the publish's idempotency key.
+ * With ?events=1 it is told more, in objects with `event`: that it has entered, who comes and goes,
+ * and what the backend says to it.
  * Errors are objects too: {"error":{"code":100,"message":"..."}}.
  */
 #include "common/clock.h"
@@ -12,22 +14,35 @@
 #include "gateway/frame.h"
 #include "gateway/gateway.h"
 #include "gateway/lanes.h"
+#include "gateway/rights.h"
 #include "gateway/sessions_internal.h"
 #include "proto/json.h"
 #include "proto/room.h"
 
 void plain_open(struct session *s, struct slice room)
 {
-    const struct rooms_entry entry = {.cause = ROOMS_BY_COMMAND};
+    const struct rooms_entry entry = {.cause = ROOMS_BY_COMMAND, .wants_moves = s->wants_events};
 
     assert(room_is_valid(room)); /* the request was refused otherwise */
-    if (!identity_may(s->identity, rules_find(&s->gateway->conf->rules, room)->subscribe)) {
+    if (!session_may_subscribe(s, room)) {
         session_send_error(s, 0, REPLY_PERMISSION_DENIED);
         session_close(s, CLOSE_BAD_REQUEST);
         return;
     }
     int r = rooms_enter(s, room, &entry);
     assert(r == 0); /* it is the session's first room, and rooms_max is at least 1 */
+}
+
+void plain_entered(const struct subscription *sub)
+{
+    struct session *s = sub->session;
+
+    if (s->wants_events) {
+        struct buf *out = session_reply(s);
+
+        reply_plain_entered(out, (struct slice){sub->room->name, sub->room->name_size});
+        session_send_text(s, buf_slice(out));
+    }
 }
 
 /* The object's `id`, if it is a string. Whatever else stands there is the publisher's business. */
@@ -38,15 +53,21 @@ static struct slice key_of(struct slice object)
     return json_is_string(id) ? json_inside(id) : SLICE_NONE;
 }
 
+static struct slice room_of(const struct session *s)
+{
+    const struct room *room = s->subscriptions->room;
+
+    return (struct slice){room->name, room->name_size};
+}
+
 static void plain_publish(struct session *s, struct slice text, struct slice key)
 {
-    struct room *room = s->subscriptions->room;
     struct buf info = BUF_EMPTY, payload = BUF_EMPTY;
 
     session_info(s, &info);
     plain_with_username(&payload, text, slice_of(s->identity->name));
     const struct record r = {
-        .room = {room->name, room->name_size},
+        .room = room_of(s),
         .user = slice_of(s->identity->user),
         .client = slice_of(s->client),
         .info = buf_slice(&info),
@@ -77,7 +98,7 @@ void plain_on_text(struct session *s, struct slice text)
         session_send_error(s, 0, REPLY_LIMIT_EXCEEDED);
     } else if (s->subscriptions == NULL) {
         session_send_error(s, 0, REPLY_INTERNAL); /* it could not enter its room in time */
-    } else if (!identity_may(s->identity, s->subscriptions->room->rule->publish)) {
+    } else if (!session_may_publish(s, room_of(s))) {
         session_send_error(s, 0, REPLY_PERMISSION_DENIED);
     } else {
         plain_publish(s, text, key);

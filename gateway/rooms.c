@@ -204,6 +204,7 @@ static struct subscription *subscription_new(struct rooms *all, struct session *
     sub->session = s;
     sub->room = room;
     sub->cause = (uint8_t)entry->cause;
+    sub->by_token = entry->by_token;
     sub->wants_moves = room->rule->presence &&
                        (entry->wants_moves || (room->rule->join_leave && session_codec(s) != NULL));
     room->movers += sub->wants_moves;

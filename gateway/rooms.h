@@ -65,6 +65,7 @@ struct subscription {
     uint32_t index;                       /* in room->subscriptions */
     uint8_t cause;                        /* enum rooms_cause */
     bool wants_moves;                     /* is told who comes and goes */
+    bool by_token;                        /* a subscription token let it in */
     bool is_told;                         /* an owner has heard of it */
 };
 
@@ -118,6 +119,7 @@ struct rooms_entry {
     uint32_t command_id; /* of the subscribe command */
     struct rooms_since since;
     bool wants_moves;  /* asks for joins and leaves */
+    bool by_token;     /* a subscription token lets it in */
     struct slice data; /* raw JSON that the client is told with the answer; empty: none */
     int64_t expires_s; /* of the subscription; 0: never */
     struct slice info; /* chan_info, raw JSON; empty: none */

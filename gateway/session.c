@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "gateway/connecting.h"
 #include "gateway/dialect.h"
 #include "gateway/frame.h"
 #include "gateway/gateway.h"
@@ -43,12 +44,14 @@ void session_enter(struct session *s, enum session_state next)
     case SESSION_OPEN:
         break;
     case SESSION_CLOSING: /* the close frame has to leave, the peer's has to come */
+        connecting_end(s);
         rooms_leave_all(s);
         session_stop_waiting(s);
         deadline_start(&all->close_wait, &s->wait);
         session_mark_dirty(s);
         break;
     case SESSION_DEAD:
+        connecting_end(s);
         rooms_leave_all(s);
         session_stop_waiting(s);
         ev_io_stop(s->gateway->loop, &s->io);
@@ -61,7 +64,8 @@ void session_enter(struct session *s, enum session_state next)
     }
 }
 
-void session_close(struct session *s, enum close_reason reason)
+static void session_end(struct session *s, enum close_reason reason, uint16_t code,
+                        const char *text)
 {
     if (s->state != SESSION_OPEN) {
         return; /* two causes in one turn: the first one is the reason */
@@ -79,8 +83,19 @@ void session_close(struct session *s, enum close_reason reason)
             outq_deinit(&s->out);
         }
     }
-    outq_take(&s->out, frame_close(close_code(reason), close_text(reason)));
+    outq_take(&s->out, frame_close(code, text));
     session_enter(s, SESSION_CLOSING);
+}
+
+void session_close(struct session *s, enum close_reason reason)
+{
+    session_end(s, reason, close_code(reason), close_text(reason));
+}
+
+void session_close_with(struct session *s, uint16_t code, const char *text)
+{
+    assert(text[0] != '\0');
+    session_end(s, CLOSE_FORCE_DISCONNECT, code, text);
 }
 
 void session_mark_dirty(struct session *s)
@@ -117,6 +132,10 @@ static void session_catch_up(struct session *s, const struct blob *frame)
 void session_send_frame(struct session *s, struct blob *frame)
 {
     if (s->state != SESSION_OPEN) {
+        return;
+    }
+    if (s->connecting != NULL) {
+        connecting_hold(s, frame);
         return;
     }
     if (session_is_behind(s, frame)) {
@@ -205,9 +224,7 @@ void session_connected(struct session *s)
     deadline_stop(&s->wait); /* stale */
     hash_random(&start, sizeof(start));
     deadline_start(&all->ping_first[start % PING_STARTS], &s->ping);
-    if (s->identity->expires_s != 0) {
-        deadline_start(&all->expiry, &s->expiry);
-    }
+    session_watch_expiry(s);
 }
 
 void session_pong(struct session *s)
@@ -221,6 +238,10 @@ void session_pong(struct session *s)
 
 void session_info(const struct session *s, struct buf *out)
 {
+    if (s->identity != NULL && s->identity->info[0] != '\0') {
+        buf_add_slice(out, slice_of(s->identity->info));
+        return;
+    }
     buf_add_char(out, '{');
     if (s->identity != NULL && s->identity->name[0] != '\0') {
         buf_addf(out, "\"name\":\"%s\",", s->identity->name);

@@ -39,6 +39,7 @@ enum dialect {
 enum session_state { SESSION_OPEN, SESSION_CLOSING, SESSION_DEAD };
 
 struct codec;
+struct connecting;
 struct gateway;
 struct subscription;
 
@@ -49,15 +50,17 @@ struct session {
     session_handle handle;
     struct identity *identity; /* owns; NULL before a good connect command */
     struct subscription
-        *subscriptions;          /* links: of this session, through subscription.next_of_session */
-    struct session *next_dirty;  /* links: those with something to flush */
-    struct session *prev, *next; /* links: all sessions */
-    ev_io io;                    /* readable, and writable while blocked */
+        *subscriptions; /* links: of this session, through subscription.next_of_session */
+    struct connecting *connecting; /* owns; NULL but while the connect command waits for rooms */
+    struct session *next_dirty;    /* links: those with something to flush */
+    struct session *next_ready;    /* links: those whose connect command can be answered */
+    struct session *prev, *next;   /* links: all sessions */
+    ev_io io;                      /* readable, and writable while blocked */
     struct ws ws;
     struct outq out;
     struct deadline ping;   /* next ping, or the first one */
     struct deadline wait;   /* stale, pong or close: one of them at a time */
-    struct deadline expiry; /* of the token */
+    struct deadline expiry; /* of the token and of subscriptions' */
     int64_t opened_ms;
     int64_t error_window_ms;
     uint32_t errors;    /* error replies in this window */
@@ -67,6 +70,8 @@ struct session {
     bool is_dirty;     /* in the flush list */
     bool is_connected; /* centrifuge: connect was answered; plain: from the start */
     bool awaits_pong;
+    bool refreshes;         /* the client can refresh its token: it came by the connect command */
+    bool wants_events;      /* plain: it is told of more than records */
     bool is_closed_by_peer; /* its close frame came */
     bool is_refused; /* the connect command was answered with an error: nothing more is served */
     char client[CLIENT_ID_SIZE + 1];
@@ -96,6 +101,12 @@ void session_send_error(struct session *s, uint32_t id, enum reply_error code);
 /* Ends the session: queues the close frame, leaves all rooms. The first reason counts. */
 void session_close(struct session *s, enum close_reason reason);
 
+/* The same with a code of 3000 to 4999 and words that somebody chose; these are not empty. */
+void session_close_with(struct session *s, uint16_t code, const char *text);
+
+/* Watches the ends of its token and of its subscriptions, if they have any. */
+void session_watch_expiry(struct session *s);
+
 /* The connect command was good (centrifuge), or the upgrade brought an identity: pings begin, the
  * token's end is watched. */
 void session_connected(struct session *s);
@@ -103,7 +114,8 @@ void session_connected(struct session *s);
 /* The peer answered a ping (or sent anything that counts as one). */
 void session_pong(struct session *s);
 
-/* `{"name":"Ann","gateway":"g1"}`: what records and presence say about the sender. */
+/* `{"name":"Ann","gateway":"g1"}`, or the token's `info`: what records and presence say about the
+ * sender. */
 void session_info(const struct session *s, struct buf *out);
 
 static inline bool session_is_open(const struct session *s)

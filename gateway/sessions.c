@@ -54,15 +54,60 @@ static void on_close_due(struct deadline_queue *q, struct deadline *d)
     session_enter(container_of(d, struct session, wait), SESSION_DEAD);
 }
 
+/* When the token's end ends the session; 0: never. Who can refresh it is given some time to. */
+static int64_t session_ends_s(const struct session *s)
+{
+    int64_t grace_s = s->refreshes ? s->gateway->conf->refresh_wait_ms / 1000 : 0;
+
+    return s->identity->expires_s != 0 ? s->identity->expires_s + grace_s : 0;
+}
+
+static bool has_grants(const struct session *s)
+{
+    const struct subscription *sub = s->subscriptions;
+
+    while (sub != NULL && (sub->grant == NULL || sub->grant->expires_s == 0)) {
+        sub = sub->next_of_session;
+    }
+    return sub != NULL;
+}
+
+void session_watch_expiry(struct session *s)
+{
+    deadline_stop(&s->expiry);
+    if (s->state == SESSION_OPEN && (session_ends_s(s) != 0 || has_grants(s))) {
+        deadline_start(&s->gateway->sessions->expiry, &s->expiry);
+    }
+}
+
+static void end_late_subscriptions(struct session *s, int64_t now_s)
+{
+    int64_t grace_s = s->gateway->conf->refresh_wait_ms / 1000;
+    struct subscription *sub = s->subscriptions;
+
+    while (sub != NULL && s->state == SESSION_OPEN) {
+        struct subscription *next = sub->next_of_session;
+
+        if (sub->joining == NULL && sub->grant != NULL && sub->grant->expires_s != 0 &&
+            now_s >= sub->grant->expires_s + grace_s) {
+            dialect_unsubscribe(sub, UNSUBSCRIBE_EXPIRED, "subscription expired");
+        }
+        sub = next;
+    }
+}
+
 static void on_expiry_due(struct deadline_queue *q, struct deadline *d)
 {
     struct session *s = container_of(d, struct session, expiry);
+    int64_t now_s = clock_wall_ms() / 1000, ends_s = session_ends_s(s);
 
-    if (clock_wall_ms() / 1000 >= s->identity->expires_s) {
+    (void)q;
+    if (ends_s != 0 && now_s >= ends_s) {
         session_close(s, CLOSE_EXPIRED);
         return;
     }
-    deadline_start(q, d);
+    end_late_subscriptions(s, now_s);
+    session_watch_expiry(s);
 }
 
 /* Without a codec: the native ping. */
@@ -191,6 +236,7 @@ void sessions_open(struct sessions *all, const struct session_opening *o)
     s->handle = slot_take(all, s);
     s->identity = o->identity;
     s->dialect = (uint8_t)o->dialect;
+    s->wants_events = o->wants_events;
     s->state = SESSION_OPEN;
     s->ws = WS_IDLE;
     s->out = OUTQ_EMPTY;
@@ -240,6 +286,13 @@ void session_free(struct session *s)
 size_t sessions_count(const struct sessions *all)
 {
     return all->count;
+}
+
+void sessions_go_on(struct sessions *all)
+{
+    while (all->ready != NULL) {
+        centrifuge_connect_done(all->ready);
+    }
 }
 
 void sessions_flush(struct sessions *all)

@@ -21,6 +21,7 @@ struct session_opening {
     const char *peer; /* address as text */
     enum dialect dialect;
     struct slice room;         /* plain dialect: the room to enter */
+    bool wants_events;         /* plain dialect: joins and leaves, too */
     struct identity *identity; /* taken over; NULL: connect has to bring a token (centrifuge) */
     struct blob *answer;       /* taken over: the 101 head, to be sent first */
     struct slice early;        /* bytes that came behind the request head */
@@ -34,6 +35,9 @@ struct session *sessions_find(struct sessions *all, session_handle handle);
 
 /* Those that are not freed yet. */
 size_t sessions_count(const struct sessions *all);
+
+/* End of the turn, first of all: connect commands whose rooms are there are answered. */
+void sessions_go_on(struct sessions *all);
 
 /* End of the turn: one write for each session that was given something; then the dead are freed. */
 void sessions_flush(struct sessions *all);

@@ -23,6 +23,7 @@ struct sessions {
     struct session *all;             /* owns: list */
     struct session *dirty;           /* links: to be flushed */
     struct session *dead;            /* owns: to be freed */
+    struct session *ready;           /* links: connect commands to be answered */
     struct session_slot *slots;      /* owns */
     uint32_t slot_count, first_free; /* first_free == slot_count: none */
     size_t count;

@@ -75,6 +75,11 @@ void reply_plain_error(struct buf *out, enum reply_error code);
 /* {"event":"join","user":"..","client":"..","info":{..}}: the same in the plain dialect. */
 void reply_plain_move(struct buf *out, const struct reply_move *m);
 
+/* {"event":"message","data":..} */
+void reply_plain_message(struct buf *out, struct slice data);
+/* {"event":"entered","room":".."} */
+void reply_plain_entered(struct buf *out, struct slice room);
+
 /* The plain dialect's payload: `payload` must be a valid JSON object; its top-level `username`
  * becomes `user` (inside of a JSON string) if that is not empty. Appends without line breaks. */
 void plain_with_username(struct buf *out, struct slice payload, struct slice user);

@@ -26,6 +26,20 @@ void reply_plain_move(struct buf *out, const struct reply_move *m)
     buf_add_char(out, '}');
 }
 
+void reply_plain_message(struct buf *out, struct slice data)
+{
+    buf_add_lit(out, "{\"event\":\"message\",\"data\":");
+    buf_add_slice(out, data);
+    buf_add_char(out, '}');
+}
+
+void reply_plain_entered(struct buf *out, struct slice room)
+{
+    buf_add_lit(out, "{\"event\":\"entered\",\"room\":\"");
+    buf_add_slice(out, room);
+    buf_add_lit(out, "\"}");
+}
+
 /* A key may be written with escapes, and stands for the same name. */
 static bool key_is(struct slice key, struct slice name)
 {

@@ -15,7 +15,7 @@ bool room_is_valid(struct slice name)
     for (size_t i = 0; i < name.size; i++) {
         char c = name.at[i];
 
-        if (c < 0x21 || c > 0x7e || c == '"' || c == '\\' || c == '*' || c == '#' ||
+        if (c < 0x21 || c > 0x7e || c == '"' || c == '\\' || c == '*' ||
             (c == '.' && before == '.')) {
             return false;
         }

@@ -2,7 +2,7 @@
  * room.h: names of rooms and the partition they belong to.
  *
  * A name is 1 to ROOM_NAME_MAX printable ASCII bytes (0x21 to 0x7e) without
- * the quote, the backslash, '*', '#', and without "..": so it can stand in
+ * the quote, the backslash, '*', and without "..": so it can stand in
  * JSON, in logs and in AMQP headers as it is.
  */
 #ifndef WARREN_PROTO_ROOM_H

@@ -121,6 +121,7 @@ void kit_init(struct kit *k)
                 .errors_max = 50,
                 .publish_wait_ms = 60000,
                 .subscribe_wait_ms = 60000,
+                .refresh_wait_ms = 25000,
                 .recent_records = 100,
                 .recent_bytes = 65536,
                 .drain_ms = 50,

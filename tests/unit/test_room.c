@@ -29,7 +29,7 @@ static void bad_names_are_no_rooms(void **state)
 {
     static const char *const names[] = {
         "",  " ",   "a b", "a\tb", "a\nb", "\"",   "a\"b", "\\",   "a\\b", "a*", "*",
-        "#", "a#b", "..",  "a..",  "..a",  "a..b", "...",  "\x7f", "\x01", "é",  "a\xff"};
+        "..",  "a..",  "..a",  "a..b", "...",  "\x7f", "\x01", "é",  "a\xff"};
     char too_long[ROOM_NAME_MAX + 1];
     (void)state;
 
@@ -47,7 +47,7 @@ static void every_other_character_is_allowed(void **state)
 
     for (int c = 0; c < 256; c++) {
         const char name[] = {'a', (char)c, 'b'};
-        bool want = c > 0x20 && c < 0x7f && strchr("\"\\*#", c) == NULL;
+        bool want = c > 0x20 && c < 0x7f && strchr("\"\\*", c) == NULL;
         assert_int_equal(room_is_valid((struct slice){name, sizeof(name)}), want);
     }
 }

@@ -86,8 +86,7 @@ static void what_is_not_served_is_an_error_and_the_session_goes_on(void **state)
     } cases[] = {
         {"{\"id\":2,\"ping\":{}}", "{\"id\":2,\"error\":{\"code\":108,"},
         {"{\"id\":2,\"rpc\":{\"method\":\"x\"}}", "{\"id\":2,\"error\":{\"code\":104,"},
-        {"{\"id\":2,\"dance\":{}}", "{\"id\":2,\"error\":{\"code\":104,"},
-        {"{\"id\":2,\"sub_refresh\":{\"token\":\"x\"}}", "{\"id\":2,\"error\":{\"code\":108,"},
+        {"{\"id\":2,\"sub_refresh\":{\"channel\":\"x\"}}", "{\"id\":2,\"error\":{\"code\":103,"},
         {"{\"id\":2,\"publish\":{\"channel\":\"x\"}}", "{\"id\":2,\"error\":{\"code\":107,"},
         {"{\"id\":2,\"publish\":{\"channel\":\"\",\"data\":1}}",
          "{\"id\":2,\"error\":{\"code\":107,"},

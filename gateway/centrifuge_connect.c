@@ -1,0 +1,216 @@
+/*
+ * centrifuge_connect.c: who somebody is: connect and refresh.
+ *
+ * A token that names rooms (claims `channels` and `subs`) puts the session into
+ * them: the reply waits until their positions are known (connecting.h), and
+ * tells them together with what was missed since the last time.
+ */
+#include "common/clock.h"
+#include "common/log.h"
+#include "gateway/centrifuge_internal.h"
+#include "gateway/connecting.h"
+#include "gateway/rights.h"
+#include "gateway/verifier.h"
+#include "proto/room.h"
+
+#define LIBRARY_NAME_MAX 16
+#define LIBRARY_VERSION_MAX 64
+
+uint32_t centrifuge_ttl_s(int64_t expires_s)
+{
+    int64_t left = expires_s - clock_wall_ms() / 1000;
+
+    return (uint32_t)MIN(MAX(left, 1), INT32_MAX);
+}
+
+/* Looks at the token of a connect command. NULL: the session was told no. */
+static struct identity *connect_identity(struct session *s, const struct command *c)
+{
+    const struct gateway_conf *conf = s->gateway->conf;
+    struct jwt_claims claims;
+    const char *why = "";
+
+    if (c->token.size == 0) {
+        if (conf->anonymous) {
+            return identity_new(NULL);
+        }
+        session_close(s, CLOSE_BAD_REQUEST);
+        return NULL;
+    }
+    switch (verifier_check(s->gateway->verifier, JWT_CONNECTION, c->token, clock_wall_ms() / 1000,
+                           &claims, &why)) {
+    case JWT_GOOD:
+        stat_add(&s->gateway->metrics.tokens_good, 1);
+        s->refreshes = true;
+        return identity_new(&claims);
+    case JWT_EXPIRED:
+        stat_add(&s->gateway->metrics.tokens_refused, 1);
+        session_send_error(s, c->id, REPLY_TOKEN_EXPIRED);
+        s->is_refused = true; /* SDKs close such a connection, or the stale timer does */
+        return NULL;
+    case JWT_INVALID:
+        stat_add(&s->gateway->metrics.tokens_refused, 1);
+        log_debug("token refused session=%s reason=\"%s\"", s->client, why);
+        session_close(s, CLOSE_INVALID_TOKEN);
+        return NULL;
+    }
+    assert(false);
+    return NULL;
+}
+
+static void reply_connect(struct session *s, uint32_t id, struct slice subs)
+{
+    struct buf data = BUF_EMPTY;
+    struct buf *out = session_reply(s);
+    bool expires = s->refreshes && s->identity->expires_s != 0;
+
+    buf_addf(&data, "{\"gateway\":\"%s\"}", s->gateway->conf->id);
+    session_codec(s)->connect(out, id,
+                              &(struct reply_connect){
+                                  .client = slice_of(s->client),
+                                  .version = CENTRIFUGE_VERSION,
+                                  .ping_s = (uint32_t)((s->gateway->conf->ping_ms + 999) / 1000),
+                                  .expires = expires,
+                                  .ttl_s = expires ? centrifuge_ttl_s(s->identity->expires_s) : 0,
+                                  .data = buf_slice(&data),
+                                  .subs = subs,
+                              });
+    buf_deinit(&data);
+    session_send_reply(s, out);
+}
+
+void centrifuge_connect_done(struct session *s)
+{
+    struct connecting *c = connecting_take(s);
+
+    session_connected(s);
+    reply_connect(s, c->command_id, buf_slice(&c->subs));
+    connecting_release(s, c);
+    if (s->state == SESSION_OPEN && c->later.size > 0) {
+        centrifuge_on_message(s, buf_slice(&c->later));
+    }
+    connecting_free(c);
+}
+
+/* Where the client says it was, of all rooms. */
+struct positions {
+    size_t count;
+    struct command_sub at[JWT_ROOMS_MAX];
+};
+
+/* False: they cannot be read, or are too many. */
+static bool read_positions(const struct session *s, const struct command *c, struct buf *texts,
+                           struct positions *p)
+{
+    struct slice rest = c->subs;
+    struct command_sub sub;
+    int r;
+
+    p->count = 0;
+    while ((r = session_codec(s)->next_sub(&rest, texts, &sub)) == 0) {
+        if (p->count == ARRAY_LEN(p->at) || sub.epoch.size > EPOCH_MAX) {
+            return false;
+        }
+        p->at[p->count++] = sub;
+    }
+    return r == COMMAND_END;
+}
+
+static struct rooms_since find_position(const struct positions *p, struct slice room)
+{
+    for (size_t i = 0; i < p->count; i++) {
+        if (slice_equal(p->at[i].channel, room)) {
+            return (struct rooms_since){
+                .recovers = p->at[i].recover, .epoch = p->at[i].epoch, .offset = p->at[i].offset};
+        }
+    }
+    return (struct rooms_since){.recovers = false};
+}
+
+/* Enters the rooms that the token names. */
+static void enter_granted(struct session *s, const struct granted *granted,
+                          const struct positions *positions)
+{
+    for (size_t i = 0; i < granted->count && s->state == SESSION_OPEN; i++) {
+        const struct granted_room *g = &granted->at[i];
+        const struct rooms_entry entry = {
+            .cause = ROOMS_BY_CONNECT,
+            .since = find_position(positions, slice_of(g->room)),
+            .wants_moves = g->wants_moves,
+            .data = slice_of(g->data),
+            .info = slice_of(g->info),
+        };
+
+        s->connecting->pending++;
+        if (rooms_enter(s, slice_of(g->room), &entry) != 0) {
+            session_close(s, CLOSE_CHANNEL_LIMIT);
+        }
+    }
+}
+
+void centrifuge_connect(struct session *s, const struct command *c, struct buf *texts)
+{
+    struct positions positions;
+
+    if (s->is_connected || c->name.size > LIBRARY_NAME_MAX ||
+        c->version.size > LIBRARY_VERSION_MAX || !read_positions(s, c, texts, &positions)) {
+        session_close(s, CLOSE_BAD_REQUEST);
+        return;
+    }
+    if (s->identity == NULL) { /* the handshake brought none */
+        s->identity = connect_identity(s, c);
+        if (s->identity == NULL) {
+            return;
+        }
+    }
+    if (s->identity->granted == NULL) {
+        session_connected(s);
+        reply_connect(s, c->id, SLICE_NONE);
+        return;
+    }
+    connecting_begin(s, c->id);
+    enter_granted(s, s->identity->granted, &positions);
+    if (s->state == SESSION_OPEN) {
+        connecting_less(s);
+    }
+}
+
+/* The new token is good and of the same user. */
+static void refreshed(struct session *s, uint32_t id, const struct jwt_claims *claims)
+{
+    struct buf *out = session_reply(s);
+
+    s->identity = (identity_free(s->identity), identity_new(claims));
+    session_watch_expiry(s);
+    bool expires = s->identity->expires_s != 0;
+    session_codec(s)->refresh(out, id,
+                              &(struct reply_refresh){
+                                  .client = slice_of(s->client),
+                                  .version = CENTRIFUGE_VERSION,
+                                  .expires = expires,
+                                  .ttl_s = expires ? centrifuge_ttl_s(s->identity->expires_s) : 0,
+                              });
+    session_send_reply(s, out);
+    session_check_rooms(s); /* its roles may be others */
+}
+
+/* An error reply would end an SDK's client for good: all that is wrong is a close. */
+void centrifuge_refresh(struct session *s, const struct command *c)
+{
+    struct jwt_claims claims;
+
+    if (!s->refreshes || c->token.size == 0) {
+        session_close(s, CLOSE_BAD_REQUEST);
+        return;
+    }
+    enum jwt_verdict verdict = verifier_check(s->gateway->verifier, JWT_CONNECTION, c->token,
+                                              clock_wall_ms() / 1000, &claims, NULL);
+    bool is_good = verdict == JWT_GOOD && identity_is_user(s->identity, claims.user);
+
+    stat_add(is_good ? &s->gateway->metrics.tokens_good : &s->gateway->metrics.tokens_refused, 1);
+    if (is_good) {
+        refreshed(s, c->id, &claims);
+    } else {
+        session_close(s, verdict == JWT_EXPIRED ? CLOSE_EXPIRED : CLOSE_INVALID_TOKEN);
+    }
+}

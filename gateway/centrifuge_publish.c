@@ -1,0 +1,140 @@
+/*
+ * centrifuge_publish.c: publish, and the methods of rpc.
+ */
+#include <inttypes.h>
+
+#include "common/clock.h"
+#include "gateway/centrifuge_internal.h"
+#include "gateway/lanes.h"
+#include "gateway/rights.h"
+#include "proto/json.h"
+#include "proto/room.h"
+
+void centrifuge_publish(struct session *s, const struct command *c, bool is_rpc)
+{
+    const struct gateway_conf *conf = s->gateway->conf;
+    struct buf info = BUF_EMPTY, payload = BUF_EMPTY;
+
+    if (!room_is_valid(c->channel) || c->data.size == 0 ||
+        !json_is_valid(c->data, PAYLOAD_DEPTH_MAX) ||
+        (c->key.size > 0 && !record_key_is_valid(c->key))) {
+        session_send_error(s, c->id, REPLY_BAD_REQUEST);
+        return;
+    }
+    if (c->data.size > (size_t)conf->max_payload) {
+        session_send_error(s, c->id, REPLY_LIMIT_EXCEEDED);
+        return;
+    }
+    if (!session_may_publish(s, c->channel)) {
+        session_send_error(s, c->id, REPLY_PERMISSION_DENIED);
+        return;
+    }
+    session_info(s, &info);
+    json_add_flat(&payload, c->data);
+    const struct record r = {
+        .room = c->channel,
+        .user = slice_of(s->identity->user),
+        .client = slice_of(s->client),
+        .info = buf_slice(&info),
+        .time = clock_wall_ms(),
+        .key = c->key,
+        .payload = buf_slice(&payload),
+    };
+    if (lanes_publish(s->gateway->lanes, &r, &(struct publish_origin){s->handle, c->id, is_rpc}) !=
+        0) {
+        session_send_error(s, c->id, REPLY_INTERNAL);
+    }
+    buf_deinit(&info);
+    buf_deinit(&payload);
+}
+
+static void reply_rpc(struct session *s, uint32_t id, struct slice data)
+{
+    struct buf *out = session_reply(s);
+
+    session_codec(s)->rpc(out, id, data);
+    session_send_reply(s, out);
+}
+
+/* SDKs' publish() cannot carry an idempotency key: rpc can. */
+static void rpc_publish(struct session *s, const struct command *c, struct buf *texts)
+{
+    struct command publish;
+
+    if (command_publish_of(c, texts, &publish) != 0) {
+        session_send_error(s, c->id, REPLY_BAD_REQUEST);
+    } else {
+        centrifuge_publish(s, &publish, true);
+    }
+}
+
+/* {"time":1790000000123}: the gateway's clock, in milliseconds. */
+static void rpc_time(struct session *s, const struct command *c, struct buf *texts)
+{
+    struct buf data = BUF_EMPTY;
+
+    (void)texts;
+    buf_addf(&data, "{\"time\":%" PRId64 "}", clock_wall_ms());
+    reply_rpc(s, c->id, buf_slice(&data));
+    buf_deinit(&data);
+}
+
+static void add_list(struct buf *out, const char *name)
+{
+    buf_addf(out, ",\"%s\":[", name);
+}
+
+static void add_text(struct buf *out, bool is_first, struct slice text)
+{
+    buf_addf(out, "%s\"", is_first ? "" : ",");
+    json_escape(out, text);
+    buf_add_char(out, '"');
+}
+
+/* Who the session is, as the gateway sees it. */
+static void rpc_session(struct session *s, const struct command *c, struct buf *texts)
+{
+    const struct identity *i = s->identity;
+    struct buf data = BUF_EMPTY;
+
+    (void)texts;
+    buf_addf(&data, "{\"client\":\"%s\",\"user\":\"%s\",\"name\":\"%s\",\"gateway\":\"%s\"",
+             s->client, i->user, i->name, s->gateway->conf->id);
+    add_list(&data, "roles");
+    for (char **role = i->roles; role != NULL && *role != NULL; role++) {
+        add_text(&data, role == i->roles, slice_of(*role));
+    }
+    buf_add_char(&data, ']');
+    add_list(&data, "rooms");
+    for (struct subscription *sub = s->subscriptions; sub != NULL; sub = sub->next_of_session) {
+        add_text(&data, sub == s->subscriptions,
+                 (struct slice){sub->room->name, sub->room->name_size});
+    }
+    buf_add_char(&data, ']');
+    if (i->expires_s != 0) {
+        buf_addf(&data, ",\"expires_at\":%" PRId64, i->expires_s);
+    }
+    buf_add_char(&data, '}');
+    reply_rpc(s, c->id, buf_slice(&data));
+    buf_deinit(&data);
+}
+
+static const struct {
+    struct slice name;
+    void (*serve)(struct session *s, const struct command *c, struct buf *texts);
+} methods[] = {
+    {{"publish", 7}, rpc_publish},
+    {{"time", 4}, rpc_time},
+    {{"session", 7}, rpc_session},
+};
+
+void centrifuge_rpc(struct session *s, const struct command *c, struct buf *texts)
+{
+    for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
+        if (slice_equal(c->name, methods[i].name)) {
+            methods[i].serve(s, c, texts);
+            return;
+        }
+    }
+    session_send_error(s, c->id, REPLY_METHOD_NOT_FOUND);
+}

@@ -1,0 +1,284 @@
+/*
+ * test_server_rooms.c: rooms that the server puts a session into, with its connect command or
+ * later.
+ */
+#include "gateway/session_ops.h"
+#include "tests/unit/gateway_kit.h"
+#include "tests/unit/mint.h"
+
+/* Opens a session and sends a connect command with a token of these claims, and more members. */
+static void connect_with(struct peer *p, struct kit *k, const char *claims, const char *members,
+                         const char *behind)
+{
+    char token[MINT_SIZE], text[2 * MINT_SIZE], all[1024];
+
+    snprintf(all, sizeof(all), "{\"sub\":\"ann\",\"exp\":%" PRId64 ",%s}",
+             clock_wall_ms() / 1000 + 600, claims);
+    peer_open(p, k, DIALECT_CENTRIFUGE, "", "");
+    snprintf(text, sizeof(text), "{\"id\":1,\"connect\":{\"token\":\"%s\"%s}}%s", mint(token, all),
+             members, behind);
+    peer_send(p, text);
+    kit_settle(k);
+}
+
+static void the_reply_waits_for_the_rooms_and_what_came_behind_it_too(void **state)
+{
+    (void)state;
+    struct kit k;
+    struct peer ann;
+
+    kit_begin(&k);
+    connect_with(&ann, &k, "\"channels\":[\"a\"],\"subs\":{\"b\":{\"data\":{\"x\": 1}}}", "",
+                 "\n{\"id\":2,\"subscribe\":{\"channel\":\"a\"}}");
+    peer_send(&ann, "{\"id\":3,\"unsubscribe\":{\"channel\":\"c\"}}");
+    peer_expect_nothing(&ann);
+    kit_position(&k, "a", "e1", 7);
+    kit_deliver(&k, "a", "e1", 8, 9);
+    if (kit_partition("a") != kit_partition("b")) {
+        peer_expect_nothing(&ann);
+        kit_position(&k, "b", "", 0);
+    } else {
+        kit_say(&k, kit_partition("b"), MESSAGE_POSITIONS, "{\"room\":\"b\",\"offset\":0}\n");
+    }
+    peer_expect_part(&ann, "\"expires\":true,\"ttl\":");
+    assert_non_null(strstr(ann.message.at, "\"subs\":{"));
+    assert_non_null(strstr(ann.message.at, "\"b\":{\"recoverable\":true,\"positioned\":true,"
+                                           "\"data\":{\"x\": 1}}"));
+    assert_non_null(strstr(ann.message.at, "\"a\":{\"recoverable\":true,\"positioned\":true,"
+                                           "\"epoch\":\"e1\",\"offset\":7}"));
+    peer_expect_records(&ann, "a", 8, 9);
+    peer_expect_part(&ann, "{\"id\":2,\"error\":{\"code\":105,");
+    peer_expect(&ann, "{\"id\":3,\"unsubscribe\":{}}");
+    peer_end(&ann);
+    kit_end(&k);
+}
+
+static void who_comes_back_gets_what_it_missed_with_the_reply(void **state)
+{
+    (void)state;
+    struct kit k;
+    struct peer bob, ann;
+
+    kit_begin(&k);
+    peer_connect(&bob, &k, "bob");
+    peer_subscribe(&bob, "a");
+    kit_position(&k, "a", "e1", 5);
+    peer_expect_part(&bob, "\"offset\":5");
+    kit_deliver(&k, "a", "e1", 6, 7);
+    connect_with(&ann, &k, "\"channels\":[\"a\"]",
+                 ",\"subs\":{\"a\":{\"recover\":true,\"epoch\":\"e1\",\"offset\":6},"
+                 "\"not mine\":{\"recover\":true,\"offset\":1}}",
+                 "");
+    peer_expect_part(&ann, "\"subs\":{\"a\":{\"recoverable\":true,\"positioned\":true,"
+                           "\"epoch\":\"e1\",\"offset\":6,\"recovered\":true,"
+                           "\"was_recovering\":true,\"publications\":[{\"data\":{\"n\":7}");
+    peer_end(&ann);
+    peer_end(&bob);
+    kit_end(&k);
+}
+
+static void what_cannot_be_had_ends_the_session(void **state)
+{
+    (void)state;
+    struct kit k;
+    struct peer ann;
+
+    kit_begin(&k);
+    k.conf.rooms_max = 2;
+    connect_with(&ann, &k, "\"channels\":[\"a\",\"b\",\"c\"]", "", "");
+    peer_expect(&ann, "close 3505 channel limit");
+    peer_end(&ann);
+    connect_with(&ann, &k, "\"channels\":[\"a\"]", ",\"subs\":{\"a\":7}", "");
+    peer_expect(&ann, "close 3501 bad request");
+    peer_end(&ann);
+    connect_with(&ann, &k, "\"channels\":[\"a\"]", "", "\n{\"connect\":{},\"id\":2}");
+    kit_position(&k, "a", "e1", 5);
+    peer_expect_part(&ann, "\"subs\":{\"a\":");
+    peer_expect(&ann, "close 3501 bad request"); /* it connects twice */
+    peer_end(&ann);
+    kit_end(&k);
+}
+
+static void a_room_whose_owner_is_silent_is_an_internal_error(void **state)
+{
+    (void)state;
+    struct kit k;
+    struct peer ann;
+
+    kit_init(&k);
+    k.conf.subscribe_wait_ms = 50;
+    kit_start(&k);
+    connect_with(&ann, &k, "\"channels\":[\"a\"]", "", "");
+    peer_expect(&ann, "close 3004 internal server error");
+    peer_end(&ann);
+    kit_end(&k);
+}
+
+static void a_session_that_ends_while_it_waits_leaves_nothing(void **state)
+{
+    (void)state;
+    struct kit k;
+    struct peer ann;
+
+    kit_begin(&k);
+    connect_with(&ann, &k, "\"channels\":[\"a\"]", "", "\n{}");
+    peer_end(&ann);
+    KIT_UNTIL(&k, peer_session(&ann) == NULL);
+    assert_int_equal(rooms_count(k.gateway.rooms), 0);
+    kit_end(&k);
+}
+
+static void nobody_has_much_to_say_before_the_reply(void **state)
+{
+    (void)state;
+    struct kit k;
+    struct peer ann;
+
+    kit_begin(&k);
+    k.conf.max_message = 4096;
+    connect_with(&ann, &k, "\"channels\":[\"a\"]", "", "");
+    for (int i = 0; i < 200; i++) {
+        peer_send(&ann, "{\"id\":2,\"unsubscribe\":{\"channel\":\"c\"}}");
+    }
+    peer_expect(&ann, "close 3501 bad request");
+    peer_end(&ann);
+    kit_end(&k);
+}
+
+static const struct ops_who ann_alone = {.has_user = true, .user = {"ann", 3}};
+
+static void the_server_puts_sessions_into_a_room_and_takes_them_out(void **state)
+{
+    (void)state;
+    struct kit k;
+    struct peer ann, bob;
+    struct sessions *all;
+
+    kit_begin(&k);
+    all = k.gateway.sessions;
+    peer_connect(&ann, &k, "ann");
+    peer_connect(&bob, &k, "bob");
+    const struct ops_subscribe how = {.data = SLICE_LIT("{\"a\":1}")};
+    assert_int_equal(ops_subscribe(all, &ann_alone, SLICE_LIT("$vip"), &how), 1);
+    kit_position(&k, "$vip", "e1", 3);
+    peer_expect(&ann, "{\"push\":{\"channel\":\"$vip\",\"subscribe\":{\"recoverable\":true,"
+                      "\"positioned\":true,\"epoch\":\"e1\",\"offset\":3,\"data\":{\"a\":1}}}}");
+    assert_int_equal(ops_subscribe(all, &ann_alone, SLICE_LIT("$vip"), &how), 1); /* it is in */
+    kit_deliver(&k, "$vip", "e1", 4, 4);
+    peer_expect_records(&ann, "$vip", 4, 4);
+    assert_int_equal(ops_unsubscribe(all, &ann_alone, SLICE_LIT("other"), 2000, "x"), 0);
+    assert_int_equal(ops_unsubscribe(all, &ann_alone, SLICE_LIT("$vip"), 2000, "out"), 1);
+    peer_expect(&ann, "{\"push\":{\"channel\":\"$vip\",\"unsubscribe\":{\"code\":2000,"
+                      "\"reason\":\"out\"}}}");
+    peer_expect_nothing(&ann);
+    peer_expect_nothing(&bob);
+    peer_end(&ann);
+    peer_end(&bob);
+    kit_end(&k);
+}
+
+static void the_server_takes_sessions_out_of_all_rooms(void **state)
+{
+    (void)state;
+    struct kit k;
+    struct peer ann;
+
+    kit_begin(&k);
+    peer_connect(&ann, &k, "ann");
+    peer_send(&ann, "{\"id\":2,\"subscribe\":{\"channel\":\"a\"}}");
+    kit_position(&k, "a", "e1", 3);
+    peer_expect_part(&ann, "{\"id\":2,\"subscribe\":");
+    peer_send(&ann, "{\"id\":3,\"subscribe\":{\"channel\":\"b\"}}");
+    kit_settle(&k);
+    assert_int_equal(ops_unsubscribe(k.gateway.sessions, &ann_alone, SLICE_NONE, 2500, "x"), 1);
+    peer_expect_part(&ann, "{\"id\":3,\"error\":{\"code\":103,"); /* it was not in yet */
+    peer_expect_part(&ann, "\"unsubscribe\":{\"code\":2500,");
+    assert_int_equal(rooms_count(k.gateway.rooms), 0);
+    peer_end(&ann);
+    kit_end(&k);
+}
+
+static void the_server_speaks_to_sessions_and_ends_them(void **state)
+{
+    (void)state;
+    struct kit k;
+    struct peer one, two, bob;
+    struct sessions *all;
+
+    kit_begin(&k);
+    all = k.gateway.sessions;
+    peer_connect(&one, &k, "ann");
+    peer_connect(&two, &k, "ann");
+    peer_connect(&bob, &k, "bob");
+    assert_int_equal(ops_count(all, &ann_alone), 2);
+    assert_int_equal(ops_message(all, &ann_alone, SLICE_LIT("{\"seen\":true}")), 2);
+    peer_expect(&one, "{\"push\":{\"message\":{\"data\":{\"seen\":true}}}}");
+    peer_expect(&two, "{\"push\":{\"message\":{\"data\":{\"seen\":true}}}}");
+    struct ops_who but_one = ann_alone;
+    but_one.except = slice_of(peer_session(&one)->client);
+    assert_int_equal(ops_disconnect(all, &but_one, 4500, "kicked"), 1);
+    peer_expect(&two, "close 4500 kicked");
+    struct ops_who client = {.client = but_one.except};
+    assert_int_equal(ops_disconnect(all, &client, 3503, "force disconnect"), 1);
+    peer_expect(&one, "close 3503 force disconnect");
+    assert_int_equal(ops_count(all, &ann_alone), 0);
+    peer_expect_nothing(&bob);
+    peer_end(&one);
+    peer_end(&two);
+    KIT_UNTIL(&k, stat_get(&k.gateway.metrics.closed[CLOSE_FORCE_DISCONNECT]) == 2);
+    peer_end(&bob);
+    kit_end(&k);
+}
+
+static void the_server_says_when_a_session_ends(void **state)
+{
+    (void)state;
+    struct kit k;
+    struct peer ann;
+
+    kit_begin(&k);
+    peer_connect(&ann, &k, "ann");
+    assert_int_equal(ops_refresh(k.gateway.sessions, &ann_alone, clock_wall_ms() / 1000 + 3600), 1);
+    kit_settle(&k);
+    assert_true(session_is_open(peer_session(&ann)));
+    assert_int_equal(ops_refresh(k.gateway.sessions, &ann_alone, clock_wall_ms() / 1000 - 1), 1);
+    peer_expect(&ann, "close 3005 connection expired");
+    peer_end(&ann);
+    kit_end(&k);
+}
+
+static void a_position_that_is_lost_ends_a_session_that_the_server_put_there(void **state)
+{
+    (void)state;
+    struct kit k;
+    struct peer ann;
+
+    kit_begin(&k);
+    connect_with(&ann, &k, "\"channels\":[\"a\"]", "", "");
+    kit_position(&k, "a", "e1", 7);
+    peer_expect_part(&ann, "\"subs\":{\"a\":");
+    kit_say(&k, kit_partition("a"), MESSAGE_POSITIONS,
+            "{\"room\":\"a\",\"epoch\":\"e2\",\"offset\":3}\n");
+    peer_expect(&ann, "close 3010 insufficient state");
+    peer_end(&ann);
+    kit_end(&k);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_reply_waits_for_the_rooms_and_what_came_behind_it_too),
+        cmocka_unit_test(who_comes_back_gets_what_it_missed_with_the_reply),
+        cmocka_unit_test(what_cannot_be_had_ends_the_session),
+        cmocka_unit_test(a_room_whose_owner_is_silent_is_an_internal_error),
+        cmocka_unit_test(a_session_that_ends_while_it_waits_leaves_nothing),
+        cmocka_unit_test(nobody_has_much_to_say_before_the_reply),
+        cmocka_unit_test(the_server_puts_sessions_into_a_room_and_takes_them_out),
+        cmocka_unit_test(the_server_takes_sessions_out_of_all_rooms),
+        cmocka_unit_test(the_server_speaks_to_sessions_and_ends_them),
+        cmocka_unit_test(the_server_says_when_a_session_ends),
+        cmocka_unit_test(a_position_that_is_lost_ends_a_session_that_the_server_put_there),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
