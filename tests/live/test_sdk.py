@@ -1,5 +1,7 @@
 """The real JavaScript SDK talks to warren: nothing in it was written or changed by us."""
 
+import time
+
 import pytest
 from kit import Deployment
 from kit.sdk import Sdk
@@ -79,3 +81,80 @@ async def test_the_sdk_stops_for_good_at_a_wrong_token(warren):
         await eve.do("connect")
         ended = await eve.expect("disconnected")
         assert ended["code"] == 3500
+
+
+async def test_the_sdk_is_told_who_comes_and_goes(warren):
+    one, two = warren.gateways
+    async with await Sdk.start(one, warren.token("ann")) as ann, \
+            await Sdk.start(two, warren.token("bob", name="Bob")) as bob:
+        for person in (ann, bob):
+            await person.do("connect")
+            await person.do("subscribe", channel="sdk-door", joinLeave=True)
+            await person.expect("subscribed")
+        joined = await ann.expect("join")
+        while joined["info"]["user"] != "bob":
+            joined = await ann.expect("join")
+        assert joined["info"]["connInfo"] == {"name": "Bob", "gateway": two.name}
+        await bob.do("unsubscribe", channel="sdk-door")
+        assert (await ann.expect("leave"))["info"]["user"] == "bob"
+
+
+async def test_the_sdk_follows_rooms_that_its_token_names_and_recovers_them(warren):
+    one, two = warren.gateways
+    token = warren.token("ann", channels=["sdk:news"], subs={"#ann": {"data": {"hello": 1}}})
+    async with await Sdk.start(one, token) as ann, await Sdk.start(two) as bob:
+        await bob.do("connect")
+        await ann.do("connect")
+        subscribed = [await ann.expect("serverSubscribed") for _ in range(2)]
+        assert {s["channel"]: s.get("data") for s in subscribed} == \
+            {"sdk:news": None, "#ann": {"hello": 1}}
+        await bob.do("publish", channel="sdk:news", data=1)
+        await ann.expect("serverPublication", channel="sdk:news", data=1)
+        one.kill()
+        await ann.expect("connecting")
+        await bob.do("publish", channel="sdk:news", data=2)
+        one.start()
+        again = await ann.expect("serverSubscribed", channel="sdk:news")
+        assert again["wasRecovering"] is True and again["recovered"] is True
+        await bob.do("publish", channel="sdk:news", data=3)
+        await ann.expect("serverPublication", channel="sdk:news", data=3)
+        assert [e["data"] for e in ann.events if e["event"] == "serverPublication"] == [1, 2, 3]
+        assert (await bob.do("publish", channel="#ann", data=1))["error"]["code"] == 103
+
+
+async def test_the_sdk_refreshes_its_token(warren):
+    async with await Sdk.start(warren.gateways[0], warren.token("ann", ttl=2)) as ann:
+        await ann.do("connect")
+        await ann.expect("connected")
+        await ann.expect("getToken")
+        await ann.do("token", token=warren.token("ann", ttl=3600))
+        mine = (await ann.do("rpc", method="session", data={}))["result"]["data"]
+        while mine["expires_at"] < time.time() + 1800:  # the refresh is on its way
+            mine = (await ann.do("rpc", method="session", data={}))["result"]["data"]
+        assert mine["user"] == "ann" and mine["gateway"] == warren.gateways[0].name
+        assert not [e for e in ann.events if e["event"] in ("disconnected", "connecting")][1:]
+
+
+async def test_the_sdk_shows_tokens_for_rooms_and_refreshes_them(warren):
+    async with await Sdk.start(warren.gateways[0], warren.token("ann")) as ann:
+        await ann.do("connect")
+        await ann.do("subscribe", channel="$vip", withToken=True)
+        assert (await ann.expect("getToken"))["channel"] == "$vip"
+        await ann.do("token", token=warren.token("ann", ttl=2, channel="$vip"))
+        await ann.expect("subscribed", channel="$vip")
+        await ann.expect("getToken", channel="$vip")  # it ends soon
+        await ann.do("token", token=warren.token("ann", ttl=3600, channel="$vip"))
+        await ann.do("publish", channel="$vip", data=1)
+        await ann.expect("publication", channel="$vip", data=1)
+        await ann.do("subscribe", channel="$other")
+        await ann.expect("unsubscribed", channel="$other", code=103)
+
+
+async def test_the_sdk_calls_and_sends(warren):
+    async with await Sdk.start(warren.gateways[0], warren.token("ann")) as ann:
+        await ann.do("connect")
+        await ann.expect("connected")
+        before = time.time()
+        assert "error" not in await ann.do("send", data={"typing": True})
+        answer = (await ann.do("rpc", method="time", data={}))["result"]["data"]
+        assert before - 5 < answer["time"] / 1000 < time.time() + 5

@@ -142,6 +142,8 @@ struct peer {
 /* Opens a session of user `user` ("": nobody yet). Plain ones enter `room`. */
 void peer_open(struct peer *p, struct kit *k, enum dialect dialect, const char *user,
                const char *room);
+/* A plain one with ?events=1. */
+void peer_open_with_events(struct peer *p, struct kit *k, const char *user, const char *room);
 /* Opens a Centrifuge session and connects it. */
 void peer_connect(struct peer *p, struct kit *k, const char *user);
 /* The same, and subscribes, which needs a room with a position. */

@@ -28,8 +28,8 @@ static struct identity *identity_of(const char *user)
     return identity_new(&claims);
 }
 
-void peer_open(struct peer *p, struct kit *k, enum dialect dialect, const char *user,
-               const char *room)
+static void open_peer(struct peer *p, struct kit *k, enum dialect dialect, const char *user,
+                      const char *room, bool wants_events)
 {
     int fds[2];
 
@@ -41,11 +41,23 @@ void peer_open(struct peer *p, struct kit *k, enum dialect dialect, const char *
                                            .peer = "127.0.0.1:1",
                                            .dialect = dialect,
                                            .room = slice_of(room),
+                                           .wants_events = wants_events,
                                            .identity = identity_of(user),
                                            .answer = blob_new(0),
                                        });
     p->handle = k->gateway.sessions->all->prev->handle; /* the newest one is the last one */
     assert_int_not_equal(p->handle, 0);
+}
+
+void peer_open(struct peer *p, struct kit *k, enum dialect dialect, const char *user,
+               const char *room)
+{
+    open_peer(p, k, dialect, user, room, false);
+}
+
+void peer_open_with_events(struct peer *p, struct kit *k, const char *user, const char *room)
+{
+    open_peer(p, k, DIALECT_PLAIN, user, room, true);
 }
 
 void peer_connect(struct peer *p, struct kit *k, const char *user)

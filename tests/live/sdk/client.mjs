@@ -15,9 +15,17 @@ const unpack = (data) => (data instanceof Uint8Array ? JSON.parse(new TextDecode
 const unpackInfo = (info) => info && { ...info, connInfo: unpack(info.connInfo) };
 const say = (event, more = {}) => console.log(JSON.stringify({ event, ...more }));
 
+// A token that the SDK asks for is asked of whoever drives it.
+const askers = [];
+const getToken = ({ channel } = {}) => new Promise((resolve) => {
+  askers.push(resolve);
+  say('getToken', { channel });
+});
+
 const client = new Centrifuge(url, {
   websocket: WebSocket,
   token: token || '',
+  getToken,
   minReconnectDelay: 50,
   maxReconnectDelay: 500,
 });
@@ -25,9 +33,19 @@ client.on('connecting', (c) => say('connecting', { code: c.code, reason: c.reaso
 client.on('connected', (c) => say('connected', { client: c.client, data: unpack(c.data) }));
 client.on('disconnected', (c) => say('disconnected', { code: c.code, reason: c.reason }));
 client.on('error', (c) => say('error', { code: c.error.code }));
+client.on('message', (c) => say('message', { data: c.data }));
+// Of rooms that the server has put it into.
+client.on('subscribed', (c) => say('serverSubscribed', {
+  channel: c.channel, recovered: c.recovered, wasRecovering: c.wasRecovering, data: c.data,
+}));
+client.on('publication', (c) => say('serverPublication', { channel: c.channel, data: c.data }));
+client.on('unsubscribed', (c) => say('serverUnsubscribed', { channel: c.channel }));
+client.on('join', (c) => say('serverJoin', { channel: c.channel, info: c.info }));
 
-function subscribe(channel) {
-  const sub = client.newSubscription(channel, { recoverable: true, positioned: true });
+function subscribe(channel, { withToken, ...options }) {
+  const sub = client.newSubscription(channel, {
+    recoverable: true, positioned: true, ...(withToken ? { getToken } : {}), ...options,
+  });
   sub.on('subscribing', (c) => say('subscribing', { channel, code: c.code }));
   sub.on('subscribed', (c) => say('subscribed', {
     channel, recoverable: c.recoverable, recovered: c.recovered, wasRecovering: c.wasRecovering,
@@ -36,6 +54,8 @@ function subscribe(channel) {
   sub.on('publication', (c) => say('publication', {
     channel, data: unpack(c.data), offset: c.offset, info: unpackInfo(c.info),
   }));
+  sub.on('join', (c) => say('join', { channel, info: c.info }));
+  sub.on('leave', (c) => say('leave', { channel, info: c.info }));
   sub.on('unsubscribed', (c) => say('unsubscribed', { channel, code: c.code }));
   sub.subscribe();
 }
@@ -43,7 +63,9 @@ function subscribe(channel) {
 const actions = {
   connect: () => client.connect(),
   disconnect: () => client.disconnect(),
-  subscribe: ({ channel }) => subscribe(channel),
+  subscribe: ({ channel, ...options }) => subscribe(channel, options),
+  token: ({ token: given }) => askers.shift()(given),
+  send: ({ data }) => client.send(data),
   unsubscribe: ({ channel }) => client.getSubscription(channel).unsubscribe(),
   publish: ({ channel, data }) => client.publish(channel, pack(data)),
   rpc: async ({ method, data }) => ({ data: unpack((await client.rpc(method, pack(data))).data) }),
