@@ -13,7 +13,9 @@
 
 #define ON(method) (1u << COMMAND_##method)
 #define IN_SINCE (1u << 31) /* the message `since` of history */
+#define IN_SUB (1u << 30)   /* an entry of the map `subs` of connect */
 #define NUMBER_ID 1
+#define NUMBER_SUBS 3  /* of ConnectRequest: any number of them */
 #define NUMBERS_MAX 32 /* of known fields: the seen ones are bits */
 
 enum kind {
@@ -24,7 +26,6 @@ enum kind {
     KIND_U32,        /* uint32_t */
     KIND_I64,        /* int64_t */
     KIND_SINCE,      /* a message to be read after its parent */
-    KIND_IS_THERE,   /* bool: bytes were there that are not empty */
     KIND_IS_MESSAGE, /* bool: a message was there */
 };
 
@@ -48,13 +49,14 @@ static const struct field {
     FIELD(2, TEXT, token, ON(SUBSCRIBE) | ON(SUB_REFRESH)),
     FIELD(4, TEXT, name, ON(CONNECT)),
     FIELD(2, TEXT, name, ON(RPC)),
-    FIELD(3, FLAG, recover, ON(SUBSCRIBE)),
-    FIELD(6, TEXT, epoch, ON(SUBSCRIBE)),
-    FIELD(7, OFFSET, offset, ON(SUBSCRIBE)),
+    FIELD(5, TEXT, version, ON(CONNECT)),
+    FIELD(3, FLAG, recover, ON(SUBSCRIBE) | IN_SUB),
+    FIELD(6, TEXT, epoch, ON(SUBSCRIBE) | IN_SUB),
+    FIELD(7, OFFSET, offset, ON(SUBSCRIBE) | IN_SUB),
     FIELD(9, FLAG, positioned, ON(SUBSCRIBE)),
     FIELD(10, FLAG, recoverable, ON(SUBSCRIBE)),
     FIELD(11, FLAG, join_leave, ON(SUBSCRIBE)),
-    FIELD(12, IS_THERE, has_delta, ON(SUBSCRIBE)),
+    FIELD(12, TEXT, delta, ON(SUBSCRIBE)),
     FIELD(13, IS_MESSAGE, has_filter, ON(SUBSCRIBE)),
     FIELD(14, U32, flag, ON(SUBSCRIBE)),
     FIELD(15, U32, type, ON(SUBSCRIBE)),
@@ -88,7 +90,6 @@ static enum pb_type type_of(enum kind kind)
     case KIND_TEXT:
     case KIND_JSON:
     case KIND_SINCE:
-    case KIND_IS_THERE:
     case KIND_IS_MESSAGE:
         return PB_BYTES;
     case KIND_FLAG:
@@ -133,9 +134,6 @@ static bool set_field(struct reader *r, const struct field *f, const struct pb_f
     case KIND_SINCE:
         *(bool *)to = true;
         r->since = value->bytes;
-        return true;
-    case KIND_IS_THERE:
-        *(bool *)to = value->bytes.size > 0;
         return true;
     case KIND_IS_MESSAGE:
         *(bool *)to = true;
@@ -215,6 +213,9 @@ static bool read_method(struct reader *r, struct top *t, const struct pb_field *
         r->is_bad = true;
         return true;
     }
+    if (method == COMMAND_CONNECT) {
+        r->out->subs = value->bytes;
+    }
     return read_fields(r, value->bytes, 1u << method);
 }
 
@@ -245,6 +246,48 @@ static int read_command(struct slice message, struct command *out)
         return COMMAND_MALFORMED;
     }
     return r.is_bad ? COMMAND_BAD : 0;
+}
+
+/* An entry of a map: the key, the value. False: not Protobuf, or not of these kinds. */
+static bool read_entry(struct slice entry, struct slice *key, struct slice *value)
+{
+    struct pb_field field;
+    int answer;
+
+    *key = *value = SLICE_NONE;
+    while ((answer = pb_next(&entry, &field)) == 0) {
+        if (field.number == 1 || field.number == 2) {
+            if (field.type != PB_BYTES) {
+                return false;
+            }
+            *(field.number == 1 ? key : value) = field.bytes;
+        }
+    }
+    return answer == PB_END && text_is_clean(*key);
+}
+
+int pb_command_next_sub(struct slice *subs, struct buf *texts, struct command_sub *out)
+{
+    struct command c = {.method = COMMAND_CONNECT};
+    struct reader r = {.out = &c};
+    struct pb_field field = {.number = 0};
+    struct slice value;
+    int answer = 0;
+
+    (void)texts; /* texts stay where they are */
+    while (field.number != NUMBER_SUBS && (answer = pb_next(subs, &field)) == 0) {
+    }
+    if (answer == PB_END) {
+        return COMMAND_END;
+    }
+    if (answer != 0 || field.type != PB_BYTES || !read_entry(field.bytes, &out->channel, &value) ||
+        !read_fields(&r, value, IN_SUB) || r.is_bad) {
+        return COMMAND_BAD;
+    }
+    out->epoch = c.epoch;
+    out->offset = c.offset;
+    out->recover = c.recover;
+    return 0;
 }
 
 int pb_command_next(struct slice *rest, struct buf *texts, struct command *out)

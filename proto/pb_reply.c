@@ -11,7 +11,15 @@
 
 /* Of Reply and Push, beside those of method.def. */
 enum { REPLY_ID = 1, REPLY_ERROR = 2, REPLY_PUSH = 4 };
-enum { PUSH_CHANNEL = 2, PUSH_PUB = 4, PUSH_UNSUBSCRIBE = 6 };
+enum {
+    PUSH_CHANNEL = 2,
+    PUSH_PUB = 4,
+    PUSH_JOIN = 5,
+    PUSH_LEAVE = 6,
+    PUSH_UNSUBSCRIBE = 7,
+    PUSH_MESSAGE = 8,
+    PUSH_SUBSCRIBE = 9
+};
 
 static const uint32_t method_numbers[] = {
 #define METHOD(name, text, command_number, reply_number) [COMMAND_##name] = reply_number,
@@ -109,30 +117,80 @@ static void write_empty(struct buf *out, uint32_t id, enum command_method method
     end(out, begin_reply(out, id, method));
 }
 
+/* expires, and ttl under the next number: the one never goes without the other. */
+static void add_expiry(struct buf *out, uint32_t number, bool expires, uint32_t ttl_s)
+{
+    if (expires) {
+        pb_add_flag(out, number, true);
+        pb_add_u64(out, number + 1, MAX(ttl_s, 1));
+    }
+}
+
 static void write_connect(struct buf *out, uint32_t id, const struct reply_connect *r)
 {
     struct document d = begin_reply(out, id, COMMAND_CONNECT);
 
     pb_add_bytes(out, 1, r->client);
     pb_add_bytes(out, 2, r->version);
+    add_expiry(out, 3, r->expires, r->ttl_s);
     pb_add_bytes(out, 5, r->data);
+    add_list(out, 6, r->subs);
     pb_add_u64(out, 7, r->ping_s);
     pb_add_flag(out, 8, r->ping_s > 0);
     end(out, d);
 }
 
-static void write_subscribe(struct buf *out, uint32_t id, const struct reply_subscribe *r)
+/* RefreshResult */
+static void write_refresh(struct buf *out, uint32_t id, const struct reply_refresh *r)
 {
-    struct document d = begin_reply(out, id, COMMAND_SUBSCRIBE);
+    struct document d = begin_reply(out, id, COMMAND_REFRESH);
 
+    pb_add_bytes(out, 1, r->client);
+    pb_add_bytes(out, 2, r->version);
+    add_expiry(out, 3, r->expires, r->ttl_s);
+    end(out, d);
+}
+
+static void write_sub_refresh(struct buf *out, uint32_t id, const struct reply_refresh *r)
+{
+    struct document d = begin_reply(out, id, COMMAND_SUB_REFRESH);
+
+    add_expiry(out, 1, r->expires, r->ttl_s);
+    end(out, d);
+}
+
+/* The fields of a SubscribeResult. */
+static void add_subscribed(struct buf *out, const struct reply_subscribe *r)
+{
+    add_expiry(out, 1, r->expires, r->ttl_s);
     pb_add_flag(out, 3, r->recoverable);
     pb_add_bytes(out, 6, r->epoch);
     add_list(out, 7, r->publications);
     pb_add_flag(out, 8, r->recovered);
     pb_add_u64(out, 9, r->offset);
     pb_add_flag(out, 10, r->recoverable);
+    pb_add_bytes(out, 11, r->data);
     pb_add_flag(out, 12, r->was_recovering);
+}
+
+static void write_subscribe(struct buf *out, uint32_t id, const struct reply_subscribe *r)
+{
+    struct document d = begin_reply(out, id, COMMAND_SUBSCRIBE);
+
+    add_subscribed(out, r);
     end(out, d);
+}
+
+/* An entry of a map: the room, SubscribeResult. */
+static void write_sub(struct buf *list, struct slice room, const struct reply_subscribe *r)
+{
+    size_t entry = pb_open_message(list);
+
+    pb_add_bytes(list, 1, room);
+    size_t result = pb_open(list, 2);
+    add_subscribed(list, r);
+    pb_close(list, result);
+    pb_close(list, entry);
 }
 
 static void write_history(struct buf *out, uint32_t id, const struct reply_history *r)
@@ -201,6 +259,42 @@ static void write_push_unsubscribe(struct buf *out, struct slice room, uint32_t 
     end(out, d);
 }
 
+static void write_push_move(struct buf *out, const struct reply_move *m)
+{
+    struct document d = begin_push(out, m->room);
+    size_t move = pb_open(out, m->left ? PUSH_LEAVE : PUSH_JOIN);
+
+    add_sender(out, 1, m->member.user, m->member.client, m->member.info);
+    pb_close(out, move);
+    end(out, d);
+}
+
+/* The message Subscribe has numbers of its own. */
+static void write_push_subscribe(struct buf *out, struct slice room,
+                                 const struct reply_subscribe *r)
+{
+    struct document d = begin_push(out, room);
+    size_t subscribe = pb_open(out, PUSH_SUBSCRIBE);
+
+    pb_add_flag(out, 1, r->recoverable);
+    pb_add_bytes(out, 4, r->epoch);
+    pb_add_u64(out, 5, r->offset);
+    pb_add_flag(out, 6, r->recoverable);
+    pb_add_bytes(out, 7, r->data);
+    pb_close(out, subscribe);
+    end(out, d);
+}
+
+static void write_push_message(struct buf *out, struct slice data)
+{
+    struct document d = begin(out, 0, REPLY_PUSH);
+    size_t message = pb_open(out, PUSH_MESSAGE);
+
+    pb_add_bytes(out, 1, data);
+    pb_close(out, message);
+    end(out, d);
+}
+
 static void write_publication(struct buf *list, const struct record *r)
 {
     size_t opened = pb_open_message(list);
@@ -224,6 +318,7 @@ const struct codec codec_protobuf = {
     .is_binary = true,
     .ping = {"\0", 1},
     .next = pb_command_next,
+    .next_sub = pb_command_next_sub,
     .error = write_error,
     .empty = write_empty,
     .connect = write_connect,
@@ -232,8 +327,14 @@ const struct codec codec_protobuf = {
     .presence = write_presence,
     .presence_stats = write_presence_stats,
     .rpc = write_rpc,
+    .refresh = write_refresh,
+    .sub_refresh = write_sub_refresh,
     .push_record = write_push_record,
     .push_unsubscribe = write_push_unsubscribe,
+    .push_move = write_push_move,
+    .push_subscribe = write_push_subscribe,
+    .push_message = write_push_message,
+    .sub = write_sub,
     .publication = write_publication,
     .member = write_member,
 };

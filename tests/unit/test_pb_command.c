@@ -32,8 +32,9 @@ static void describe(struct buf *out, const struct command *c)
     buf_addf(out, " offset=%" PRIu64 " since=%d flags=%d%d%d%d%d limit=%" PRId64, c->offset,
              c->has_since, c->recover, c->positioned, c->recoverable, c->join_leave, c->reverse,
              c->limit);
-    buf_addf(out, " flag=%" PRIu32 " type=%" PRIu32 " filter=%d delta=%d", c->flag, c->type,
-             c->has_filter, c->has_delta);
+    buf_addf(out, " flag=%" PRIu32 " type=%" PRIu32 " filter=%d", c->flag, c->type, c->has_filter);
+    add_part(out, "delta", c->delta);
+    add_part(out, "version", c->version);
 }
 
 static int next(const struct codec *codec, struct slice message, struct buf *out)

@@ -52,6 +52,44 @@ static void connect_is_answered(void **state)
     r.data = SLICE_NONE;
     codec->connect(&out, 1, &r);
     assert_vector(&out, "connect without pings");
+    struct buf subs = BUF_EMPTY;
+    codec->sub(
+        &subs, SLICE_LIT("user:ann"),
+        &(struct reply_subscribe){.recoverable = true, .epoch = SLICE_LIT("p9"), .offset = 7});
+    codec->sub(&subs, SLICE_LIT("news"), &(struct reply_subscribe){.offset = 0});
+    r.ping_s = 25;
+    r.expires = true;
+    r.ttl_s = 600;
+    r.data = SLICE_LIT("{\"motd\":\"hi\"}");
+    r.subs = buf_slice(&subs);
+    codec->connect(&out, 1, &r);
+    assert_vector(&out, "connect with what expires and what the server subscribed");
+    buf_deinit(&subs);
+}
+
+static void refreshes_are_answered(void **state)
+{
+    struct reply_refresh r = {
+        .client = CLIENT, .version = SLICE_LIT("warren 0.1"), .expires = true, .ttl_s = 600};
+    struct buf out = BUF_EMPTY;
+    (void)state;
+
+    codec->refresh(&out, 11, &r);
+    assert_vector(&out, "refreshed");
+    r = (struct reply_refresh){.expires = true, .ttl_s = 300};
+    codec->sub_refresh(&out, 12, &r);
+    assert_vector(&out, "subscription refreshed");
+    r.expires = false;
+    codec->sub_refresh(&out, 12, &r);
+    assert_vector(&out, "subscription refreshed for ever");
+    codec->subscribe(&out, 2,
+                     &(struct reply_subscribe){.expires = true,
+                                               .ttl_s = 300,
+                                               .recoverable = true,
+                                               .epoch = SLICE_LIT("r7Qk"),
+                                               .offset = 41,
+                                               .data = SLICE_LIT("{\"a\":1}")});
+    assert_vector(&out, "subscribe with a token");
 }
 
 static void subscribe_is_answered(void **state)
@@ -117,6 +155,23 @@ static void records_are_pushed(void **state)
     assert_vector(&out, "push from before 1970");
     codec->push_unsubscribe(&out, SLICE_LIT("vip:1"), 2000, "server unsubscribe");
     assert_vector(&out, "server unsubscribe");
+    codec->push_subscribe(
+        &out, SLICE_LIT("news"),
+        &(struct reply_subscribe){
+            .recoverable = true, .epoch = SLICE_LIT("n1"), .offset = 3, .data = SLICE_LIT("[1]")});
+    assert_vector(&out, "server subscribe");
+    codec->push_message(&out, SLICE_LIT("{\"seen\":true}"));
+    assert_vector(&out, "message");
+    struct reply_move m = {
+        .room = SLICE_LIT("chat:lobby"),
+        .member = {CLIENT, SLICE_LIT("bob"), SLICE_LIT("{\"name\":\"Bob\"}")},
+    };
+    codec->push_move(&out, &m);
+    assert_vector(&out, "join");
+    m.left = true;
+    m.member.info = SLICE_NONE;
+    codec->push_move(&out, &m);
+    assert_vector(&out, "leave");
 }
 
 static void questions_are_answered(void **state)
@@ -193,6 +248,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(connect_is_answered),
+        cmocka_unit_test(refreshes_are_answered),
         cmocka_unit_test(subscribe_is_answered),
         cmocka_unit_test(what_is_done_is_answered_with_nothing_more),
         cmocka_unit_test(records_are_pushed),
