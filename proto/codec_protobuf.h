@@ -14,7 +14,8 @@
  * none, a text is no clean UTF-8, or a field is there twice. */
 int pb_command_next(struct slice *rest, struct buf *texts, struct command *out) MUST_CHECK;
 
-/* codec.next_sub: `subs` is the whole ConnectRequest, of which only the entries of that map count. */
+/* codec.next_sub: `subs` is the whole ConnectRequest, of which only the entries of that map
+ * count. */
 int pb_command_next_sub(struct slice *subs, struct buf *texts, struct command_sub *out) MUST_CHECK;
 
 #endif

@@ -13,7 +13,8 @@
 /* Slices lie within the message or the texts; data is JSON. */
 static inline void command_check(const struct command *c, struct slice message, struct slice texts)
 {
-    const struct slice all[] = {c->channel, c->token, c->name, c->key, c->epoch};
+    const struct slice all[] = {c->channel, c->token, c->name,    c->key,
+                                c->epoch,   c->delta, c->version, c->subs};
 
     FUZZ_CHECK(fuzz_within(c->data, message));
     FUZZ_CHECK(c->data.size == 0 || json_is_valid(c->data, PAYLOAD_DEPTH_MAX));
@@ -35,6 +36,7 @@ static inline void command_encode_method(const struct command *c, struct buf *ou
     pb_add_bytes(out, is_late ? 2 : 1, c->token);
     pb_add_bytes(out, c->method == COMMAND_RPC ? 2 : 4, c->name);
     pb_add_bytes(out, is_bare ? 1 : c->method == COMMAND_SUBSCRIBE ? 8 : 2, c->data);
+    pb_add_bytes(out, 5, c->version);
     pb_add_u64(out, 7, (uint64_t)c->limit);
     if (c->has_since) {
         size_t since = pb_open(out, 8);
@@ -50,17 +52,31 @@ static inline void command_encode_method(const struct command *c, struct buf *ou
     pb_add_flag(out, 9, c->positioned || c->reverse);
     pb_add_flag(out, 10, c->recoverable);
     pb_add_flag(out, 11, c->join_leave);
-    pb_add_bytes(out, 12, c->has_delta ? SLICE_LIT("x") : SLICE_NONE);
+    pb_add_bytes(out, 12, c->delta);
     pb_add_bytes(out, 13, c->has_filter ? SLICE_LIT("\x08\x01") : SLICE_NONE);
     pb_add_u64(out, 14, c->flag);
     pb_add_u64(out, 15, c->type);
+}
+
+/* Whatever stands in `subs` of a connect command is read within bounds, to an end. */
+static inline void command_check_subs(const struct codec *codec, const struct command *c,
+                                      struct slice message, struct buf *texts)
+{
+    struct slice rest = c->method == COMMAND_CONNECT ? c->subs : SLICE_NONE;
+    struct command_sub sub;
+
+    while (codec->next_sub(&rest, texts, &sub) == 0) {
+        FUZZ_CHECK(fuzz_within(sub.channel, message) || fuzz_within(sub.channel, buf_slice(texts)));
+        FUZZ_CHECK(sub.offset <= OFFSET_MAX);
+    }
 }
 
 /* The text of `key` is in no field of Protobuf; controls are legal in JSON only. */
 static inline bool command_is_encodable(const struct command *c)
 {
     return c->key.size == 0 && text_is_clean(c->channel) && text_is_clean(c->token) &&
-           text_is_clean(c->name) && text_is_clean(c->epoch);
+           text_is_clean(c->name) && text_is_clean(c->version) && text_is_clean(c->epoch) &&
+           text_is_clean(c->delta);
 }
 
 static inline void command_check_same(const struct command *a, const struct command *b)
@@ -73,7 +89,8 @@ static inline void command_check_same(const struct command *a, const struct comm
     FUZZ_CHECK(a->recover == b->recover && a->positioned == b->positioned);
     FUZZ_CHECK(a->recoverable == b->recoverable && a->join_leave == b->join_leave);
     FUZZ_CHECK(a->flag == b->flag && a->type == b->type);
-    FUZZ_CHECK(a->has_filter == b->has_filter && a->has_delta == b->has_delta);
+    FUZZ_CHECK(a->has_filter == b->has_filter && slice_equal(a->delta, b->delta));
+    FUZZ_CHECK(slice_equal(a->version, b->version));
 }
 
 /* Encodes the command and reads it again; `message` is scratch. */

@@ -22,6 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
         command_check(&c, message, buf_slice(&texts));
         command_check_again(&c, &more);
+        command_check_subs(&codec_protobuf, &c, message, &texts);
         if (c.method == COMMAND_RPC && c.data.size > 0 &&
             command_publish_of(&c, &texts, &publish) == 0) {
             command_check(&publish, message, buf_slice(&texts));
