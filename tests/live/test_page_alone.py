@@ -231,6 +231,7 @@ def test_a_message_of_unknown_fate_that_arrived_while_away_is_not_sent_again(pag
     gateway.deaf_publish = True
     page.say("one")
     page.wait(lambda look: look["messages"][0]["delivery"] == "sending", "on its way")
+    eventually(lambda: gateway.unheard, what="it is kept")
     lose_connection(page, gateway)
     data = gateway.unheard[0]["data"]
     hub.publish("lobby", data, info("ann"))
