@@ -173,12 +173,14 @@ bool answers_need_log(struct partition *p, const struct message *m, int64_t now_
     return needs_log;
 }
 
-/* Nobody has spoken in the room. */
-static void put_nothing(struct buf *body, const struct line *q)
+/* Nobody has spoken in the room in its epoch. */
+static void put_nothing(struct buf *body, const struct line *q, struct slice epoch)
 {
-    bool is_lost = q->has_offset && (q->offset > 0 || q->epoch.size > 0);
+    bool is_present = q->epoch.size == 0 || slice_equal(q->epoch, epoch);
+    bool is_lost = q->has_offset && (q->offset > 0 || !is_present);
 
     line_encode(body, &(struct line){.room = q->room,
+                                     .epoch = epoch,
                                      .has_offset = true,
                                      .limit = is_lost ? ANSWER_UNRECOVERABLE : 0,
                                      .complete = !is_lost});
@@ -200,7 +202,9 @@ void answers_history(struct partition *p, const struct message *m, int64_t now_m
         shelf_expire(&p->shelf, place, now_ms);
         put_history(p, &a->body, place, &q);
     } else {
-        put_nothing(&a->body, &q);
+        bool has_epoch = place != NULL && place->confirmed.epoch[0] != '\0';
+
+        put_nothing(&a->body, &q, has_epoch ? slice_of(place->confirmed.epoch) : era_epoch(p));
     }
     answer(p, a, m, MESSAGE_PAST, now_ms);
 }

@@ -16,7 +16,13 @@ bool checkpoint_is_due(const struct partition *p, int64_t now_ms)
 {
     const struct checkpoint *c = &p->checkpoint;
 
-    if (c->in_line || c->messages == 0) {
+    if (c->in_line) {
+        return false;
+    }
+    if (era_is_due(p, now_ms)) {
+        return true;
+    }
+    if (c->messages == 0) {
         return false;
     }
     if (c->due_ms != 0 && now_ms >= c->due_ms) {
@@ -67,11 +73,9 @@ static void parts_add(struct parts *all, const struct line *line)
         all->last = a;
         all->count++;
     }
-    if (line != NULL) {
-        size_t before = all->last->body.size;
-        line_encode(&all->last->body, line);
-        all->bytes += all->last->body.size - before;
-    }
+    size_t before = all->last->body.size;
+    line_encode(&all->last->body, line);
+    all->bytes += all->last->body.size - before;
 }
 
 /* Those whose records are in the log. */
@@ -87,15 +91,55 @@ static void add_keys(struct parts *all)
     }
 }
 
+/* What is not told of is taken to stand at the beginning of the era. */
+static bool is_worth_telling(const struct place *place, struct slice era)
+{
+    return place->confirmed.offset > 0 ||
+           (place->confirmed.epoch[0] != '\0' && !position_has_epoch(&place->confirmed, era));
+}
+
+/* Marks the rooms that are to be forgotten. True: one of them ends the era. */
+static bool leave_out_idle(struct partition *p, int64_t now_ms)
+{
+    bool ends_era = false;
+
+    for (struct place *place = p->roster.idlest; place != NULL; place = place->next) {
+        place->is_left_out = place_is_idle(place, now_ms);
+        ends_era |= place->is_left_out && era_holds(p, place);
+    }
+    return ends_era;
+}
+
+static void forget(struct partition *p, struct place *place)
+{
+    shelf_clear(&p->shelf, place);
+    roster_remove(&p->roster, place);
+}
+
+/* The log does not know them any more; but one that was wanted meanwhile stays. */
+static void forget_left_out(struct partition *p)
+{
+    for (struct place *place = p->roster.idlest, *next; place != NULL; place = next) {
+        next = place->next;
+        if (place->is_left_out && place->pending == 0 && !place_is_wanted(place)) {
+            forget(p, place);
+            stat_add(&p->stats->forgotten_rooms, 1);
+        } else {
+            place->is_left_out = false;
+        }
+    }
+}
+
 void checkpoint_write(struct partition *p, int64_t now_ms)
 {
     struct parts all = {.p = p};
+    struct slice era = era_checkpoint(p, leave_out_idle(p, now_ms), now_ms);
     uint64_t left;
 
-    (void)now_ms;
-    parts_add(&all, NULL); /* also when there is nothing to tell */
-    for (const struct place *place = p->roster.idlest; place != NULL; place = place->next) {
-        if (place->confirmed.offset > 0) {
+    parts_add(&all, &(struct line){.epoch = era});
+    for (struct place *place = p->roster.idlest; place != NULL; place = place->next) {
+        if (!place->is_left_out && is_worth_telling(place, era)) {
+            place->is_told = true;
             parts_add(&all, &(struct line){.room = place_name(place),
                                            .epoch = slice_of(place->confirmed.epoch),
                                            .has_offset = true,
@@ -132,6 +176,8 @@ static void complete(struct partition *p, uint64_t offset)
     if (is_far && c->mark_count < CHECKPOINT_MARKS) {
         c->marks[c->mark_count++] = (struct checkpoint_mark){.offset = offset};
     }
+    era_on_checkpoint(p);
+    p->takeover.is_whole = true;
     c->is_partial = false;
     c->bytes = 0;
     c->messages = 0;
@@ -160,6 +206,7 @@ void checkpoint_on_confirm(struct partition *p, const struct append *part)
     part_is_there(p, c->marker_offset + part->number - 1, part->parts_left);
     if (part->parts_left == 0) {
         c->in_line = false;
+        forget_left_out(p);
         stat_add(&p->stats->checkpoints, 1);
     }
 }
@@ -169,6 +216,8 @@ static void read_room(struct partition *p, const struct line *line, int64_t now_
     struct place *place = roster_get(&p->roster, line->room, now_ms);
     bool is_same = position_has_epoch(&place->confirmed, line->epoch);
 
+    place->is_told = true;
+    place->told_in = p->checkpoint.read;
     if (is_same && place->confirmed.offset >= line->offset) {
         return;
     }
@@ -191,6 +240,31 @@ static void read_key(struct partition *p, const struct line *line, int64_t now_m
               MIN(line->time, now_ms), now_ms);
 }
 
+/* Is it the next part of the checkpoint that is being read, or the first one of another? */
+static void begin_part(struct partition *p, const struct message *m)
+{
+    struct checkpoint *c = &p->checkpoint;
+    uint64_t left = (m->has & HAS_BATCH) != 0 ? m->batch : 0;
+
+    if (!c->is_partial || m->term != c->part_term || left + 1 != c->part_left) {
+        c->is_partial = false;
+        c->read++;
+    }
+    c->part_term = m->term;
+    c->part_left = left;
+}
+
+/* All of a checkpoint was read: its writer knew no other rooms. */
+static void forget_untold(struct partition *p)
+{
+    for (struct place *place = p->roster.idlest, *next; place != NULL; place = next) {
+        next = place->next;
+        if (place->told_in != p->checkpoint.read) {
+            forget(p, place);
+        }
+    }
+}
+
 static bool is_sound(const struct line *line)
 {
     if (line->key.size > 0) {
@@ -199,7 +273,7 @@ static bool is_sound(const struct line *line)
     if (line->lane.size > 0) {
         return line->lane.size == BOOT_SIZE && line->batch > 0;
     }
-    return line->has_offset && line->offset > 0 && line->epoch.size > 0;
+    return line->epoch.size > 0 && (line->room.size > 0) == line->has_offset;
 }
 
 void checkpoint_read(struct partition *p, const struct message *m, uint64_t stream_offset,
@@ -207,10 +281,14 @@ void checkpoint_read(struct partition *p, const struct message *m, uint64_t stre
 {
     struct slice rest = m->body;
     struct line line;
+    bool is_good = true;
     int rc;
 
-    while ((rc = line_next(&rest, &line)) == 0 && is_sound(&line)) {
-        if (line.key.size > 0) {
+    begin_part(p, m);
+    while (is_good && (rc = line_next(&rest, &line)) == 0 && is_sound(&line)) {
+        if (line.room.size == 0 && line.lane.size == 0) {
+            is_good = era_read_checkpoint(p, line.epoch);
+        } else if (line.key.size > 0) {
             read_key(p, &line, now_ms);
         } else if (line.lane.size > 0) {
             read_lane(p, &line, now_ms);
@@ -222,5 +300,8 @@ void checkpoint_read(struct partition *p, const struct message *m, uint64_t stre
         stat_add(&p->stats->poisoned, 1);
         return; /* it cannot be relied on as a place to begin */
     }
-    part_is_there(p, stream_offset, m->has & HAS_BATCH ? m->batch : 0);
+    part_is_there(p, stream_offset, p->checkpoint.part_left);
+    if (p->checkpoint.part_left == 0) {
+        forget_untold(p);
+    }
 }

@@ -3,9 +3,10 @@
  *
  * A checkpoint is one message, or several when it is large: each part but the
  * last tells in header `batch` how many follow, and nothing comes between them.
- * It holds every room's confirmed position, every lane's confirmed number and the
+ * It holds the era, every room's confirmed position, every lane's confirmed number and the
  * keys of the records that were accepted lately.
- * Whoever reads the log from a checkpoint on knows all that is to be known.
+ * Whoever reads the log from a checkpoint on knows all that is to be known; what
+ * was known before and is not in it was forgotten.
  *
  * The hint that our messages carry tells a reader where to begin: at the newest
  * checkpoint that has enough log after it, so that what is read holds the recent
@@ -18,7 +19,8 @@
 #include "common/base.h"
 
 #define CHECKPOINT_PART_BYTES (1 << 20) /* a part takes no further line above this */
-#define CHECKPOINT_MESSAGES 4096  /* in the log between two checkpoints: reading costs by message  \
+#define CHECKPOINT_MESSAGES                                                                        \
+    4096                          /* in the log between two checkpoints: reading costs by message  \
                                    */
 #define CHECKPOINT_MARKS 8        /* kept in mind */
 #define CHECKPOINT_SETTLE_MS 1000 /* after a take-over that read much */
@@ -36,13 +38,15 @@ struct checkpoint {
     uint64_t hint;                                  /* stream offset; 0: the beginning */
     struct checkpoint_mark marks[CHECKPOINT_MARKS]; /* later ones, oldest first */
     size_t mark_count;
-    uint64_t part_offset;   /* of the first part of the one that is being written or read */
-    bool is_partial;        /* some but not all of its parts are there */
-    uint64_t marker_offset; /* of our own marker */
-    size_t bytes, messages; /* in the log since the last one */
-    size_t last_bytes;      /* its size */
-    int64_t due_ms;         /* write one then; 0: only by size */
-    bool in_line;           /* parts are waiting or in flight */
+    uint64_t part_offset;          /* of the first part of the one that is being written or read */
+    bool is_partial;               /* some but not all of its parts are there */
+    uint64_t part_term, part_left; /* of the last part read */
+    uint32_t read;                 /* how many were read, the one that is being read included */
+    uint64_t marker_offset;        /* of our own marker */
+    size_t bytes, messages;        /* in the log since the last one */
+    size_t last_bytes;             /* its size */
+    int64_t due_ms;                /* write one then; 0: only by size */
+    bool in_line;                  /* parts are waiting or in flight */
 };
 
 /* True if one should be written now. */

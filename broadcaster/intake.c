@@ -53,16 +53,12 @@ static void take_duplicate(struct partition *p, uint64_t tag)
 /* The room's next number. */
 static void number_next(struct partition *p, struct place *place, int64_t now_ms)
 {
-    struct position *n = &place->numbered;
-
-    if (n->epoch[0] == '\0' || place->renews) {
-        char epoch[EPOCH_SIZE + 1];
-
-        partition_new_epoch(p, epoch);
-        position_set(n, slice_of(epoch), 0);
-        place->renews = false;
+    if (place->renews) {
+        era_renew(p, place);
+    } else {
+        era_place(p, place);
     }
-    n->offset++;
+    place->numbered.offset++;
     place->pending++;
     roster_touch(&p->roster, place, now_ms);
 }

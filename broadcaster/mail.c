@@ -64,9 +64,7 @@ static void follow_list_add(struct follow_list *list, struct place *place, uint6
 /* True if the position is one of the room's present epoch. */
 static bool may_continue(const struct place *place, const struct line *line)
 {
-    bool is_before_all = line->epoch.size == 0 && line->offset == 0;
-
-    return is_before_all || position_has_epoch(&place->confirmed, line->epoch);
+    return position_has_epoch(&place->confirmed, line->epoch);
 }
 
 /* From where on the gateway can be given the room's records, so that it misses none: from where it
@@ -75,7 +73,7 @@ static uint64_t continue_from(struct partition *p, struct place *place, const st
 {
     const struct position *c = &place->confirmed;
 
-    if (!line->has_offset || c->offset == 0 || !may_continue(place, line)) {
+    if (!line->has_offset || !may_continue(place, line)) {
         return c->offset;
     }
     if (line->offset > c->offset) {
@@ -94,6 +92,7 @@ static void follow_room(struct answer *a, const struct line *line, struct follow
     struct place *place = roster_get(&a->p->roster, line->room, a->now_ms);
     const struct position *c = &place->confirmed;
 
+    era_place(a->p, place);
     shelf_expire(&a->p->shelf, place, a->now_ms);
     uint64_t from = continue_from(a->p, place, line);
 

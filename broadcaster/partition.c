@@ -9,7 +9,7 @@
 #include "broadcaster/partition_internal.h"
 #include "common/mem.h"
 
-#define FORGET_LOOKS_MAX 512 /* rooms looked at and kept, in one tick */
+#define IDLE_LOOKS_MAX 512 /* rooms looked at in vain, in one tick */
 
 /* splitmix64 */
 static uint64_t next_random(struct partition *p)
@@ -21,16 +21,16 @@ static uint64_t next_random(struct partition *p)
     return z ^ (z >> 31);
 }
 
-void partition_new_epoch(struct partition *p, char epoch[EPOCH_SIZE + 1])
+void partition_random_text(struct partition *p, char *text, size_t size)
 {
     static const char digits[] = "abcdefghijklmnopqrstuvwxyz0123456789";
     uint64_t random = next_random(p);
 
-    for (size_t i = 0; i < EPOCH_SIZE; i++) {
-        epoch[i] = digits[random % (sizeof(digits) - 1)];
+    for (size_t i = 0; i < size; i++) {
+        text[i] = digits[random % (sizeof(digits) - 1)];
         random /= sizeof(digits) - 1;
     }
-    epoch[EPOCH_SIZE] = '\0';
+    text[size] = '\0';
 }
 
 struct partition_action *partition_act(struct partition *p, enum partition_action_kind kind)
@@ -94,6 +94,7 @@ void partition_forget_log(struct partition *p)
     }
     lane_marks_clear(&p->lanes);
     keys_clear(&p->keys);
+    p->era = (struct era){.has_idle = false};
 }
 
 struct partition *partition_new(const struct partition_conf *conf, struct partition_stats *stats,
@@ -161,6 +162,7 @@ void partition_taken_over(struct partition *p, int64_t now_ms)
     struct checkpoint *c = &p->checkpoint;
 
     p->state = PARTITION_OWNED;
+    p->era.told_ms = now_ms;
     stat_add(&p->stats->takeovers, 1);
     shelf_tick(&p->shelf, now_ms);
     keys_settle(&p->keys, now_ms);
@@ -254,13 +256,14 @@ void partition_on_gateway_gone(struct partition *p, struct slice gateway)
     }
 }
 
-/* Forgets rooms that were idle for too long, the idlest first. */
-static void forget_rooms(struct partition *p, int64_t now_ms)
+/* Looks for rooms that were idle for too long, the idlest first: a checkpoint forgets them. */
+static void find_idle_rooms(struct partition *p, int64_t now_ms)
 {
     struct place *place;
     unsigned kept = 0;
 
-    while (kept < FORGET_LOOKS_MAX && (place = roster_sweep(&p->roster, now_ms)) != NULL) {
+    while (!p->era.has_idle && kept < IDLE_LOOKS_MAX &&
+           (place = roster_sweep(&p->roster, now_ms)) != NULL) {
         if (now_ms - place->active_ms <= place->rule->history_ttl_ms) {
             kept++;
             continue;
@@ -269,9 +272,7 @@ static void forget_rooms(struct partition *p, int64_t now_ms)
             roster_touch(&p->roster, place, now_ms);
             continue;
         }
-        shelf_clear(&p->shelf, place);
-        roster_remove(&p->roster, place);
-        stat_add(&p->stats->forgotten_rooms, 1);
+        p->era.has_idle = true;
     }
 }
 
@@ -286,7 +287,7 @@ void partition_on_tick(struct partition *p, int64_t now_ms)
     } else {
         followers_tick(p, now_ms);
         moves_tick(p, now_ms);
-        forget_rooms(p, now_ms);
+        find_idle_rooms(p, now_ms);
         lane_marks_tick(&p->lanes, now_ms);
         keys_trim(&p->keys, now_ms);
         lookback_tick(p, now_ms);

@@ -7,6 +7,7 @@
  * appends.c     the line of messages on their way into the log; one in flight
  * checkpoint.c  when and how all positions are written down
  * followers.c   gateways, what they follow, and what they are sent
+ * era.c         epochs, before and after a room speaks
  * mail.c        what gateways ask: attach, join, leave, alive
  * moves.c       who comes and who goes, for those who want to know
  * answers.c     presence and history
@@ -18,6 +19,7 @@
 
 #include "broadcaster/appends.h"
 #include "broadcaster/checkpoint.h"
+#include "broadcaster/era.h"
 #include "broadcaster/followers.h"
 #include "broadcaster/keys.h"
 #include "broadcaster/lane_marks.h"
@@ -27,8 +29,6 @@
 #include "broadcaster/shelf.h"
 #include "broadcaster/takeover.h"
 #include "broadcaster/waiting.h"
-
-#define EPOCH_SIZE 8 /* characters of the epochs that we make */
 
 struct partition {
     struct partition_conf conf;
@@ -48,6 +48,7 @@ struct partition {
     struct keys keys;
     struct appends appends;
     struct checkpoint checkpoint;
+    struct era era;
     struct followers followers;
     struct lookback lookback;
     struct waiting waiting;
@@ -60,8 +61,8 @@ struct partition_action *partition_act(struct partition *p, enum partition_actio
 /* Gives the action its message; texts are copied, the body is what stands in a->body by now. */
 void partition_action_fill(struct partition_action *a, const struct message *m);
 
-/* A new epoch: EPOCH_SIZE characters, NUL-terminated. */
-void partition_new_epoch(struct partition *p, char epoch[EPOCH_SIZE + 1]);
+/* So many characters of [a-z0-9] (at most 12 that differ), and a NUL. */
+void partition_random_text(struct partition *p, char *text, size_t size);
 
 /* The own marker was read: the partition is ours. */
 void partition_taken_over(struct partition *p, int64_t now_ms);

@@ -59,9 +59,16 @@ bool place_is_wanted(const struct place *place)
     return place->interests != NULL || place->members != NULL;
 }
 
+bool place_is_idle(const struct place *place, int64_t now_ms)
+{
+    return !place_is_wanted(place) && place->pending == 0 &&
+           now_ms - place->active_ms > place->rule->history_ttl_ms;
+}
+
 void roster_release_unused(struct roster *r, struct place *place)
 {
-    if (place->pending == 0 && place->confirmed.offset == 0 && !place_is_wanted(place)) {
+    if (place->pending == 0 && place->confirmed.offset == 0 && !place->renews && !place->is_told &&
+        !place_is_wanted(place)) {
         roster_remove(r, place);
     }
 }

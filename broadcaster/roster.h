@@ -18,7 +18,7 @@
 #include "proto/limits.h"
 #include "proto/rules.h"
 
-/* Offset 0 has no epoch: nothing was said yet. */
+/* At offset 0 nothing was said yet. No epoch: nobody has asked for the position. */
 struct position {
     uint64_t offset;
     char epoch[EPOCH_MAX + 1];
@@ -31,13 +31,16 @@ struct person;   /* presence.h */
 
 struct place {
     UT_hash_handle hh;
-    struct place *prev, *next; /* links: order of activity, the idlest first */
-    struct position numbered;  /* of the last record numbered; an epoch at offset 0 is in store */
-    struct position confirmed; /* of the last record confirmed in the log */
-    uint32_t pending;          /* records numbered and not confirmed */
-    bool renews;               /* the next record begins a new epoch */
-    const struct rule *rule;   /* borrowed: what is kept of it */
-    int64_t active_ms;         /* last record, or last time somebody began or ceased to follow */
+    struct place *prev, *next;    /* links: order of activity, the idlest first */
+    struct position numbered;     /* of the last record numbered */
+    struct position confirmed;    /* of the last record confirmed in the log */
+    uint32_t pending;             /* records numbered and not confirmed */
+    bool renews;                  /* the next record begins a new epoch */
+    bool is_told;                 /* a checkpoint tells of it */
+    bool is_left_out;             /* the checkpoint that is on its way does not */
+    uint32_t told_in;             /* of the checkpoints read, the last one that tells of it */
+    const struct rule *rule;      /* borrowed: what is kept of it */
+    int64_t active_ms;            /* last record, or last time somebody began or ceased to follow */
     struct kept *oldest, *newest; /* links: recent records without a hole, up to `confirmed` */
     struct kept *shown;           /* link: the oldest of them that history shows; NULL: none */
     struct kept *staged_oldest, *staged_newest; /* links: read back from the log, not joined yet */
@@ -78,10 +81,14 @@ struct place *roster_get(struct roster *r, struct slice name, int64_t now_ms);
 /* Something happened in the room. */
 void roster_touch(struct roster *r, struct place *place, int64_t now_ms);
 
+/* True if it was idle for as long as its history lives, and nobody is interested. */
+bool place_is_idle(const struct place *place, int64_t now_ms);
+
 /* True if a gateway follows it or a session is in it. */
 bool place_is_wanted(const struct place *place);
 
-/* Frees the place if it knows nothing: no position, nothing on its way, nobody interested. */
+/* Frees the place if it knows nothing that the era does not tell: nothing said or on its way,
+ * nobody interested, and no checkpoint tells of it. */
 void roster_release_unused(struct roster *r, struct place *place);
 
 /* Frees the place; nothing may hang on it any more. */

@@ -21,7 +21,12 @@ static bool is_ours(const struct partition *p, const struct message *m)
 
 static void append_control(struct partition *p, enum message_type type, int64_t now_ms)
 {
-    appends_put_last(&p->appends, append_new(&p->appends, type));
+    struct append *a = append_new(&p->appends, type);
+
+    if (type == MESSAGE_TERM) {
+        era_mark(p, &a->body);
+    }
+    appends_put_last(&p->appends, a);
     appends_pump(p, now_ms);
 }
 
@@ -90,6 +95,7 @@ static void begin_anew(struct partition *p, const struct message *m)
     }
     /* There is nothing before: go on with what follows. */
     partition_forget_log(p);
+    t->is_whole = false;
     p->checkpoint = (struct checkpoint){.hint = t->from};
 }
 
@@ -240,6 +246,8 @@ static void read_marker(struct partition *p, const struct message *m, uint64_t o
     if (m->term > t->highest) {
         t->highest = m->term;
         t->number = (m->has & HAS_NUMBER) != 0 ? m->number : 0;
+        t->is_whole |= m->term == 1; /* nothing counts that stands before the first marker */
+        era_read_mark(p, m, t->is_whole);
     }
 }
 

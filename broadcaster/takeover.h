@@ -38,6 +38,7 @@ struct takeover {
     uint64_t from;     /* where reading was asked to begin */
     bool has_begun;    /* something was read */
     bool is_blind;     /* it was not the beginning of the log */
+    bool is_whole;     /* what counts of the log is known up to where we have read */
     uint64_t begun_at; /* stream offset of the first message read */
     uint64_t highest;  /* term */
     uint64_t number;   /* of the last message read of that term */

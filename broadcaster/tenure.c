@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 
+#define ERA_MS 60000   /* rooms wait so long to be forgotten, and the log for a checkpoint of it */
 #define LEASE_MS 15000 /* a gateway that is silent for longer is forgotten */
 #define NACKS_MAX 20   /* in a row; then the channel may hang on a queue's dead leader */
 
@@ -41,6 +42,7 @@ struct tenure *tenure_new(struct tenure_env *env, uint32_t partition)
         .rules = &conf->rules,
         .key_window_ms = conf->rules.idempotency_window_ms,
         .memory_max = (size_t)conf->memory,
+        .era_ms = ERA_MS,
         .lease_ms = LEASE_MS,
         .checkpoint_bytes = (size_t)conf->checkpoint_bytes,
     };

@@ -306,10 +306,7 @@ void rooms_leave_all(struct session *s)
 
 static bool room_continues(const struct room *room, struct slice epoch, uint64_t from)
 {
-    bool same = slice_equal(epoch, slice_of(room->epoch));
-    bool unspoken = room->epoch[0] == '\0' && room->offset == 0;
-
-    return (same || unspoken) && from == room->offset;
+    return slice_equal(epoch, slice_of(room->epoch)) && from == room->offset;
 }
 
 void rooms_positioned(struct rooms *all, struct room *room, struct slice epoch, uint64_t from)
@@ -321,7 +318,7 @@ void rooms_positioned(struct rooms *all, struct room *room, struct slice epoch, 
         if (room->asking > 0) {
             rooms_ask_again(all, room);
         }
-        return; /* nothing is missing; a first epoch comes with its first record */
+        return; /* nothing is missing */
     }
     if (was_live) {
         stat_add(&all->gateway->metrics.positions_lost, 1);

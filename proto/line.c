@@ -122,13 +122,19 @@ static char *put_member(char *to, const struct line *l, const struct member *m)
     return to;
 }
 
+/* A line is about a room or a lane, or tells an epoch alone. */
+static bool has_subject(const struct line *l)
+{
+    return l->room.size > 0 ? l->lane.size == 0 : l->lane.size > 0 || l->epoch.size > 0;
+}
+
 void line_encode(struct buf *out, const struct line *l)
 {
     size_t size = ARRAY_LEN(members) * MEMBER_FRAMING + l->room.size + l->epoch.size +
                   l->lane.size + l->client.size + l->user.size + l->key.size + l->info.size;
     char *start = buf_reserve(out, size), *to = start;
 
-    assert((l->room.size > 0) != (l->lane.size > 0));
+    assert(has_subject(l));
     for (size_t i = 0; i < ARRAY_LEN(members); i++) {
         if (is_set(l, &members[i])) {
             *to = to == start ? '{' : ',';
@@ -213,7 +219,7 @@ int line_next(struct slice *rest, struct line *out)
     }
     struct scan s = scan_of(line);
     if (!scan_enter(&s) || !read_members(&s, out, &seen) || !scan_is_done(&s) ||
-        (s.faults & SCAN_REFUSED) != 0 || (out->room.size > 0) == (out->lane.size > 0)) {
+        (s.faults & SCAN_REFUSED) != 0 || !has_subject(out)) {
         return LINE_BAD;
     }
     out->has_offset = (seen & bit_of(SLICE_LIT("offset"))) != 0;

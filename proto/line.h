@@ -1,5 +1,5 @@
 /*
- * line.h: one line of JSON about a room, a member or a lane.
+ * line.h: one line of JSON about a room, a member or a lane, or an epoch alone.
  *
  * The bodies of all messages that carry no records are such lines:
  *   attach, join   {"room":"lobby","epoch":"k3","offset":42}   a room to follow; epoch and offset
@@ -9,6 +9,7 @@
  * {"room":"lobby","epoch":"k3","offset":45,"from":42}  records after `from` follow on the link
  *   checkpoint     {"room":"lobby","epoch":"k3","offset":45,"time":..}
  * {"lane":"<boot>","batch":17,"time":..}
+ * {"epoch":"k3"}   that of all rooms of the partition that nobody has spoken in; also in `term`
  * {"room":"lobby","key":"7f3","user":"ann","time":..} presence       {"room":"lobby"} (question)
  * present
  * {"room":"lobby","client":..,"user":..,"info":{..}}   (answer, a line a session) history

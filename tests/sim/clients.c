@@ -244,10 +244,6 @@ static void subscribe(struct sim *s, struct sim_client *c, uint32_t room)
 {
     struct sim_line *line = &c->lines[room];
 
-    /* Who came before the room first spoke was told no epoch, and cannot tell one from another. */
-    if (s->plan.forgets && line->epoch[0] == '\0') {
-        line->has_position = false;
-    }
     line->command = ++c->last_command;
     line->asked_recover = line->has_position;
     if (!line->has_position) {

@@ -199,6 +199,24 @@ static void judge_order(struct court *j, uint32_t room)
     mem_free(last);
 }
 
+/* The line begins at the beginning of a life, and this was said in one before. */
+static bool begins_behind(const struct sim_seen *start, const struct fact *fact)
+{
+    return start->offset == 0 && fact->landed_us <= start->at_us;
+}
+
+/* The first record after a start continues it, or is the first of a life of which nothing before
+ * was missed. */
+static bool follows_start(const struct truth *t, size_t at, const struct sim_seen *start)
+{
+    const struct fact *fact = &t->at[at];
+
+    if (strcmp(start->epoch, fact->epoch) == 0) {
+        return fact->offset == start->offset + 1;
+    }
+    return fact->offset == 1 && (at == 0 || t->at[at - 1].landed_us <= start->at_us);
+}
+
 /* A line goes on with what follows in the log. */
 static void judge_line(struct court *j, const struct sim_client *c, uint32_t room)
 {
@@ -229,10 +247,7 @@ static void judge_line(struct court *j, const struct sim_client *c, uint32_t roo
         if (fact->landed_us > seen->at_us) {
             sim_fault(s, "%s saw %" PRIu64 " before the log had it", c->proc.name, seen->publish);
         }
-        bool follows = next != SIZE_MAX                         ? p->at == next
-                       : start->epoch[0] == '\0'                ? seen->offset == 1
-                       : strcmp(start->epoch, fact->epoch) == 0 ? seen->offset == start->offset + 1
-                                                                : seen->offset == 1;
+        bool follows = next != SIZE_MAX ? p->at == next : follows_start(t, p->at, start);
         if (!follows) {
             sim_fault(s, "%s in %s saw %" PRIu64 " (offset %" PRIu64 ") out of its place",
                       c->proc.name, s->rooms[room], seen->publish, seen->offset);
@@ -252,12 +267,11 @@ static bool is_at_end(const struct court *j, const struct sim_client *c, uint32_
     if (!line->is_subscribed || end == NULL) {
         return true;
     }
-    if (last != NULL && last->is_start && last->epoch[0] == '\0' && j->s->plan.forgets) {
-        return true; /* the room was forgotten */
+    if (last == NULL || !last->is_start) {
+        return last != NULL && last->publish == end->publish;
     }
-    return last != NULL &&
-           (last->is_start ? last->offset == end->offset && strcmp(last->epoch, end->epoch) == 0
-                           : last->publish == end->publish);
+    return (last->offset == end->offset && strcmp(last->epoch, end->epoch) == 0) ||
+           begins_behind(last, end);
 }
 
 bool judge(struct sim *s, bool is_over)

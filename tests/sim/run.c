@@ -58,6 +58,7 @@ static void set_up(struct sim *s)
         .history_ttl_ms = p->forgets ? 100 + (int64_t)sim_random(s, 1000) : 3600000,
         .presence_max = 1000,
         .moves_max = 100,
+        .era_ms = (int64_t)sim_random(s, 1000),
         .memory_max = p->is_roomy ? 16 << 20 : 4096 + sim_random(s, 1 << 16),
         .lease_ms = sim_chance(s, 80) ? 15000 : 1000 + (int64_t)sim_random(s, 5000),
         .checkpoint_bytes = p->is_roomy ? 16 << 20 : 1000 + sim_random(s, 20000),

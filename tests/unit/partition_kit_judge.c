@@ -159,6 +159,9 @@ static void judge_checkpoint(struct judge *j, const struct letter *l, size_t ind
             }
             continue;
         }
+        if (line.room.size == 0) {
+            continue; /* the era */
+        }
         const struct room_truth *room = &j->rooms[line.room.at[1] - '0'];
         const struct truth *last = room->count > 0 ? &room->at[room->count - 1] : NULL;
         if (last == NULL || last->offset != line.offset ||

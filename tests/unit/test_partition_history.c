@@ -277,7 +277,7 @@ static void a_room_where_nobody_spoke_has_an_empty_history(void **state)
     begin(w);
     struct past past = ask(w, &(struct line){.room = SLICE_LIT("nowhere"), .limit = -1});
     assert_int_equal(past.count, 0);
-    assert_true(past.top.complete && past.top.epoch.size == 0 && past.top.offset == 0);
+    assert_true(past.top.complete && past.top.epoch.size > 0 && past.top.offset == 0);
     past = ask(w, &(struct line){.room = SLICE_LIT("nowhere"),
                                  .epoch = SLICE_LIT("zz"),
                                  .has_offset = true,
@@ -353,6 +353,14 @@ static void memory_is_bounded_and_the_oldest_goes_first(void **state)
     kit_judge(&w->kit, true, true);
 }
 
+/* Rooms that are idle by then wait for a checkpoint before they go. */
+static void forget(struct world *w, int64_t ms)
+{
+    kit_tick(&w->kit, w->o, ms);
+    kit_run(&w->kit, w->o);
+    kit_tick(&w->kit, w->o, 1);
+}
+
 static void old_records_go_and_idle_rooms_are_forgotten_unless_followed(void **state)
 {
     struct world *w = *state;
@@ -368,7 +376,7 @@ static void old_records_go_and_idle_rooms_are_forgotten_unless_followed(void **s
     kit_tick(&w->kit, w->o, 59000);
     assert_int_equal(partition_rooms(w->o->machine), 2);
     assert_int_equal(kept(w, 0), 2);
-    kit_tick(&w->kit, w->o, 2000);
+    forget(w, 2000);
     assert_int_equal(partition_rooms(w->o->machine), 1);
     assert_int_equal(stat_get(&w->kit.stats.forgotten_rooms), 1);
     assert_int_equal(stat_get(&w->kit.stats.history_memory), 0);
@@ -382,7 +390,7 @@ static void old_records_go_and_idle_rooms_are_forgotten_unless_followed(void **s
     kit_run(&w->kit, w->o);
     kit_tick(&w->kit, w->o, 59000);
     assert_int_equal(partition_rooms(w->o->machine), 1);
-    kit_tick(&w->kit, w->o, 2000);
+    forget(w, 2000);
     assert_int_equal(partition_rooms(w->o->machine), 0);
 }
 
@@ -393,7 +401,7 @@ static void a_forgotten_room_that_speaks_again_gets_a_new_epoch(void **state)
     w->kit.conf.history_ttl_ms = 60000;
     begin(w);
     say(w, 0, 3);
-    kit_tick(&w->kit, w->o, 61000);
+    forget(w, 61000);
     say(w, 0, 2);
     struct past past = ask(w, &(struct line){.room = SLICE_LIT("r0"), .limit = -1});
     assert_int_equal(past.top.offset, 2);
