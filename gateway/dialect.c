@@ -33,6 +33,7 @@ void dialect_subscribed(struct subscription *sub, uint64_t offset, bool recovere
         centrifuge_subscribed(sub, offset, recovered, publications);
     } else {
         plain_entered(sub);
+        session_release(sub->session);
     }
 }
 

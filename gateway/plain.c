@@ -1,7 +1,8 @@
 /*
  * plain.c: the plain dialect: one room, bare JSON objects both ways.
  *
- * Whoever opens /ws?room=lobby is in that room. Each text message is a JSON
+ * Whoever opens /ws?room=lobby is in that room; until it has entered, what it
+ * says waits in its socket. Each text message is a JSON
  * object that is published there; each record of the room arrives as the bare
  * object. A known user's name replaces what the object says as `username`. A
  * string `id` is the publish's idempotency key.
@@ -31,6 +32,9 @@ void plain_open(struct session *s, struct slice room)
     }
     int r = rooms_enter(s, room, &entry);
     assert(r == 0); /* it is the session's first room, and rooms_max is at least 1 */
+    if (s->subscriptions != NULL && s->subscriptions->joining != NULL) {
+        session_hold(s); /* what it says now, it is to hear */
+    }
 }
 
 void plain_entered(const struct subscription *sub)

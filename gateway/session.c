@@ -47,6 +47,7 @@ void session_enter(struct session *s, enum session_state next)
         connecting_end(s);
         rooms_leave_all(s);
         session_stop_waiting(s);
+        session_release(s); /* its close frame is behind what waits */
         deadline_start(&all->close_wait, &s->wait);
         session_mark_dirty(s);
         break;
@@ -363,6 +364,53 @@ void session_take_bytes(struct session *s, const char *at, size_t size)
     ws_feed(&s->ws, &s->gateway->sessions->limits, at, size, clock_mono_ms(), &session_events, s);
 }
 
+/* Watches for what is to be done: reading unless held, writing if blocked. */
+static void session_watch(struct session *s, bool is_blocked)
+{
+    int events = (s->is_held ? 0 : EV_READ) | (is_blocked ? EV_WRITE : 0);
+
+    if ((s->io.events & (EV_READ | EV_WRITE)) == events) {
+        return;
+    }
+    ev_io_stop(s->gateway->loop, &s->io);
+    ev_io_set(&s->io, s->io.fd, events);
+    if (events != 0) {
+        ev_io_start(s->gateway->loop, &s->io);
+    }
+}
+
+void session_hold(struct session *s)
+{
+    assert(s->state == SESSION_OPEN);
+    s->is_held = true;
+    session_watch(s, (s->io.events & EV_WRITE) != 0);
+}
+
+void session_release(struct session *s)
+{
+    if (!s->is_held) {
+        return;
+    }
+    s->is_held = false;
+    session_watch(s, (s->io.events & EV_WRITE) != 0);
+    if (s->early != NULL) {
+        /* Not from here: whoever releases it is in the middle of something. */
+        ev_feed_event(s->gateway->loop, &s->io, EV_READ);
+    }
+}
+
+/* What was read before it was held. */
+static void session_take_early(struct session *s)
+{
+    struct blob *early = s->early;
+
+    if (early != NULL) {
+        s->early = NULL;
+        session_take_bytes(s, early->bytes, early->size);
+        blob_unref(early);
+    }
+}
+
 static void session_lose(struct session *s)
 {
     if (s->state == SESSION_OPEN) {
@@ -405,10 +453,12 @@ static void on_io(struct ev_loop *loop, ev_io *watcher, int events)
     if (events & EV_WRITE) {
         session_mark_dirty(s);
     }
-    if (events & EV_READ) {
+    if ((events & EV_READ) != 0 && !s->is_held) {
+        session_take_early(s);
         /* A fast talker must not starve its neighbours: what is left brings us back on the next
          * turn. */
-        for (int i = 0; i < SESSION_READS_MAX && session_read_once(s); i++) {
+        for (int i = 0; i < SESSION_READS_MAX && s->state != SESSION_DEAD && session_read_once(s);
+             i++) {
         }
     }
 }
@@ -421,15 +471,6 @@ void session_begin(struct session *s)
     ev_io_start(s->gateway->loop, &s->io);
 }
 
-static void session_watch(struct session *s, int events)
-{
-    if ((s->io.events & (EV_READ | EV_WRITE)) != events) {
-        ev_io_stop(s->gateway->loop, &s->io);
-        ev_io_set(&s->io, s->io.fd, events);
-        ev_io_start(s->gateway->loop, &s->io);
-    }
-}
-
 void session_flush(struct session *s)
 {
     uint64_t before = s->out.bytes;
@@ -437,11 +478,11 @@ void session_flush(struct session *s)
 
     stat_add(&s->gateway->metrics.bytes_out, before - s->out.bytes);
     if (r == OUTQ_BLOCKED) {
-        session_watch(s, EV_READ | EV_WRITE);
+        session_watch(s, true);
         return;
     }
     if (r == OUTQ_DRAINED) {
-        session_watch(s, EV_READ);
+        session_watch(s, false);
         if (s->state == SESSION_CLOSING && s->is_closed_by_peer) {
             /* Both close frames have been exchanged: the server ends TCP (RFC 6455 7.1.1). */
             session_enter(s, SESSION_DEAD);

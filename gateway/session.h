@@ -58,6 +58,7 @@ struct session {
     ev_io io;                      /* readable, and writable while blocked */
     struct ws ws;
     struct outq out;
+    struct blob *early;     /* owns: input that is held and was read already; NULL: none */
     struct deadline ping;   /* next ping, or the first one */
     struct deadline wait;   /* stale, pong or close: one of them at a time */
     struct deadline expiry; /* of the token and of subscriptions' */
@@ -68,6 +69,7 @@ struct session {
     uint16_t room_count;
     uint8_t dialect, state, reason;
     bool is_dirty;     /* in the flush list */
+    bool is_held;      /* nothing is read: what it says has to wait */
     bool is_connected; /* centrifuge: connect was answered; plain: from the start */
     bool awaits_pong;
     bool refreshes;         /* the client can refresh its token: it came by the connect command */
@@ -110,6 +112,11 @@ void session_watch_expiry(struct session *s);
 /* The connect command was good (centrifuge), or the upgrade brought an identity: pings begin, the
  * token's end is watched. */
 void session_connected(struct session *s);
+
+/* Takes nothing from the peer until it is released; closing releases it too. What was read already
+ * (`early`, copied) is kept. */
+void session_hold(struct session *s);
+void session_release(struct session *s);
 
 /* The peer answered a ping (or sent anything that counts as one). */
 void session_pong(struct session *s);

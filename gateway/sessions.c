@@ -28,6 +28,9 @@ static void on_ping_due(struct deadline_queue *q, struct deadline *d)
 
     (void)q;
     deadline_start(&all->ping, d);
+    if (s->is_held) {
+        return; /* its answer would not be read */
+    }
     stat_add(&s->gateway->metrics.pings, 1);
     session_send_frame(s, all->ping_frames[s->dialect]);
     if (s->state == SESSION_OPEN && !s->awaits_pong) {
@@ -261,7 +264,9 @@ void sessions_open(struct sessions *all, const struct session_opening *o)
     if (s->dialect == DIALECT_PLAIN) {
         plain_open(s, o->room);
     }
-    if (o->early.size > 0) {
+    if (o->early.size > 0 && s->is_held) {
+        s->early = blob_copy(o->early.at, o->early.size);
+    } else if (o->early.size > 0) {
         session_take_bytes(s, o->early.at, o->early.size);
     }
 }
@@ -277,6 +282,7 @@ void session_free(struct session *s)
     slot_give(all, s->handle);
     ws_deinit(&s->ws);
     outq_deinit(&s->out);
+    blob_unref(s->early);
     identity_free(s->identity);
     mem_free(s);
     all->count--;

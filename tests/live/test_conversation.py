@@ -36,6 +36,15 @@ async def test_a_publisher_hears_itself_once(warren):
         assert _said(ann) == ["one", "two"]
 
 
+async def test_who_speaks_at_once_hears_its_first_words(warren):
+    for n in range(20):  # rooms that no gateway follows yet
+        async with await PlainClient.join(warren.gateways[n % 2], f"haste-{n}") as ann:
+            await ann.say("ann", "first")
+            await ann.say("ann", "second")
+            await ann.expect({"message": "second"})
+            assert _said(ann) == ["first", "second"]
+
+
 async def test_rooms_do_not_hear_each_other(warren):
     one, two = warren.gateways
     async with await PlainClient.settled(one, "room-a") as ann, \

@@ -74,6 +74,7 @@ static void a_string_named_id_is_the_key_of_the_plain_dialect(void **state)
 
     kit_begin(&k);
     peer_open(&p, &k, DIALECT_PLAIN, "joe", "x");
+    kit_position(&k, "x", "k1", 5);
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         peer_send(&p, cases[i].text);
         struct bus_out *out = kit_take(&k, MESSAGE_PUBLISH);
@@ -99,6 +100,7 @@ static void what_can_be_no_key_is_a_bad_request(void **state)
     kit_begin(&k);
     peer_connect(&ann, &k, "ann");
     peer_open(&bob, &k, DIALECT_PLAIN, "bob", "x");
+    kit_position(&k, "x", "k1", 5);
     for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
         (void)snprintf(
             text, sizeof(text),

@@ -330,6 +330,7 @@ static void the_plain_dialect_is_told_of_failures_only(void **state)
     k.conf.publish_wait_ms = 60;
     kit_start(&k);
     peer_open(&ann, &k, DIALECT_PLAIN, "ann", ROOM);
+    kit_position(&k, ROOM, "k1", 5);
     peer_send(&ann, " {\"username\":\"eve\",\"message\":\"hello\"}\n");
     struct bus_out *batch = kit_take(&k, MESSAGE_PUBLISH);
     assert_string_equal(payloads(batch), "{\"username\":\"ann\",\"message\":\"hello\"} ");

@@ -232,6 +232,7 @@ static void the_plain_dialect_pings_natively(void **state)
 
     begin_with_short_pings(&k, 80, 60);
     peer_open(&joe, &k, DIALECT_PLAIN, "joe", "lobby");
+    kit_position(&k, "lobby", "k1", 5);
     for (int i = 0; i < 3; i++) {
         peer_expect(&joe, "ping");
         peer_send_frame(&joe, 0xa, "", 0);
