@@ -7,8 +7,6 @@
 
 #define ANSWER_BYTES_MAX (8 << 20) /* an answer is cut behind this */
 #define HISTORY_LIMIT_MAX 1000     /* records in one answer */
-#define ANSWER_UNRECOVERABLE                                                                       \
-    (-1) /* `limit` of a past line: the position asked for cannot be continued */
 
 static void answer(struct partition *p, struct partition_action *a, const struct message *question,
                    enum message_type type, int64_t now_ms)
@@ -144,7 +142,7 @@ static void put_history(struct partition *p, struct buf *body, const struct plac
                                      .has_offset = true,
                                      .offset = place->confirmed.offset,
                                      .from = place->confirmed.offset,
-                                     .limit = is_lost ? ANSWER_UNRECOVERABLE : 0,
+                                     .limit = is_lost ? LINE_UNRECOVERABLE : 0,
                                      .complete = complete});
     if (!is_lost) {
         put_records(body, &found, q->reverse);
@@ -182,7 +180,7 @@ static void put_nothing(struct buf *body, const struct line *q, struct slice epo
     line_encode(body, &(struct line){.room = q->room,
                                      .epoch = epoch,
                                      .has_offset = true,
-                                     .limit = is_lost ? ANSWER_UNRECOVERABLE : 0,
+                                     .limit = is_lost ? LINE_UNRECOVERABLE : 0,
                                      .complete = !is_lost});
 }
 

@@ -164,8 +164,8 @@ static void answer_history(struct questions *all, const struct open_question *q,
     struct record r;
 
     buf_clear(&all->scratch);
-    /* `limit` below 0: the owner does not have what came after that position. */
-    if (top->limit < 0 || (q->epoch[0] != '\0' && !slice_equal(slice_of(q->epoch), top->epoch))) {
+    if (top->limit == LINE_UNRECOVERABLE ||
+        (q->epoch[0] != '\0' && !slice_equal(slice_of(q->epoch), top->epoch))) {
         session_send_error(s, q->command_id, REPLY_UNRECOVERABLE_POSITION);
         return;
     }

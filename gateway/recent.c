@@ -1,6 +1,7 @@
 /*
  * recent.c: the newest records of a followed room, for sessions that come back.
  */
+#include "common/clock.h"
 #include "common/mem.h"
 #include "gateway/rooms_internal.h"
 
@@ -46,6 +47,7 @@ void recents_keep(struct room *room, const struct record *const *run, size_t cou
     struct recent *r = mem_new(struct recent);
     r->first = run[0]->offset;
     r->last = run[count - 1]->offset;
+    r->came_ms = clock_mono_ms();
     r->lines = blob_copy(lines.at, lines.size);
     buf_deinit(&lines);
     if (room->recent_last != NULL) {
@@ -63,6 +65,11 @@ void recents_keep(struct room *room, const struct record *const *run, size_t cou
     }
 }
 
+static bool has_all_since(const struct room *room, uint64_t since)
+{
+    return since == room->offset || (room->recent != NULL && room->recent->first <= since + 1);
+}
+
 bool recents_add(const struct room *room, uint64_t since, uint64_t top, const struct codec *codec,
                  struct buf *list)
 {
@@ -73,7 +80,7 @@ bool recents_add(const struct room *room, uint64_t since, uint64_t top, const st
     if (since == top) {
         return true;
     }
-    if (top - since > ROOMS_RECOVER_MAX || room->recent == NULL || room->recent->first > next) {
+    if (top - since > ROOMS_RECOVER_MAX || !has_all_since(room, since)) {
         return false;
     }
     for (const struct recent *r = room->recent; r != NULL && next <= top; r = r->next) {
@@ -96,12 +103,27 @@ bool recents_add(const struct room *room, uint64_t since, uint64_t top, const st
     return true;
 }
 
-bool made_from_recent(struct rooms *all, const struct room *room, uint64_t since,
+/* What is older than the room's history. */
+static void recents_expire(struct room *room)
+{
+    int64_t now = clock_mono_ms();
+
+    while (room->recent != NULL && now - room->recent->came_ms > room->rule->history_ttl_ms) {
+        recents_drop_first(room);
+    }
+}
+
+bool made_from_recent(struct rooms *all, struct room *room, uint64_t since,
                       const struct codec *codec)
 {
     struct made *made = &all->made[codec->id];
 
-    if (made->room == room && made->since == since && made->top == room->offset) {
+    if (room->offset - since > (uint64_t)room->rule->history_size) {
+        return false; /* the owner's affair; the rest is for those who wait for its answer */
+    }
+    recents_expire(room);
+    if (made->room == room && has_all_since(room, since) && made->since == since &&
+        made->top == room->offset) {
         return true;
     }
     buf_clear(&made->publications);

@@ -24,6 +24,7 @@ enum room_state { ROOM_JOINING, ROOM_LIVE };
 struct recent {
     struct recent *next;
     uint64_t first, last; /* offsets */
+    int64_t came_ms;      /* monotonic */
     struct blob *lines;   /* owns: the records' lines */
 };
 

@@ -66,8 +66,9 @@ void recents_keep(struct room *room, const struct record *const *run, size_t cou
 bool recents_add(const struct room *room, uint64_t since, uint64_t top, const struct codec *codec,
                  struct buf *list);
 
-/* The same up to now, into the codec's emptied list; cheap for the next one who asks the same. */
-bool made_from_recent(struct rooms *all, const struct room *room, uint64_t since,
+/* The same up to now, as far as the room's rule lets history go back, into the codec's emptied
+ * list; cheap for the next one who asks the same. */
+bool made_from_recent(struct rooms *all, struct room *room, uint64_t since,
                       const struct codec *codec);
 
 /* Forgets the room's records. */

@@ -42,6 +42,9 @@ struct line {
     bool left;  /* moves: the member has left */
 };
 
+/* `limit` of a past line: the position that was asked for cannot be continued. */
+#define LINE_UNRECOVERABLE (-1)
+
 /* Appends one line, LF included. `from` is written when offset is and it differs from offset. */
 void line_encode(struct buf *out, const struct line *l);
 

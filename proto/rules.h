@@ -26,7 +26,7 @@ struct rule {
     char *subscribe, *publish;
     bool presence;   /* gateway: whether it is told who is in the room */
     bool join_leave; /* gateway: everybody is told who comes and goes, asked or not */
-    /* Read by the broadcaster. */
+    /* Read by the broadcaster; of history the gateway gives no more from its own memory. */
     int64_t history_size;   /* records kept */
     int64_t history_ttl_ms; /* how long a record is kept, and a room that nobody follows */
     int64_t presence_max;   /* members that a list may have */

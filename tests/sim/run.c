@@ -44,7 +44,11 @@ static void set_up_gateway(struct sim *s, struct sim_gateway *g)
         .recent_records = p->is_roomy ? 1000 : 1 + (int64_t)sim_random(s, 20),
         .recent_bytes = 1 << 20,
         .drain_ms = 50,
-        .rules.defaults = {.subscribe = text("*"), .publish = text("*"), .presence = true},
+        .rules.defaults = {.subscribe = text("*"),
+                           .publish = text("*"),
+                           .presence = true,
+                           .history_size = s->partition.history_size,
+                           .history_ttl_ms = s->partition.history_ttl_ms},
     };
 }
 

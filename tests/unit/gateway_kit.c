@@ -130,7 +130,11 @@ void kit_init(struct kit *k)
                 .issuer = text(""),
                 .cookie = text(""),
                 .origins = text(""),
-                .rules.defaults = {.subscribe = text("*"), .publish = text("*"), .presence = true},
+                .rules.defaults = {.subscribe = text("*"),
+                                   .publish = text("*"),
+                                   .presence = true,
+                                   .history_size = 1000,
+                                   .history_ttl_ms = 3600000},
             },
     };
     for (size_t i = 0; i < KIT_PARTITIONS; i++) {

@@ -418,10 +418,52 @@ static void an_owner_that_does_not_answer_is_a_temporary_error(void **state)
     end(&k, &keeper);
 }
 
+static void no_more_than_the_rooms_history_is_given_from_memory(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t size, ttl_ms;
+        uint64_t since; /* of 10 */
+        bool asks;
+    } cases[] = {
+        {3, 3600000, 7, false},  {3, 3600000, 6, true}, {0, 3600000, 9, true},
+        {0, 3600000, 10, false}, {100, 59000, 9, true}, {100, 59000, 10, false},
+        {100, 61000, 7, false},
+    };
+    struct kit k;
+    struct peer keeper, ann;
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        kit_init(&k);
+        k.conf.rules.defaults.history_size = cases[i].size;
+        k.conf.rules.defaults.history_ttl_ms = cases[i].ttl_ms;
+        kit_start(&k);
+        peer_connect(&keeper, &k, "keeper");
+        peer_send(&keeper, "{\"id\":2,\"subscribe\":{\"channel\":\"" ROOM "\"}}");
+        kit_position(&k, ROOM, "k1", 5);
+        peer_expect_part(&keeper, "\"subscribe\"");
+        kit_deliver(&k, ROOM, "k1", 6, 10);
+        peer_expect_records(&keeper, ROOM, 6, 10);
+        kit_skip(60000);
+        come_back(&ann, &k, "k1", cases[i].since);
+        if (cases[i].asks) {
+            bus_out_free(kit_take(&k, MESSAGE_HISTORY));
+        } else {
+            kit_settle(&k);
+            assert_int_equal(kit_count(&k, MESSAGE_HISTORY), 0);
+            peer_expect_part(&ann, "\"recovered\":true");
+        }
+        peer_end(&ann);
+        peer_end(&keeper);
+        kit_end(&k);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_the_gateway_remembers_costs_no_question),
+        cmocka_unit_test(no_more_than_the_rooms_history_is_given_from_memory),
         cmocka_unit_test(the_owner_is_asked_for_what_the_gateway_does_not_remember),
         cmocka_unit_test(a_crowd_asks_once),
         cmocka_unit_test(an_answer_judges_only_those_whom_it_covers),
