@@ -16,7 +16,10 @@
 #include "gateway/gateway.h"
 #include "gateway/links.h"
 
-#define BUS_NEWS_MAX 256    /* messages of the bus handled in one turn of the loop */
+#define BUS_NEWS_MAX 256 /* messages of the bus handled in one turn of the loop */
+/* Bytes of them after which the turn ends: so that a burst does not fill a session's queue before
+ * the session has had its turn to write. */
+#define BUS_NEWS_BYTES (256 << 10)
 #define BUS_GOODBYE_MS 1500 /* for a thread to end its connection politely */
 
 void bus_out_free(struct bus_out *out)
@@ -111,15 +114,18 @@ static void bus_take_news(struct bus *b, struct bus_news *news)
     mem_free(news);
 }
 
-/* At most `max` of a thread's news; true when more may be there. */
+/* At most `max` of a thread's news, and about BUS_NEWS_BYTES; true when more may be there. */
 static bool bus_drain(struct bus *b, struct bus_thread *t, size_t max)
 {
-    for (size_t i = 0; i < max; i++) {
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < max && bytes < BUS_NEWS_BYTES; i++) {
         struct chan_node *node = chan_take_one(&t->to_loop);
 
         if (node == NULL) {
             return false;
         }
+        bytes += node->cost;
         bus_take_news(b, (struct bus_news *)(void *)node);
     }
     return true;
