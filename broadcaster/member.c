@@ -7,12 +7,16 @@
 #include "common/log.h"
 #include "common/mem.h"
 
-#define PERIOD_MS 250        /* between two counts, a quarter more or less */
-#define SOON_MS 1            /* between two claims */
-#define ANSWER_MS 1000       /* a log that does not answer for so long holds up no other claim */
-#define STUCK_LOG_MS 5000    /* a log of a cluster that does not answer for so long never will */
-#define PROBES_MAX 32        /* partitions looked at for one claim */
-#define BROKEN_PAUSE_MS 1000 /* until a partition that broke is claimed again */
+#define PERIOD_MS 250    /* between two counts, a quarter more or less */
+#define SOON_MS 1        /* between two claims */
+#define ANSWER_MS 1000   /* a log that does not answer for so long holds up no other claim */
+#define LOST_PAUSE_MS 50 /* until a partition that somebody else has is claimed again */
+/* How long the log of a cluster may owe an answer. */
+#define PATIENCE_MIN_MS 3000
+#define PATIENCE_MAX_MS 40000
+#define PATIENCE_FORGET_MS 60000 /* a connection without trouble begins anew */
+#define PROBES_MAX 32            /* partitions looked at for one claim */
+#define BROKEN_PAUSE_MS 1000     /* until a partition that broke is claimed again */
 #define TAG_SIZE (ID_MAX + 24)
 #define TAG_MEMBER "member" /* behind our id: the consumer that makes us count */
 #define TAG_NOTICES "notices"
@@ -170,6 +174,8 @@ static int claim(struct worker *w, uint32_t partition)
 
     if (rc == MQ_REFUSED && mq_error_code(w->mq) == 405) {
         stat_add(&w->metrics->lost_races, 1);
+        w->race_ms = clock_mono_ms();
+        w->share.claim_after_ms[partition] = w->race_ms + LOST_PAUSE_MS;
         log_debug("partition is taken partition=%" PRIu32, partition);
         return MQ_OK;
     }
@@ -238,33 +244,53 @@ static bool is_claim_answered(const struct worker *w)
     return true;
 }
 
-/* A channel that reaches for a stream while its cluster looks for a new coordinator may hang for
- * half a minute. On another connection it is served at once. */
-static bool is_log_stuck(const struct worker *w, uint32_t *partition)
+/* After a node of a cluster died, a channel may wait for a stream for half a minute or for ever. On
+ * another connection, to the next node, it is served, by us or by whoever claims it first; or there
+ * is no majority: so each time we have more patience. */
+static int judge_logs(struct worker *w, int64_t now_ms)
 {
-    uint32_t p = 0;
-
-    while (p < w->share.partitions && (w->share.holds[p] != SHARE_STARTING ||
-                                       tenure_append_age_ms(w->tenures[p]) < STUCK_LOG_MS)) {
-        p++;
+    if (!w->topology.is_quorum || w->env.is_blocked) {
+        return MQ_OK;
     }
-    *partition = p;
-    return w->topology.is_quorum && !w->env.is_blocked && p < w->share.partitions;
+    if (w->patience_ms == 0 || now_ms - w->connected_ms > PATIENCE_FORGET_MS) {
+        w->patience_ms = PATIENCE_MIN_MS;
+    }
+    for (uint32_t p = 0; p < w->share.partitions; p++) {
+        int64_t age_ms = w->tenures[p] != NULL ? tenure_log_silence_ms(w->tenures[p]) : -1;
+        if (MIN(age_ms, now_ms - w->open_ms) > w->patience_ms) {
+            w->patience_ms = MIN(2 * w->patience_ms, PATIENCE_MAX_MS);
+            return worker_trouble(
+                w, "the log of partition %" PRIu32 " has not answered for %" PRId64 " ms", p,
+                age_ms);
+        }
+    }
+    return MQ_OK;
+}
+
+/* Until the next period. One whose owner died is locked a little longer than its queue has a
+ * consumer, while the broker clears up: a claim that came too early is soon repeated. */
+static int64_t pause_ms(struct worker *w, int64_t now_ms)
+{
+    if (w->is_claiming) {
+        return SOON_MS;
+    }
+    bool is_racing = w->race_ms != 0 && now_ms - w->race_ms <= 2 * LOST_PAUSE_MS;
+    return is_racing && share_missing(&w->share) > 0 ? LOST_PAUSE_MS
+                                                     : share_jitter(&w->share, PERIOD_MS);
 }
 
 int member_period(struct worker *w, int64_t now_ms)
 {
-    uint32_t stuck;
+    int rc = judge_logs(w, now_ms);
 
-    if (is_log_stuck(w, &stuck)) {
-        return worker_trouble(w, "the log of partition %" PRIu32 " does not answer", stuck);
+    if (rc != MQ_OK) {
+        return rc;
     }
     if (!is_claim_answered(w)) {
         w->period_ms = now_ms + SOON_MS;
         return MQ_OK;
     }
-    int rc = w->is_claiming ? MQ_OK : count_broadcasters(w);
-
+    rc = w->is_claiming ? MQ_OK : count_broadcasters(w);
     w->is_claiming = false;
     if (rc == MQ_OK && share_missing(&w->share) > 0) {
         if (w->is_topology_stale) {
@@ -275,7 +301,7 @@ int member_period(struct worker *w, int64_t now_ms)
             rc = claim_one(w, now_ms, &w->is_claiming);
         }
     }
-    w->period_ms = now_ms + (w->is_claiming ? SOON_MS : share_jitter(&w->share, PERIOD_MS));
+    w->period_ms = now_ms + pause_ms(w, now_ms);
     return rc;
 }
 

@@ -87,6 +87,17 @@ int64_t tenure_append_age_ms(const struct tenure *t)
     return t->in_flight ? (clock_mono_us() - t->append_us) / 1000 : -1;
 }
 
+/* Until the partition is served it is always the log that has the word: it owes a confirm, or what
+ * stands in it up to our own claim or marker. */
+int64_t tenure_log_silence_ms(const struct tenure *t)
+{
+    enum partition_state state = partition_state(t->machine);
+    bool is_starting = state == PARTITION_CLAIMING || state == PARTITION_REPLAYING;
+    int64_t silence_ms = is_starting && t->is_reading ? clock_mono_ms() - t->log_ms : -1;
+
+    return t->in_flight ? tenure_append_age_ms(t) : silence_ms;
+}
+
 enum partition_state tenure_state(const struct tenure *t)
 {
     return partition_state(t->machine);
@@ -205,6 +216,7 @@ static int on_input(struct tenure *t, const struct mq_event *e)
 static int on_log(struct tenure *t, const struct mq_event *e)
 {
     t->log_read++;
+    t->log_ms = clock_mono_ms();
     stat_add(&t->env->metrics->log_messages_read, 1);
     if (++t->log_unacked >= t->log_ack_every) {
         t->log_unacked = 0;

@@ -82,6 +82,10 @@ const char *tenure_trouble(const struct tenure *t);
 /* How long the log has owed a confirm, in ms; -1: it owes none. */
 int64_t tenure_append_age_ms(const struct tenure *t);
 
+/* How long the log has owed us anything, a confirm or what a take-over reads, in ms; -1: nothing.
+ */
+int64_t tenure_log_silence_ms(const struct tenure *t);
+
 /* Of its machine. */
 enum partition_state tenure_state(const struct tenure *t);
 

@@ -82,6 +82,7 @@ static int read_log(struct tenure *t, const char *from, int64_t offset, bool is_
     }
     if (rc == MQ_OK) {
         t->log_unacked = 0;
+        t->log_ms = clock_mono_ms();
         t->log_ack_every = is_gentle ? GENTLE_PREFETCH / 4 : TENURE_LOG_ACK_EVERY;
         rc = mq_consume(t->env->mq, tenure_channel(t, LANE_LOG), &c);
         t->is_reading = rc == MQ_OK;

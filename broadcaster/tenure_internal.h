@@ -38,6 +38,7 @@ struct tenure {
     int nacks;          /* in a row */
 
     bool is_reading;      /* the log */
+    int64_t log_ms;       /* monotonic: when it last brought something, or was asked to */
     uint64_t log_read;    /* messages of this tenure */
     uint32_t log_unacked; /* deliveries of the log since the last ack */
     uint32_t log_ack_every;

@@ -92,7 +92,7 @@ static int connect_broker(struct worker *w)
     w->is_topology_stale = false;
     w->is_member_lost = false;
     w->is_claiming = false;
-    w->connected_ms = clock_mono_ms();
+    w->connected_ms = w->open_ms = clock_mono_ms();
     worker_set_alive(w, w->connected_ms, CONNECT_LIVE_MS);
     int rc = open_channels(w);
     if (rc == MQ_OK) {

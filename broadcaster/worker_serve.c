@@ -50,6 +50,7 @@ static void set_blocked(struct worker *w, bool is_blocked)
                  log_quote(mq_error(w->mq), strlen(mq_error(w->mq))));
     } else {
         log_info("broker takes publishes again");
+        w->open_ms = clock_mono_ms();
         w->tick_ms = 0;
     }
 }
