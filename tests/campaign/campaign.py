@@ -17,7 +17,7 @@ sys.path[:0] = [str(_HERE), str(_HERE.parent / "live"), str(_HERE.parents[1] / "
 
 import process  # noqa: E402
 from kit import Broker, Deployment  # noqa: E402
-from nemesis import Nemesis  # noqa: E402
+from nemesis import DECK, Nemesis  # noqa: E402
 from relay import Relays  # noqa: E402
 
 _START_S = 120.0
@@ -65,14 +65,15 @@ class Progress:
 
 
 class Campaign:
-    """What runs, and the order in which it does."""
+    """What runs, and the order in which it does. `broker`: one that runs already and goes on."""
 
-    def __init__(self, options, folder):
+    def __init__(self, options, folder, broker=None):
         self.options, self.folder = options, folder
         self.logs = folder / "events"
         self.logs.mkdir()
         self.relays = Relays()
-        self.broker = Broker(folder / "broker")
+        self.broker = broker or Broker(folder / "broker")
+        self._owns_broker = broker is None
         self.failures = []  # what is no business of the checker
         self.struck = 0
         self.is_enough = False  # somebody ends it early
@@ -80,9 +81,11 @@ class Campaign:
 
     def run(self):
         try:
-            self.broker.start()
-            self.broker.wait_ready()
-            running = Deployment(self.broker, 0, 0, prefix="campaign", settings=_SETTINGS,
+            if self._owns_broker:
+                self.broker.start()
+                self.broker.wait_ready()
+            running = Deployment(self.broker, 0, 0, settings=_SETTINGS,
+                                 prefix="campaign" if self._owns_broker else None,
                                  broadcaster={"broadcaster.memory": "1g"})
             behind = self._place(running)
             with running:
@@ -90,7 +93,8 @@ class Campaign:
         except (AssertionError, TimeoutError, OSError, RuntimeError) as error:
             self.failures.append(f"{type(error).__name__}: {error}")
         finally:
-            self.broker.kill()
+            if self._owns_broker:
+                self.broker.kill()
             self.relays.stop()
 
     def _place(self, running):
@@ -102,7 +106,10 @@ class Campaign:
             for _ in range(count):
                 relay = self.relays.add(self.broker.amqp_port)
                 url = f"amqp://{account}:{account}@127.0.0.1:{relay.port}/"
-                behind[add(start=False, amqp__url=url)] = relay
+                service = add(start=False, amqp__url=url)
+                behind[service] = relay
+                if self.options.sabotage.startswith(f"{account}_"):
+                    service.program = f"tests/campaign/sabotage/{self.options.sabotage}"
         return behind
 
     def _fight(self, running, behind):
@@ -116,7 +123,8 @@ class Campaign:
             now = time.monotonic()
             process.until(lambda: self._goes_on(now, clients), _START_S, "the clients talk")
             with open(self.logs / "nemesis.jsonl", "w", encoding="utf-8") as log:
-                nemesis = Nemesis(running, behind, options.seed, options.longest, log)
+                nemesis = Nemesis(running, behind, options.seed, options.longest, log,
+                                  options.only or DECK)
                 try:
                     self._strike_all(nemesis, clients)
                     self._wait_for_publishes(clients)
@@ -135,6 +143,7 @@ class Campaign:
             [sys.executable, str(_HERE / "clients.py"), str(self.logs), *urls,
              f"--writers={options.writers}", f"--readers={options.readers}",
              f"--rooms={options.rooms}", f"--rate={options.rate}", f"--seed={options.seed}",
+             f"--stay={options.stay}",
              f"--last={options.stuck + _MORE_S}"],
             self.folder / "clients.log")
 
@@ -168,7 +177,6 @@ class Campaign:
                       f"{' + '.join(map(str, faults))}; healed after {healed - before:.1f} s"
                       f"{goes_on}; ok {self.progress.counts['ok']:,}", flush=True)
             time.sleep(dwell)
-
 
     def _wait_for_publishes(self, clients):
         """Without faults, until as many were acknowledged as were asked for."""
@@ -211,7 +219,7 @@ def judge(campaign):
     return passed, failed
 
 
-def parse():
+def parse(arguments=None):
     parser = argparse.ArgumentParser(
         prog="tests/campaign/run",
         description="Faults for a whole warren under load, and a verdict. Ctrl-C: no more faults, "
@@ -226,10 +234,17 @@ def parse():
                         help="of freezes, cuts and alarms")
     parser.add_argument("--stuck", type=int, default=120, metavar="SECONDS",
                         help="after which what does not go on is called stuck")
+    parser.add_argument("--stay", type=float, default=25.0, metavar="SECONDS",
+                        help="the longest that a reader stays on one connection")
+    parser.add_argument("--only", action="append", choices=sorted(set(DECK)),
+                        help="faults of this kind; several times for several kinds")
+    parser.add_argument("--sabotage", default="", metavar="PROGRAM",
+                        help="run a program with a planted bug, of tests/campaign/sabotage/, "
+                             "instead of the gateway or the broadcaster")
     for name, default in (("gateways", 2), ("broadcasters", 2), ("writers", 4), ("readers", 6),
                           ("rooms", 8), ("rate", 50)):
         parser.add_argument(f"--{name}", type=int, default=default)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.seed is None:
         options.seed = random.SystemRandom().randrange(1, 1000000)
     return options

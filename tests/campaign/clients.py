@@ -1,7 +1,7 @@
 """The people of a campaign: writers and readers on several gateways, and a log of all they see.
 
   clients.py FOLDER --gateway WS_URL ... [--writers 4] [--readers 6] [--rooms 8] [--rate 50]
-             [--seed N] [--last SECONDS]
+             [--seed N] [--stay SECONDS] [--last SECONDS]
 
 Writes FOLDER/clients.jsonl as check.py wants it. SIGTERM: the writers stop, every answer is
 waited for, an auditor reads all rooms' history, the readers catch up, and the program ends; none
@@ -181,7 +181,7 @@ class Reader:
         self._later.clear()
         self.wire.handler = self._on_message
         await self._subscribe(self.campaign.rooms)
-        leave = time.monotonic() + self.random.uniform(4, 25)
+        leave = time.monotonic() + self.random.uniform(0.16, 1) * self.campaign.stay_s
         while not self.wire.closed:
             await asyncio.sleep(0.3)
             rooms, self._later = self._later, []
@@ -256,6 +256,7 @@ class Campaign:
         self.rate = options.rate
         self.seed = options.seed
         self.last_s = options.last
+        self.stay_s = options.stay
         self.log = Log(options.folder / "clients.jsonl")
         self.finishing = asyncio.Event()
         self.writers = [Writer(self, number) for number in range(options.writers)]
@@ -367,6 +368,7 @@ def main():
     for name, default in (("writers", 4), ("readers", 6), ("rooms", 8), ("rate", 50), ("seed", 1),
                           ("last", 150)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--stay", type=float, default=25.0)
     asyncio.run(Campaign(parser.parse_args()).run())
 
 

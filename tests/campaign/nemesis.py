@@ -12,12 +12,13 @@ from relay import IN, OUT
 BROKER = "rabbitmq"
 _READY_S = 180.0
 
-# Each kind of fault as often as it is here in a deck of 20; every deck is shuffled anew.
+# Each kind of fault as often as it is here; every deck is shuffled anew.
 DECK = (
     ["kill gateway"] * 2 + ["kill broadcaster"] * 2 + ["kill broker"] * 2
     + ["freeze gateway", "freeze broadcaster", "freeze broker"]
+    + ["hang gateway", "hang broadcaster"]  # freezes and is killed
     + ["restart gateway", "restart broadcaster", "restart broker"]
-    + ["cut out", "cut in", "cut both", "reset links"]
+    + ["cut out", "cut in", "cut both", "reset links", "lose publishes", "lose confirms"]
     + ["alarm", "full queues", "roll gateways", "roll broadcasters"])
 _AT_ONCE = 0.25  # of the faults come while another is in force
 _AWAITED = 0.7  # of the faults: the next one waits until all rooms go on
@@ -38,11 +39,12 @@ class Fault:
 class Nemesis:
     """Draws faults and does them. `relays`: service to its Relay."""
 
-    def __init__(self, running, relays, seed, longest, log):
+    def __init__(self, running, relays, seed, longest, log, kinds=DECK):
         self.running, self.relays, self.longest = running, relays, longest
         self.random = random.Random(f"{seed} nemesis")
         self.crashes = []  # services that ended by themselves
         self._log = log
+        self._kinds = kinds
         self._deck = []
         self._done = 0
 
@@ -103,7 +105,7 @@ class Nemesis:
 
     def _card(self):
         if not self._deck:
-            self._deck = list(DECK)
+            self._deck = list(self._kinds)
             self.random.shuffle(self._deck)
         return self._deck.pop()
 
@@ -139,6 +141,15 @@ class Nemesis:
         service, name = self._one(what)
         return Fault(kind, [name], self._lasting(), service.pause, service.resume)
 
+    def _hang(self, kind, what):
+        """Frozen, then killed: what was on its way to it is lost with it."""
+        service, name = self._one(what)
+
+        def end():
+            service.kill()
+            self._start(service, name)
+        return Fault(kind, [name], self.random.uniform(0.5, 1.5), service.pause, end)
+
     def _restart(self, kind, what):
         service, name = self._one(what)
         return Fault(kind, [name], self.random.uniform(0, 1), service.stop,
@@ -151,6 +162,14 @@ class Nemesis:
         ends_by_reset = self.random.random() < 0.5
         return Fault(kind, [name], self._lasting(), lambda: relay.cut(*ways),
                      lambda: relay.heal(ends_by_reset))
+
+    def _lose(self, kind, what):
+        """What a gateway has sent, or what it would hear, is lost with its connections."""
+        service, name = self._one("gateway")
+        relay = self.relays[service]
+        way = OUT if what == "publishes" else IN
+        return Fault(kind, [name], self.random.uniform(0.5, 1.5), lambda: relay.cut(way),
+                     lambda: relay.heal(reset=True))
 
     def _reset(self, kind, what):
         del what

@@ -1,0 +1,29 @@
+/* gateway_drops.c: now and then one session does not get a frame that all others of its room get.
+ */
+#include "gateway/dialect.h"
+#include "tests/campaign/sabotage/mistake.h"
+
+struct blob *__real_dialect_frame(enum dialect dialect, const struct record *const *run,
+                                  size_t count);
+struct blob *__wrap_dialect_frame(enum dialect dialect, const struct record *const *run,
+                                  size_t count);
+void __real_session_send_frame(struct session *s, struct blob *frame);
+void __wrap_session_send_frame(struct session *s, struct blob *frame);
+
+static const struct blob *made; /* the last frame with records */
+
+struct blob *__wrap_dialect_frame(enum dialect dialect, const struct record *const *run,
+                                  size_t count)
+{
+    struct blob *frame = __real_dialect_frame(dialect, run, count);
+
+    made = frame;
+    return frame;
+}
+
+void __wrap_session_send_frame(struct session *s, struct blob *frame)
+{
+    if (frame != made || !mistake_now()) {
+        __real_session_send_frame(s, frame);
+    }
+}

@@ -1,0 +1,11 @@
+/* gateway_trusts_the_wire.c: what was sent is answered with success, confirmed or not. */
+#include "gateway/lanes.h"
+
+void __real_lanes_on_result(struct lanes *l, struct bus_out *batch, enum bus_result result);
+void __wrap_lanes_on_result(struct lanes *l, struct bus_out *batch, enum bus_result result);
+
+void __wrap_lanes_on_result(struct lanes *l, struct bus_out *batch, enum bus_result result)
+{
+    (void)result;
+    __real_lanes_on_result(l, batch, BUS_CONFIRMED);
+}
