@@ -16,12 +16,15 @@ _HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(_HERE), str(_HERE.parent / "live"), str(_HERE.parents[1] / "compose")]
 
 import process  # noqa: E402
+from check import CHECKS, check, read  # noqa: E402
 from kit import Broker, Deployment  # noqa: E402
 from nemesis import DECK, Nemesis  # noqa: E402
 from relay import Relays  # noqa: E402
 
 _START_S = 120.0
+_FINDING_S = 120.0
 _MORE_S = 10  # that is waited beyond what is called stuck
+AT_THE_END = ("lost", "stuck")  # what a log that is still written does not show
 _SETTINGS = {
     "topology.in_max_length": 200,  # so that it is reached
     "room.history_size": 100000,  # the auditor reads all of it
@@ -77,6 +80,7 @@ class Campaign:
         self.failures = []  # what is no business of the checker
         self.struck = 0
         self.is_enough = False  # somebody ends it early
+        self.is_found = False  # what it was said to find: no need to end in order
         self.progress = Progress(self.logs / "clients.jsonl")
 
     def run(self):
@@ -126,13 +130,15 @@ class Campaign:
                 nemesis = Nemesis(running, behind, options.seed, options.longest, log,
                                   options.only or DECK)
                 try:
+                    self._wait_for_publishes(clients, options.before)
                     self._strike_all(nemesis, clients)
-                    self._wait_for_publishes(clients)
+                    self._wait_for_publishes(clients, options.publishes)
+                    self._wait_for_finding()
                 finally:
                     self.failures += nemesis.crashes
         finally:
-            clients.send_signal(signal.SIGTERM)
-            if clients.wait(10 * (self.options.stuck + _MORE_S)) != 0:
+            clients.send_signal(signal.SIGKILL if self.is_found else signal.SIGTERM)
+            if clients.wait(10 * (self.options.stuck + _MORE_S)) != 0 and not self.is_found:
                 self.failures.append("the clients failed; see clients.log")
 
     def _spawn_clients(self, running):
@@ -178,13 +184,21 @@ class Campaign:
                       f"{goes_on}; ok {self.progress.counts['ok']:,}", flush=True)
             time.sleep(dwell)
 
-    def _wait_for_publishes(self, clients):
+    def _wait_for_publishes(self, clients, wanted):
         """Without faults, until as many were acknowledged as were asked for."""
         def enough():
-            return self._goes_on(0.0, clients) and \
-                self.progress.counts["ok"] >= self.options.publishes
+            return self._goes_on(0.0, clients) and self.progress.counts["ok"] >= wanted
         while not enough() and not self.is_enough:
             time.sleep(0.2)
+
+    def _wait_for_finding(self):
+        """Until the checker finds what it was said to find; what it finds only at the end is not
+        to be waited for."""
+        wrong, deadline = self.options.until, time.monotonic() + _FINDING_S
+        while wrong and not self.is_enough and not self.is_found and time.monotonic() < deadline:
+            time.sleep(0.5)
+            self.is_found = bool(
+                check(read(self.logs), self.options.stuck).findings[wrong])
 
 
 def faults_by_kind(folder):
@@ -229,6 +243,10 @@ def parse(arguments=None):
     parser.add_argument("--keep", action="store_true", help="keep the logs")
     parser.add_argument("--publishes", type=int, default=0,
                         help="that are acknowledged at least; after the faults it waits for them")
+    parser.add_argument("--before", type=int, default=0, metavar="PUBLISHES",
+                        help="that are acknowledged at least before the first fault")
+    parser.add_argument("--until", choices=[wrong for wrong in CHECKS if wrong not in AT_THE_END],
+                        help="then it waits, two minutes at most, until the checker finds that")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     parser.add_argument("--longest", type=float, default=20.0, metavar="SECONDS",
                         help="of freezes, cuts and alarms")

@@ -16,8 +16,8 @@ import campaign  # noqa: E402 (needs the path)
 import check  # noqa: E402
 
 # One service of each kind, so that the bug is in everybody's way.
-_TALK = ["--gateways=1", "--broadcasters=1", "--rooms=4", "--readers=3", "--publishes=300",
-         "--stuck=20", "--stay=2", "--seed=1", "--quiet"]
+_TALK = ["--gateways=1", "--broadcasters=1", "--rooms=4", "--readers=3", "--stuck=20", "--stay=2",
+         "--seed=1", "--quiet"]
 
 # What the checker must find, among other things, and the faults that bring it to light.
 _BUGS = {
@@ -29,7 +29,10 @@ _BUGS = {
     "gateway_trusts_the_wire": ("lost", "lose publishes"),
     "broadcaster_acks_early": ("lost", "hang broadcaster"),
     "broadcaster_forgets_lanes": ("duplicate", "lose confirms"),
-    "broadcaster_keeps_the_term": ("lost", "kill broadcaster", "kill broadcaster"),
+    # Numbers begin anew with each owner: the second one's are void while they are below the
+    # first one's, and the third one gives the same offsets again.
+    "broadcaster_keeps_the_term": ("reordered", "kill broadcaster", "kill broadcaster",
+                                   "kill broadcaster"),
 }
 
 
@@ -38,7 +41,9 @@ def test_a_planted_bug_is_found(broker, tmp_path, program):
     wrong, *faults = _BUGS[program]
     ran = campaign.Campaign(campaign.parse([
         *_TALK, f"--sabotage={program}", f"--faults={len(faults)}",
-        *(f"--only={fault}" for fault in faults)]), tmp_path, broker)
+        *([f"--until={wrong}"] if wrong not in campaign.AT_THE_END else ["--publishes=200"]),
+        *(f"--only={fault}" for fault in faults),
+        f"--before={200 * len(faults)}"]), tmp_path, broker)
     ran.run()
     verdict = check.check(check.read(ran.logs), ran.options.stuck)
     assert verdict.findings[wrong], f"{verdict}\n{ran.failures}"
