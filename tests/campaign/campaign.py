@@ -177,6 +177,8 @@ class Campaign:
                     return
             else:
                 self.progress.look()
+            if self._finds():
+                return
             if not self.options.quiet:
                 goes_on = f", all go on after {time.monotonic() - healed:.1f} s" if awaits else ""
                 print(f"{self.struck:>5}/{self.options.faults} {before - began:>8.1f} s  "
@@ -192,13 +194,18 @@ class Campaign:
             time.sleep(0.2)
 
     def _wait_for_finding(self):
-        """Until the checker finds what it was said to find; what it finds only at the end is not
-        to be waited for."""
-        wrong, deadline = self.options.until, time.monotonic() + _FINDING_S
-        while wrong and not self.is_enough and not self.is_found and time.monotonic() < deadline:
+        """Until the checker finds what it was said to find."""
+        deadline = time.monotonic() + _FINDING_S
+        while self.options.until and not self._finds() and not self.is_enough and \
+                time.monotonic() < deadline:
             time.sleep(0.5)
-            self.is_found = bool(
-                check(read(self.logs), self.options.stuck).findings[wrong])
+
+    def _finds(self):
+        """Whether the checker finds already what it was said to find."""
+        wrong = self.options.until
+        self.is_found = self.is_found or wrong is not None and bool(
+            check(read(self.logs), self.options.stuck).findings[wrong])
+        return self.is_found
 
 
 def faults_by_kind(folder):
@@ -246,7 +253,7 @@ def parse(arguments=None):
     parser.add_argument("--before", type=int, default=0, metavar="PUBLISHES",
                         help="that are acknowledged at least before the first fault")
     parser.add_argument("--until", choices=[wrong for wrong in CHECKS if wrong not in AT_THE_END],
-                        help="then it waits, two minutes at most, until the checker finds that")
+                        help="it ends when the checker finds that, or two minutes after the faults")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     parser.add_argument("--longest", type=float, default=20.0, metavar="SECONDS",
                         help="of freezes, cuts and alarms")

@@ -1,11 +1,7 @@
 /* broadcaster_acks_early.c: input is as good as acked when it is sent to the owner, not when it is
  * in the log. */
 #include "broadcaster/tenure.h"
-
-int __real_mq_consume(struct mq *m, uint16_t channel, const struct mq_consume *c);
-int __wrap_mq_consume(struct mq *m, uint16_t channel, const struct mq_consume *c);
-int __real_mq_ack(struct mq *m, uint16_t channel, uint64_t tag, bool multiple);
-int __wrap_mq_ack(struct mq *m, uint16_t channel, uint64_t tag, bool multiple);
+#include "tests/campaign/sabotage/broadcaster_wraps.h"
 
 static bool is_input(uint16_t channel)
 {

@@ -6,16 +6,10 @@
 #include "common/mem.h"
 #include "gateway/bus_internal.h"
 #include "gateway/gateway.h"
+#include "tests/campaign/sabotage/gateway_wraps.h"
 #include "tests/campaign/sabotage/mistake.h"
 
 #define LATE_MS 300
-
-bool __real_bus_send(struct bus *b, struct bus_out *out);
-bool __wrap_bus_send(struct bus *b, struct bus_out *out);
-void __real_bus_tick(struct bus *b);
-void __wrap_bus_tick(struct bus *b);
-void __real_lanes_on_result(struct lanes *l, struct bus_out *batch, enum bus_result result);
-void __wrap_lanes_on_result(struct lanes *l, struct bus_out *batch, enum bus_result result);
 
 static struct bus_out *answered; /* owns: with the lanes in the next tick */
 static struct bus_out *late;     /* owns: to be sent at `late_ms` */

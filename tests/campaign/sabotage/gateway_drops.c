@@ -1,14 +1,8 @@
 /* gateway_drops.c: now and then one session does not get a frame that all others of its room get.
  */
 #include "gateway/dialect.h"
+#include "tests/campaign/sabotage/gateway_wraps.h"
 #include "tests/campaign/sabotage/mistake.h"
-
-struct blob *__real_dialect_frame(enum dialect dialect, const struct record *const *run,
-                                  size_t count);
-struct blob *__wrap_dialect_frame(enum dialect dialect, const struct record *const *run,
-                                  size_t count);
-void __real_session_send_frame(struct session *s, struct blob *frame);
-void __wrap_session_send_frame(struct session *s, struct blob *frame);
 
 static const struct blob *made; /* the last frame with records */
 

@@ -1,9 +1,7 @@
 /* gateway_recovers_a_hole.c: now and then one that comes back is told that it has all it missed,
  * and the first record is left out. */
 #include "gateway/rooms_internal.h"
-
-bool __real_made_from_recent(struct rooms *all, const struct room *room, uint64_t since);
-bool __wrap_made_from_recent(struct rooms *all, const struct room *room, uint64_t since);
+#include "tests/campaign/sabotage/gateway_wraps.h"
 
 #define HOLES_MAX 4
 

@@ -1,13 +1,7 @@
 /* gateway_swaps.c: now and then two records that one publishes change places on their way out. */
 #include "gateway/dialect.h"
+#include "tests/campaign/sabotage/gateway_wraps.h"
 #include "tests/campaign/sabotage/mistake.h"
-
-struct blob *__real_dialect_frame(enum dialect dialect, const struct record *const *run,
-                                  size_t count);
-struct blob *__wrap_dialect_frame(enum dialect dialect, const struct record *const *run,
-                                  size_t count);
-void __real_session_send_frame(struct session *s, struct blob *frame);
-void __wrap_session_send_frame(struct session *s, struct blob *frame);
 
 static const struct blob *made; /* the last frame with records, and its room */
 static char made_room[ROOM_NAME_MAX];

@@ -1,8 +1,6 @@
 /* gateway_trusts_the_wire.c: what was sent is answered with success, confirmed or not. */
 #include "gateway/lanes.h"
-
-void __real_lanes_on_result(struct lanes *l, struct bus_out *batch, enum bus_result result);
-void __wrap_lanes_on_result(struct lanes *l, struct bus_out *batch, enum bus_result result);
+#include "tests/campaign/sabotage/gateway_wraps.h"
 
 void __wrap_lanes_on_result(struct lanes *l, struct bus_out *batch, enum bus_result result)
 {
