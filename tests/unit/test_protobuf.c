@@ -143,6 +143,7 @@ static void each_codec_has_its_kind_of_message(void **state)
     peer_send_frame(&ann, BINARY, "\0", 1);
     peer_expect(&ann, "close 1003 text messages only");
     peer_open(&joe, &k, DIALECT_PLAIN, "joe", ROOM);
+    kit_position(&k, ROOM, "k1", 10);
     peer_send_frame(&joe, BINARY, "{}", 2);
     peer_expect(&joe, "close 1003 text messages only");
     peer_end(&joe);
