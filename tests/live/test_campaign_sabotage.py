@@ -30,7 +30,6 @@ _BUGS = {
     "gateway_trusts_the_wire": ("lost", "lose publishes"),
     "broadcaster_acks_early": ("lost", "hang broadcaster"),
     "broadcaster_forgets_lanes": ("duplicate", "lose confirms"),
-    "broadcaster_skips_the_tail": ("duplicate", "hang broadcaster"),
 }
 
 

@@ -15,6 +15,5 @@ int __wrap_mq_consume(struct mq *m, uint16_t channel, const struct mq_consume *c
 int __real_mq_ack(struct mq *m, uint16_t channel, uint64_t tag, bool multiple);
 int __wrap_mq_ack(struct mq *m, uint16_t channel, uint64_t tag, bool multiple);
 struct lane_mark *__wrap_lane_marks_find(const struct lane_marks *l, struct slice boot);
-bool __wrap_lane_marks_next(struct slice *rest, struct slice *boot, uint64_t *batch);
 
 #endif
