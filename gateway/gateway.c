@@ -15,6 +15,7 @@
 #include "gateway/links.h"
 #include "gateway/listener.h"
 #include "gateway/questions.h"
+#include "gateway/revoked.h"
 #include "gateway/rooms.h"
 #include "gateway/sessions.h"
 #include "gateway/verifier.h"
@@ -30,11 +31,12 @@ static void on_turn_end(struct ev_loop *loop, ev_prepare *watcher, int events)
 
     (void)loop;
     (void)events;
-    sessions_go_on(g->sessions); /* connect commands whose rooms are there */
-    links_flush(g->links);       /* who came and went; before what they said */
-    lanes_flush(g->lanes);       /* what clients published, as one batch a partition */
-    sessions_flush(g->sessions); /* one write for each session that was given something */
-    sessions_reap(g->sessions);  /* nobody can hold a dead session any more */
+    sessions_end_revoked(g->sessions); /* whose token is not taken any more */
+    sessions_go_on(g->sessions);       /* connect commands whose rooms are there */
+    links_flush(g->links);             /* who came and went; before what they said */
+    lanes_flush(g->lanes);             /* what clients published, as one batch a partition */
+    sessions_flush(g->sessions);       /* one write for each session that was given something */
+    sessions_reap(g->sessions);        /* nobody can hold a dead session any more */
 }
 
 static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
@@ -44,6 +46,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
     (void)loop;
     (void)events;
     g->turned_ms = clock_mono_ms();
+    revoked_tick(g->revoked, clock_wall_ms() / 1000);
     lanes_tick(g->lanes);
     links_tick(g->links);
     questions_tick(g->questions);
@@ -109,7 +112,8 @@ int gateway_start(struct gateway *g, const struct gateway_conf *conf, struct ev_
         log_error("[origin] allow: %s", error);
         return -1;
     }
-    g->verifier = verifier_new(conf);
+    g->revoked = revoked_new(&g->metrics);
+    g->verifier = verifier_new(conf, g->revoked, &g->metrics);
     g->sessions = sessions_new(g);
     g->rooms = rooms_new(g);
     g->links = links_new(g);
@@ -191,6 +195,7 @@ void gateway_stop(struct gateway *g)
     g->questions = questions_free(g->questions);
     g->links = links_free(g->links);
     g->verifier = verifier_free(g->verifier);
+    g->revoked = revoked_free(g->revoked);
     g->origins = origins_free(g->origins);
     log_info("gateway ended gateway=%s", g->conf->id);
 }

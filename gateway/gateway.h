@@ -23,6 +23,7 @@ struct lanes;
 struct links;
 struct listener;
 struct questions;
+struct revoked;
 struct rooms;
 struct sessions;
 struct verifier;
@@ -32,6 +33,7 @@ struct gateway {
     struct ev_loop *loop;            /* borrowed from main() */
     char boot[BOOT_SIZE + 1];        /* random: one life of this process */
     struct origins *origins;
+    struct revoked *revoked;
     struct verifier *verifier;
     struct metrics metrics;
     /* Parts, owned, in the order of their birth. */

@@ -42,9 +42,14 @@ struct identity *identity_new(const struct jwt_claims *claims)
     i->is_known = true;
     i->user = escaped(claims->user);
     i->name = escaped(claims->name);
+    i->issued_s = claims->issued_s;
     i->expires_s = claims->expires_s;
     i->info = object_of(jwt_text(claims, claims->info));
     i->granted = granted_new(claims);
+    if (claims->id.size > 0) {
+        struct slice id = jwt_text(claims, claims->id);
+        i->token_id = mem_copy_text(id.at, id.size);
+    }
     if (claims->role_count > 0) {
         i->roles = mem_zalloc(claims->role_count + 1, sizeof(*i->roles));
         for (size_t k = 0; k < claims->role_count; k++) {
@@ -61,6 +66,7 @@ struct identity *identity_free(struct identity *i)
             mem_free(*role);
         }
         mem_free(i->roles);
+        mem_free(i->token_id);
         mem_free(i->user);
         mem_free(i->name);
         mem_free(i->info);

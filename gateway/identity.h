@@ -13,6 +13,8 @@ struct identity {
     char *user;              /* owns; inside of a JSON string (escaped); "" when anonymous */
     char *name;              /* owns; likewise */
     char **roles;            /* owns; NULL-terminated; NULL when there are none */
+    char *token_id;          /* owns; decoded; NULL: the token has none */
+    int64_t issued_s;        /* of the token; 0: it does not say */
     int64_t expires_s;       /* 0: never */
     char *info;              /* owns; conn_info of the token: a raw JSON object; "": it has none */
     struct granted *granted; /* owns; rooms that the token puts the session into; NULL: none */

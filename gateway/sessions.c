@@ -17,6 +17,7 @@
 #include "gateway/dialect.h"
 #include "gateway/frame.h"
 #include "gateway/gateway.h"
+#include "gateway/revoked.h"
 #include "gateway/sessions_internal.h"
 
 #define EXPIRY_LOOK_MS 1000
@@ -344,4 +345,25 @@ size_t sessions_close_some(struct sessions *all, size_t count, enum close_reason
         open += s->state == SESSION_OPEN;
     }
     return open;
+}
+
+void sessions_end_revoked(struct sessions *all)
+{
+    const struct revoked *r = all->gateway->revoked;
+    struct session *s, *next;
+    size_t ended = 0;
+
+    if (!revoked_take_news(all->gateway->revoked, clock_mono_ms())) {
+        return;
+    }
+    DL_FOREACH_SAFE (all->all, s, next) {
+        if (s->state == SESSION_OPEN && s->identity != NULL &&
+            revoked_is_identity(r, s->identity)) {
+            session_close(s, CLOSE_REVOKED);
+            ended++;
+        }
+    }
+    if (ended > 0) {
+        log_info("sessions ended by revocation sessions=%zu", ended);
+    }
 }

@@ -46,4 +46,7 @@ void sessions_reap(struct sessions *all);
 /* Ends up to `count` sessions with `reason`; returns how many are still open. */
 size_t sessions_close_some(struct sessions *all, size_t count, enum close_reason reason);
 
+/* Ends all whose token was revoked, if anything was since the last time. The end of a turn. */
+void sessions_end_revoked(struct sessions *all);
+
 #endif

@@ -10,11 +10,14 @@
 #include "common/base.h"
 #include "gateway/conf.h"
 #include "gateway/jwt.h"
+#include "gateway/metrics.h"
+#include "gateway/revoked.h"
 
 struct verifier;
 
-/* From [auth]; `conf` is borrowed. */
-struct verifier *verifier_new(const struct gateway_conf *conf) MUST_CHECK;
+/* From [auth]; all are borrowed. */
+struct verifier *verifier_new(const struct gateway_conf *conf, const struct revoked *revoked,
+                              struct metrics *m) MUST_CHECK;
 /* Accepts NULL; returns NULL. */
 struct verifier *verifier_free(struct verifier *v);
 

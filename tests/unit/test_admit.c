@@ -79,9 +79,12 @@ static struct admission ask(enum dialect dialect, const char *list, const char *
     buf_add_lit(&text, "\r\n");
     http_head_init(&h);
     assert_int_equal(http_head_feed(&h, text.at, text.size), HTTP_DONE);
-    struct verifier *verifier = verifier_new(&conf);
+    static struct metrics metrics;
+    struct revoked *revoked = revoked_new(&metrics);
+    struct verifier *verifier = verifier_new(&conf, revoked, &metrics);
     admit(&a, &conf, verifier, origins, &h, dialect, NOW);
     verifier_free(verifier);
+    revoked_free(revoked);
     http_head_deinit(&h);
     buf_deinit(&text);
     origins_free(origins);

@@ -75,7 +75,8 @@ static int set_up_with(int64_t handshake_ms)
 
     gateway = (struct gateway){.conf = &conf, .loop = ev_loop_new(EVFLAG_AUTO)};
     gateway.origins = origins_new("", error, sizeof(error));
-    gateway.verifier = verifier_new(&conf);
+    gateway.revoked = revoked_new(&gateway.metrics);
+    gateway.verifier = verifier_new(&conf, gateway.revoked, &gateway.metrics);
     gateway.conns = conns_new(&gateway);
     is_full = false;
     conf.anonymous = true;
@@ -101,6 +102,7 @@ static int tear_down(void **state)
     (void)state;
     gateway.conns = conns_free(gateway.conns);
     gateway.verifier = verifier_free(gateway.verifier);
+    gateway.revoked = revoked_free(gateway.revoked);
     gateway.origins = origins_free(gateway.origins);
     ev_loop_destroy(gateway.loop);
     if (opened.fd >= 0) {
