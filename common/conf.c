@@ -8,14 +8,13 @@
 #include "common/conf.h"
 
 #include <ctype.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <ini.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "common/buf.h"
+#include "common/file.h"
 #include "common/log.h"
 #include "common/mem.h"
 
@@ -56,42 +55,14 @@ static int PRINTF_LIKE(2, 3) fail(struct load *l, const char *format, ...)
     return -1;
 }
 
-/* The whole of a file of at most `max` bytes. 0, or -1 with a reason. */
-static int read_file(const char *path, size_t max, struct buf *out, const char **reason)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t got = -1;
-
-    if (fd < 0) {
-        *reason = strerror(errno);
-        return -1;
-    }
-    do {
-        got = read(fd, buf_reserve(out, 4096), 4096);
-        if (got > 0) {
-            buf_grew(out, (size_t)got);
-        }
-    } while ((got > 0 && out->size <= max) || (got < 0 && errno == EINTR));
-    *reason = NULL;
-    if (got < 0) {
-        *reason = strerror(errno);
-    } else if (out->size > max) {
-        *reason = "is too large";
-    } else if (out->size > 0 && memchr(out->at, '\0', out->size) != NULL) {
-        *reason = "has a NUL byte";
-    }
-    close(fd);
-    return *reason == NULL ? 0 : -1;
-}
-
 /* A secret is in the file `path`, without the white space at its end. */
 static int set_from_file(struct load *l, const char *where, const struct conf_key *key,
                          const char *path)
 {
     struct buf contents = BUF_EMPTY;
-    const char *reason;
+    const char *reason = NULL;
     char why[CONF_ERROR_SIZE / 2];
-    int r = read_file(path, CONF_SECRET_MAX, &contents, &reason);
+    int r = file_read(path, CONF_SECRET_MAX, &contents, &reason);
 
     if (r < 0) {
         fail(l, "%s: file %s %s", where, log_quote(path, strlen(path)), reason);
@@ -300,9 +271,9 @@ static char *next_line(char *line, int room, void *user)
 static int load_file(struct load *l)
 {
     struct buf contents = BUF_EMPTY;
-    const char *reason;
+    const char *reason = NULL;
 
-    if (read_file(l->path, CONF_FILE_MAX, &contents, &reason) < 0) {
+    if (file_read(l->path, CONF_FILE_MAX, &contents, &reason) < 0) {
         fail(l, "%s", reason);
     } else if (contents.size > 0) {
         l->next = contents.at;

@@ -60,9 +60,22 @@ static const struct conf_key keys[] = {
      "over which sessions are ended after SIGTERM"},
     {"auth", "hmac_key", CONF_SECRET, AT(hmac_key), "", 0, 0,
      "HS256 key of the tokens, at least 32 bytes"},
+    {"auth", "public_key_file", CONF_TEXT, AT(public_key_file), "", 0, 0,
+     "PEM file of the public key that tokens are checked with: RSA, EC or Ed25519"},
+    {"auth", "public_key_algorithm", CONF_TEXT, AT(public_key_algorithm), "", 0, 0,
+     "its one algorithm; default: RS256, ES256, ES384, ES512 or EdDSA, by the kind of key"},
+    {"auth", "jwks_file", CONF_TEXT, AT(jwks_file), "", 0, 0, "JWK Set with such keys (RFC 7517)"},
     {"auth", "anonymous", CONF_BOOL, AT(anonymous), "no", 0, 0, "admit people without a token"},
     {"auth", "audience", CONF_TEXT, AT(audience), "", 0, 0, "that tokens must be made for"},
+    {"auth", "subscription_audience", CONF_TEXT, AT(subscription_audience), "", 0, 0,
+     "that tokens for a room must be made for; default: as audience"},
     {"auth", "issuer", CONF_TEXT, AT(issuer), "", 0, 0, "that tokens must be made by"},
+    {"auth", "token_type", CONF_TEXT, AT(token_type), "", 0, 0,
+     "that tokens must name in the typ of their header, such as JWT; default: any"},
+    {"auth", "leeway", CONF_DURATION, AT(leeway_ms), "10s", 0, 60000,
+     "by which the clock of whoever makes tokens may differ"},
+    {"auth", "remember", CONF_NUMBER, AT(tokens_remember), "32768", 0, 1 << 20,
+     "tokens whose signature (not HS*) is not checked again until they expire"},
     {"auth", "cookie", CONF_TEXT, AT(cookie), "warren_token", 0, 0,
      "name of the cookie that may hold a token"},
     {"origin", "allow", CONF_TEXT, AT(origins), "", 0, 0,
@@ -78,6 +91,9 @@ static int set_named(void *settings, const char *section, const char *name, cons
 {
     struct gateway_conf *c = settings;
 
+    if (strcmp(section, "key") == 0) {
+        return key_sections_set(&c->key_sections, name, key, value, error, size);
+    }
     return rules_set(&c->rules, section, name, key, value, error, size);
 }
 
@@ -92,6 +108,28 @@ static int complain(const char *text)
 {
     fprintf(stderr, "warren-gateway: %s\n", text);
     return -1;
+}
+
+static int load_keys(struct gateway_conf *c)
+{
+    const struct keys_source from = {
+        .hmac_key = c->hmac_key,
+        .public_key_file = c->public_key_file,
+        .public_key_algorithm = c->public_key_algorithm,
+        .jwks_file = c->jwks_file,
+        .sections = &c->key_sections,
+    };
+    char error[KEYS_ERROR_SIZE];
+
+    c->keys = keys_load(&from, error, sizeof(error));
+    if (c->keys == NULL) {
+        return complain(error);
+    }
+    if (keys_count(c->keys) == 0 && !c->anonymous) {
+        return complain("[auth] nobody could come in: set hmac_key (or hmac_key_file), "
+                        "public_key_file or jwks_file, or anonymous = yes");
+    }
+    return 0;
 }
 
 /* What a single key cannot show. */
@@ -122,14 +160,7 @@ static int conf_check(struct gateway_conf *c)
     if (c->pong_ms >= c->ping_ms) {
         return complain("[gateway] pong: has to be shorter than ping");
     }
-    if (c->hmac_key[0] != '\0' && strlen(c->hmac_key) < JWT_KEY_MIN) {
-        return complain("[auth] hmac_key: at least 32 bytes");
-    }
-    if (c->hmac_key[0] == '\0' && !c->anonymous) {
-        return complain(
-            "[auth] nobody could come in: set hmac_key (or hmac_key_file), or anonymous = yes");
-    }
-    return 0;
+    return load_keys(c);
 }
 
 int gateway_conf_load(struct gateway_conf *c, const char *path)
@@ -145,6 +176,8 @@ int gateway_conf_load(struct gateway_conf *c, const char *path)
 void gateway_conf_free(struct gateway_conf *c)
 {
     rules_deinit(&c->rules);
+    key_sections_deinit(&c->key_sections);
+    c->keys = keys_free(c->keys);
     conf_free(&table, c);
 }
 

@@ -6,6 +6,7 @@
 
 #include "common/base.h"
 #include "common/conf.h"
+#include "gateway/keys.h"
 #include "proto/limits.h"
 #include "proto/rules.h"
 
@@ -32,8 +33,13 @@ struct gateway_conf {
     int64_t refresh_wait_ms;   /* after a token's end, for a client that can refresh it */
     int64_t recent_records, recent_bytes; /* of each followed room, kept for those who come back */
     int64_t drain_ms;
-    char *hmac_key, *audience, *issuer, *cookie;
+    char *hmac_key, *public_key_file, *public_key_algorithm, *jwks_file;
+    char *audience, *subscription_audience, *issuer, *token_type, *cookie;
+    int64_t leeway_ms;       /* by which the clocks of those who issue tokens may differ */
+    int64_t tokens_remember; /* whose signatures are not checked again */
     bool anonymous;
+    struct key_sections key_sections;
+    struct keys *keys; /* owns: all of them, read from their files */
     char *origins;
     struct rules rules;
 };

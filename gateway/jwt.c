@@ -1,62 +1,34 @@
 /*
- * jwt.c: see jwt.h. The only user of jansson here, and of OpenSSL for MACs.
+ * jwt.c: see jwt.h.
  *
  * A check has three steps, and none looks ahead: the shape of the text and its
- * header; the MAC over both parts as they came; then the claims. Nothing of the
- * payload is parsed while its origin is unknown.
+ * header; the signature over both parts as they came; then the claims. Nothing
+ * of the payload is parsed while its origin is unknown.
  */
 #include "gateway/jwt.h"
 
-#include <jansson.h>
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
-#include <stdlib.h>
-#include <string.h>
+#include <strings.h>
 
-#include "common/mem.h"
 #include "gateway/base64.h"
+#include "gateway/verdicts.h"
+#include "proto/json.h"
 
-#define MAC_SIZE 32 /* bytes of an HMAC-SHA256 */
+#define HEADER_MEMBERS_MAX 32
+#define SIGNATURE_MAX (KEY_RSA_BITS_MAX / 8)
 
 /* The parts of a token, borrowed from it. */
 struct parts {
+    struct slice token;
     struct slice header, payload, signature;
     struct slice signed_text; /* header, dot, payload */
 };
 
-static void *crypto_alloc(size_t size, const char *file, int line)
-{
-    (void)file;
-    (void)line;
-    return mem_alloc(size);
-}
-
-static void *crypto_realloc(void *old, size_t size, const char *file, int line)
-{
-    (void)file;
-    (void)line;
-    if (size == 0) {
-        mem_free(old);
-        return NULL;
-    }
-    return mem_realloc(old, size);
-}
-
-static void crypto_free(void *p, const char *file, int line)
-{
-    (void)file;
-    (void)line;
-    mem_free(p);
-}
-
-void jwt_init(void)
-{
-    int done = CRYPTO_set_mem_functions(crypto_alloc, crypto_realloc, crypto_free);
-
-    assert(done == 1); /* OpenSSL has not allocated anything yet */
-    json_set_alloc_funcs(mem_alloc, mem_free);
-}
+/* What a header says that means something here. */
+struct header {
+    enum algorithm algorithm; /* ALGORITHM_COUNT: none of ours, or none */
+    char id[KEYS_ID_MAX + 1]; /* kid; "": none */
+    size_t id_size;
+};
 
 /* Exactly three parts. False otherwise. */
 static bool split(struct slice token, struct parts *p)
@@ -70,6 +42,7 @@ static bool split(struct slice token, struct parts *p)
     if (second == NULL || memchr(second + 1, '.', (size_t)(end - second - 1)) != NULL) {
         return false;
     }
+    p->token = token;
     p->header = (struct slice){token.at, (size_t)(first - token.at)};
     p->payload = (struct slice){first + 1, (size_t)(second - first - 1)};
     p->signature = (struct slice){second + 1, (size_t)(end - second - 1)};
@@ -77,112 +50,161 @@ static bool split(struct slice token, struct parts *p)
     return true;
 }
 
-/* The object that a part holds, or NULL. */
-static json_t *decode_object(struct slice part)
+/* The text of a member that has to be written without escapes, or an empty slice. */
+static struct slice plain_text(struct slice value)
 {
-    struct buf text = BUF_EMPTY;
-    json_t *object = NULL;
-
-    if (base64url_decode(&text, part) == 0 && text.size > 0) {
-        object = json_loadb(text.at, text.size, JSON_REJECT_DUPLICATES, NULL);
+    if (!json_is_string(value) || memchr(value.at, '\\', value.size) != NULL) {
+        return SLICE_NONE;
     }
-    buf_deinit(&text);
-    if (object != NULL && !json_is_object(object)) {
-        json_decref(object);
-        object = NULL;
-    }
-    return object;
+    return json_inside(value);
 }
 
-/* NULL if the header names our algorithm and asks for nothing that we do not do. */
-static const char *judge_header(const json_t *header)
+/* RFC 7515 4.1.9: in any case, and "application/" may be left out. */
+static bool is_type(struct slice given, const char *want)
 {
-    /* Extensions that must be understood, compression, nesting, and names of keys: there is one key
-     * and it has no name. Members that point to keys (jku, jwk, x5u, x5c) are not looked at. */
-    static const char *const refused[] = {"crit", "b64", "zip", "cty", "kid", "enc"};
-    const char *algorithm = json_string_value(json_object_get(header, "alg"));
+    static const char prefix[] = "application/";
+    size_t size = sizeof(prefix) - 1;
 
-    if (algorithm == NULL || strcmp(algorithm, "HS256") != 0) {
-        return "wrong algorithm";
+    if (given.size > size && strncasecmp(given.at, prefix, size) == 0) {
+        given.at += size;
+        given.size -= size;
+    }
+    return given.size == strlen(want) && strncasecmp(given.at, want, given.size) == 0;
+}
+
+/* NULL if the header asks for nothing that we do not do. */
+static const char *read_member(struct header *h, const struct json_member *m)
+{
+    /* Extensions that must be understood, compression, nesting, encryption. */
+    static const char *const refused[] = {"crit", "b64", "zip", "cty", "enc"};
+
+    if (slice_equal(m->key, SLICE_LIT("alg"))) {
+        h->algorithm = algorithm_find(plain_text(m->value));
+    } else if (slice_equal(m->key, SLICE_LIT("kid"))) {
+        struct slice id = plain_text(m->value);
+
+        if (!keys_id_is_valid(id)) {
+            return "bad kid";
+        }
+        memcpy(h->id, id.at, id.size);
+        h->id_size = id.size;
     }
     for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
-        if (json_object_get(header, refused[i]) != NULL) {
+        if (slice_equal(m->key, slice_of(refused[i]))) {
             return "unsupported header";
         }
     }
     return NULL;
 }
 
-static void make_mac(const char *key, struct slice text, unsigned char mac[MAC_SIZE])
+static const char *read_text(const struct jwt_terms *terms, struct slice text, struct header *h)
 {
-    unsigned size = 0;
+    struct json_object o;
+    struct json_member m;
+    const char *why = NULL;
 
-    const unsigned char *done = HMAC(EVP_sha256(), key, (int)strlen(key),
-                                     (const unsigned char *)text.at, text.size, mac, &size);
-    assert(done != NULL);
-    assert(size == MAC_SIZE);
-}
-
-static bool signature_is_good(const char *key, const struct parts *p)
-{
-    struct buf given = BUF_EMPTY;
-    unsigned char mac[MAC_SIZE];
-
-    make_mac(key, p->signed_text, mac);
-    bool good = base64url_decode(&given, p->signature) == 0 && given.size == MAC_SIZE &&
-                CRYPTO_memcmp(given.at, mac, MAC_SIZE) == 0;
-    buf_deinit(&given);
-    return good;
-}
-
-/* NULL if the token has the shape and the signature of one of ours. */
-static const char *judge_signature(const struct jwt_key *key, struct slice token, struct parts *p)
-{
-    if (strlen(key->hmac_key) < JWT_KEY_MIN) {
-        return "no key";
-    }
-    if (token.size == 0 || token.size > JWT_TOKEN_MAX || !split(token, p)) {
-        return "malformed";
-    }
-    json_t *header = decode_object(p->header);
-    if (header == NULL) {
+    if (!json_is_valid(text, JWT_DEPTH_MAX) || !json_object_open(&o, text) ||
+        json_has_duplicates(text, HEADER_MEMBERS_MAX)) {
         return "bad header";
     }
-    const char *wrong = judge_header(header);
-    json_decref(header);
-    if (wrong == NULL && !signature_is_good(key->hmac_key, p)) {
-        wrong = "bad signature";
+    if (terms->type[0] != '\0' && !is_type(plain_text(json_get(text, "typ")), terms->type)) {
+        return "wrong type";
     }
-    return wrong;
+    while (why == NULL && json_object_next(&o, &m)) {
+        /* A name with an escape could be a second spelling of one that counts. */
+        why = memchr(m.key.at, '\\', m.key.size) != NULL ? "bad header" : read_member(h, &m);
+    }
+    return why != NULL || h->algorithm != ALGORITHM_COUNT ? why : "wrong algorithm";
 }
 
-static enum jwt_verdict judge_payload(const struct jwt_key *key, enum jwt_kind kind,
-                                      struct slice part, int64_t now_s, struct jwt_claims *claims,
-                                      const char **why)
+static const char *read_header(const struct jwt_terms *terms, struct slice part, struct header *h)
 {
-    const struct claims_rules rules = {key->audience, key->issuer, JWT_LEEWAY_S};
+    struct buf text = BUF_EMPTY;
+    const char *why = "bad header";
+
+    *h = (struct header){.algorithm = ALGORITHM_COUNT};
+    if (base64url_decode(&text, part) == 0) {
+        why = read_text(terms, buf_slice(&text), h);
+    }
+    buf_deinit(&text);
+    return why;
+}
+
+/* Whether one of the keys that it can be by signed the token. */
+static const char *check_signature(const struct jwt_terms *terms, const struct header *h,
+                                   const struct parts *p)
+{
+    const struct slice id = {h->id, h->id_size};
+    struct buf given = BUF_EMPTY;
+    const struct key *key;
+    const char *why = "no such key";
+    size_t at = 0;
+
+    if (base64url_decode(&given, p->signature) != 0 || given.size == 0 ||
+        given.size > SIGNATURE_MAX) {
+        buf_deinit(&given);
+        return "bad signature";
+    }
+    while (why != NULL && (key = keys_next(terms->keys, id, h->algorithm, &at)) != NULL) {
+        why = key_verify(key, p->signed_text, buf_slice(&given)) ? NULL : "bad signature";
+    }
+    buf_deinit(&given);
+    return why;
+}
+
+static int read_payload(const struct jwt_terms *terms, enum jwt_kind kind, struct slice part,
+                        int64_t now_s, struct jwt_claims *claims, const char **why)
+{
+    const struct claims_rules *rules =
+        kind == JWT_CONNECTION ? &terms->connection : &terms->subscription;
     struct buf payload = BUF_EMPTY;
     int r = CLAIMS_INVALID;
 
     *why = "bad payload";
     if (base64url_decode(&payload, part) == 0) {
-        r = claims_read(claims, kind, buf_slice(&payload), &rules, now_s, why);
+        r = claims_read(claims, kind, buf_slice(&payload), rules, now_s, why);
     }
     buf_deinit(&payload);
+    return r;
+}
+
+static enum jwt_verdict check(const struct jwt_terms *terms, enum jwt_kind kind, struct slice token,
+                              int64_t now_s, struct jwt_claims *claims, const char **why)
+{
+    struct parts p;
+    struct header h;
+
+    *why = "malformed";
+    if (token.size == 0 || token.size > JWT_TOKEN_MAX || !split(token, &p)) {
+        return JWT_INVALID;
+    }
+    *why = read_header(terms, p.header, &h);
+    if (*why != NULL) {
+        return JWT_INVALID;
+    }
+    struct verdicts *verdicts = algorithm_is_hmac(h.algorithm) ? NULL : terms->verdicts;
+    bool is_known = verdicts != NULL && verdicts_has(verdicts, token, now_s);
+
+    if (!is_known) {
+        *why = check_signature(terms, &h, &p);
+        if (*why != NULL) {
+            return JWT_INVALID;
+        }
+    }
+    int r = read_payload(terms, kind, p.payload, now_s, claims, why);
+    if (r == 0 && !is_known && verdicts != NULL) {
+        verdicts_add(verdicts, token, claims->exp_s);
+    }
     return r == 0 ? JWT_GOOD : r == CLAIMS_EXPIRED ? JWT_EXPIRED : JWT_INVALID;
 }
 
-enum jwt_verdict jwt_check_kind(const struct jwt_key *key, enum jwt_kind kind, struct slice token,
-                                int64_t now_s, struct jwt_claims *claims, const char **why)
+enum jwt_verdict jwt_check(const struct jwt_terms *terms, enum jwt_kind kind, struct slice token,
+                           int64_t now_s, struct jwt_claims *claims, const char **why)
 {
-    enum jwt_verdict verdict = JWT_INVALID;
-    struct parts p;
+    const char *wrong = NULL;
 
     memset(claims, 0, sizeof(*claims));
-    const char *wrong = judge_signature(key, token, &p);
-    if (wrong == NULL) {
-        verdict = judge_payload(key, kind, p.payload, now_s, claims, &wrong);
-    }
+    enum jwt_verdict verdict = check(terms, kind, token, now_s, claims, &wrong);
     assert((verdict == JWT_GOOD) == (wrong == NULL));
     if (verdict != JWT_GOOD) {
         memset(claims, 0, sizeof(*claims));
@@ -193,82 +215,69 @@ enum jwt_verdict jwt_check_kind(const struct jwt_key *key, enum jwt_kind kind, s
     return verdict;
 }
 
-enum jwt_verdict jwt_check(const struct jwt_key *key, struct slice token, int64_t now_s,
-                           struct jwt_claims *claims, const char **why)
+static void add_claim(struct buf *out, const char *name, const char *text)
 {
-    return jwt_check_kind(key, JWT_CONNECTION, token, now_s, claims, why);
+    if (text[0] != '\0') {
+        buf_addf(out, "\"%s\":\"", name);
+        json_escape(out, slice_of(text));
+        buf_add_lit(out, "\",");
+    }
 }
 
-/* The claims of a new token, or NULL if a text is not UTF-8. */
-static json_t *new_claims(const struct jwt_key *key, const char *user, const char *name,
-                          const char *const *roles, size_t role_count)
+static void add_claims(struct buf *out, const struct jwt_order *o, int64_t now_s)
 {
-    json_t *payload = json_object();
-    int r = json_object_set_new(payload, "sub", json_string(user));
-
-    if (name[0] != '\0') {
-        r |= json_object_set_new(payload, "name", json_string(name));
+    buf_add_char(out, '{');
+    add_claim(out, "sub", o->user);
+    add_claim(out, "name", o->name);
+    add_claim(out, "iss", o->issuer);
+    add_claim(out, "aud", o->audience);
+    add_claim(out, "jti", o->id);
+    for (size_t i = 0; i < o->role_count; i++) {
+        buf_add_slice(out, i == 0 ? SLICE_LIT("\"roles\":[\"") : SLICE_LIT(",\""));
+        json_escape(out, slice_of(o->roles[i]));
+        buf_add_slice(out, i + 1 == o->role_count ? SLICE_LIT("\"],") : SLICE_LIT("\""));
     }
-    if (role_count > 0) {
-        json_t *list = json_array();
-        for (size_t i = 0; i < role_count; i++) {
-            r |= json_array_append_new(list, json_string(roles[i]));
-        }
-        r |= json_object_set_new(payload, "roles", list);
-    }
-    if (key->issuer[0] != '\0') {
-        r |= json_object_set_new(payload, "iss", json_string(key->issuer));
-    }
-    if (key->audience[0] != '\0') {
-        r |= json_object_set_new(payload, "aud", json_string(key->audience));
-    }
-    if (r != 0) {
-        json_decref(payload);
-        return NULL;
-    }
-    return payload;
+    buf_addf(out, "\"iat\":%lld,\"exp\":%lld}", (long long)now_s, (long long)(now_s + o->ttl_s));
 }
 
 /* Appends header, payload and signature. */
-static void sign(const struct jwt_key *key, struct slice payload, struct buf *out)
+static void sign(const struct key *key, const char *key_id, struct slice payload, struct buf *out)
 {
-    static const char header[] = "{\"alg\":\"HS256\",\"typ\":\"JWT\"}";
-    unsigned char mac[MAC_SIZE];
+    struct buf header = BUF_EMPTY, signature = BUF_EMPTY;
     size_t start = out->size;
 
-    base64url_encode(out, header, sizeof(header) - 1);
+    buf_addf(&header, "{\"alg\":\"%s\",\"typ\":\"JWT\"", algorithm_name(key_algorithm(key)));
+    if (key_id[0] != '\0') {
+        buf_addf(&header, ",\"kid\":\"%s\"", key_id);
+    }
+    buf_add_char(&header, '}');
+    base64url_encode(out, header.at, header.size);
     buf_add_char(out, '.');
     base64url_encode(out, payload.at, payload.size);
-    make_mac(key->hmac_key, (struct slice){out->at + start, out->size - start}, mac);
+    key_sign(key, (struct slice){out->at + start, out->size - start}, &signature);
     buf_add_char(out, '.');
-    base64url_encode(out, mac, sizeof(mac));
+    base64url_encode(out, signature.at, signature.size);
+    buf_deinit(&header);
+    buf_deinit(&signature);
 }
 
-int jwt_mint(const struct jwt_key *key, const char *user, const char *name,
-             const char *const *roles, size_t role_count, int64_t ttl_s, int64_t now_s,
-             struct buf *out)
+int jwt_mint(const struct key *key, const char *key_id, const struct jwt_order *order,
+             int64_t now_s, struct buf *out)
 {
-    struct jwt_claims claims;
+    const struct claims_rules rules = {order->audience, order->issuer, 0};
+    struct buf payload = BUF_EMPTY;
+    struct jwt_claims claims = {.role_count = 0};
+    const char *why = NULL;
     size_t start = out->size;
 
-    if (strlen(key->hmac_key) < JWT_KEY_MIN) {
-        return -1;
-    }
-    json_t *payload = new_claims(key, user, name, roles, role_count);
-    if (payload == NULL) {
-        return -1;
-    }
-    json_object_set_new(payload, "iat", json_integer(now_s));
-    json_object_set_new(payload, "exp", json_integer(now_s + ttl_s));
-    char *text = json_dumps(payload, JSON_COMPACT);
-    json_decref(payload);
-    assert(text != NULL);
-    sign(key, slice_of(text), out);
-    free(text);
-
+    add_claims(&payload, order, now_s);
     /* Nobody should get a token that nobody takes. */
-    struct slice token = {out->at + start, out->size - start};
-    if (jwt_check(key, token, now_s, &claims, NULL) == JWT_INVALID) {
+    int r = claims_read(&claims, JWT_CONNECTION, buf_slice(&payload), &rules, now_s, &why);
+    if (r != CLAIMS_INVALID) {
+        sign(key, key_id, buf_slice(&payload), out);
+    }
+    buf_deinit(&payload);
+    if (r == CLAIMS_INVALID || out->size - start > JWT_TOKEN_MAX) {
         out->size = start;
         return -1;
     }

@@ -1,8 +1,11 @@
 /*
- * jwt.h: JSON Web Tokens (RFC 7515, 7519, 8725): checks and mints HS256.
+ * jwt.h: JSON Web Tokens (RFC 7515, 7519, 8725): checks and mints them.
  *
- * One key, one algorithm: the token's `alg` is only compared with it. The
- * payload is read only after the signature is found good. `now_s` is an argument.
+ * One key, one algorithm: the token's `alg` and `kid` only say which of our keys
+ * it claims. The payload is read only after the signature is found good.
+ * Members of the header that name keys (jku, jwk, x5u, x5c) are not looked at;
+ * those that ask for more than a signature (crit, b64, zip, cty, enc) are
+ * refused. `now_s` is an argument.
  */
 #ifndef WARREN_GATEWAY_JWT_H
 #define WARREN_GATEWAY_JWT_H
@@ -10,14 +13,19 @@
 #include "common/base.h"
 #include "common/buf.h"
 #include "gateway/claims.h"
+#include "gateway/keys.h"
 
-#define JWT_KEY_MIN 32 /* bytes of an HMAC key */
-#define JWT_LEEWAY_S 10
+#define JWT_KEY_MIN 32 /* bytes of the HMAC key for HS256 */
 
-struct jwt_key {
-    const char *hmac_key; /* borrowed; "" when tokens are not accepted at all */
-    const char *audience; /* "" : any */
-    const char *issuer;   /* "" : any */
+struct verdicts;
+
+/* What tokens are checked by. All borrowed. */
+struct jwt_terms {
+    const struct keys *keys;
+    struct verdicts *verdicts;      /* NULL: nothing is remembered */
+    const char *type;               /* `typ` of the header; "": any */
+    struct claims_rules connection; /* of a connection token */
+    struct claims_rules subscription;
 };
 
 enum jwt_verdict {
@@ -26,25 +34,24 @@ enum jwt_verdict {
     JWT_EXPIRED = 2, /* exp or expire_at is past, or nbf is still ahead */
 };
 
-/* Before anything else is done with tokens or OpenSSL: from here on their libraries, too, end the
- * process when memory is exhausted (common/mem.h), and take no good token for a bad one. */
-void jwt_init(void);
+/* Whether it is a good token of that kind; if not, `claims` are zero. `why` (may be NULL) gets a
+ * few static words for the log. */
+enum jwt_verdict jwt_check(const struct jwt_terms *terms, enum jwt_kind kind, struct slice token,
+                           int64_t now_s, struct jwt_claims *claims, const char **why) MUST_CHECK;
 
-/* Whether it is a good token of that kind. `why` (may be NULL) gets a few static words for the
- * log. */
-enum jwt_verdict jwt_check_kind(const struct jwt_key *key, enum jwt_kind kind, struct slice token,
-                                int64_t now_s, struct jwt_claims *claims,
-                                const char **why) MUST_CHECK;
+/* A token to be made. Texts are UTF-8; "" leaves the claim out. */
+struct jwt_order {
+    const char *user, *name;
+    const char *const *roles;
+    size_t role_count;
+    const char *audience, *issuer;
+    const char *id; /* jti */
+    int64_t ttl_s;
+};
 
-/* The same for a connection token. */
-enum jwt_verdict jwt_check(const struct jwt_key *key, struct slice token, int64_t now_s,
-                           struct jwt_claims *claims, const char **why) MUST_CHECK;
-
-/* Appends a token for the user (and name, if not "") with the roles, valid for `ttl_s` from
- * `now_s`. 0, or -1: the key is too short, or jwt_check() would refuse the token (a user, name or
- * role that is no legal text, too many roles). */
-int jwt_mint(const struct jwt_key *key, const char *user, const char *name,
-             const char *const *roles, size_t role_count, int64_t ttl_s, int64_t now_s,
-             struct buf *out) MUST_CHECK;
+/* Appends a token signed by a key that can; `key_id` ("": none) is its kid. 0, or -1: nobody would
+ * take it (a user, name or role that is no legal text, too many roles). */
+int jwt_mint(const struct key *key, const char *key_id, const struct jwt_order *order,
+             int64_t now_s, struct buf *out) MUST_CHECK;
 
 #endif

@@ -9,7 +9,7 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "gateway/gateway.h"
-#include "gateway/jwt.h"
+#include "gateway/libraries.h"
 #include "gateway/token.h"
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
@@ -84,7 +84,7 @@ int main(int argc, char **argv)
     bool check = false;
     int option;
 
-    jwt_init();
+    libraries_init();
     if (argc > 1 && strcmp(argv[1], "token") == 0) {
         return token_main(argc - 1, argv + 1);
     }

@@ -57,7 +57,8 @@ static void add_user(struct buf *out, struct slice name)
 static int add_token(struct buf *json, const struct gateway_conf *conf, struct slice name,
                      int64_t now_s)
 {
-    const struct jwt_key key = {conf->hmac_key, conf->audience, conf->issuer};
+    const char *key_id = "";
+    const struct key *key = keys_signer(conf->keys, &key_id);
     struct buf user = BUF_EMPTY;
     struct buf name_text = BUF_EMPTY;
 
@@ -67,7 +68,15 @@ static int add_token(struct buf *json, const struct gateway_conf *conf, struct s
     buf_add_char(&name_text, '\0');
 
     buf_add_lit(json, "{\"token\":\"");
-    int r = jwt_mint(&key, user.at, name_text.at, NULL, 0, PAGE_TOKEN_S, now_s, json);
+    const struct jwt_order order = {
+        .user = user.at,
+        .name = name_text.at,
+        .audience = conf->audience,
+        .issuer = conf->issuer,
+        .id = "",
+        .ttl_s = PAGE_TOKEN_S,
+    };
+    int r = key != NULL ? jwt_mint(key, key_id, &order, now_s, json) : -1;
     buf_addf(json, "\",\"user\":\"%s\",\"name\":\"", user.at);
     json_escape(json, name);
     buf_add_lit(json, "\"}");
@@ -85,7 +94,7 @@ static int answer_name(struct buf *out, const struct gateway_conf *conf, struct 
     if (name.size == 0 || name.size > PAGE_NAME_MAX || !text_is_clean(name)) {
         return refuse(out, 400, "", "a name of 1 to 64 bytes is needed");
     }
-    if (conf->hmac_key[0] == '\0' || add_token(&json, conf, name, now_s) != 0) {
+    if (add_token(&json, conf, name, now_s) != 0) {
         status = refuse(out, 503, "", "no key to sign tokens with");
     } else {
         http_answer(out, 200, "application/json", token_lines, buf_slice(&json));

@@ -9,6 +9,8 @@
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/conf.h"
+#include "common/file.h"
+#include "common/log.h"
 #include "gateway/conf.h"
 #include "gateway/jwt.h"
 #include "proto/limits.h"
@@ -18,7 +20,7 @@
 #define DAY_MS ((int64_t)24 * 60 * 60 * 1000)
 
 struct order {
-    const char *user, *name, *config; /* borrowed from argv */
+    const char *user, *name, *config, *id, *key, *key_id; /* borrowed from argv */
     const char *roles[JWT_ROLES_MAX];
     size_t role_count;
     int64_t ttl_ms;
@@ -27,12 +29,16 @@ struct order {
 static const char help[] =
     "usage: warren-gateway token --user USER [options]\n"
     "\n"
-    "Prints a token for a user, signed with [auth] hmac_key (or WARREN_AUTH_HMAC_KEY).\n"
+    "Prints a token for a user, signed with [auth] hmac_key (or WARREN_AUTH_HMAC_KEY),\n"
+    "or the first secret of [key \"id\"] or the JWK Set, or the private key of --key.\n"
     "\n"
     "  --user USER    who the token is for, at most 128 bytes (needed)\n"
     "  --name NAME    the name that others see; the user if not given\n"
     "  --role ROLE    a role, at most 32 bytes; can be repeated, at most 16 times\n"
     "  --ttl TIME     how long it is valid: 30s, 5m, 1h, 7d (1h)\n"
+    "  --id ID        the token's jti: by it this one token can be revoked\n"
+    "  --key FILE     sign with this private key (PEM): RS256, ES256, ES384, ES512, EdDSA\n"
+    "  --key-id ID    the kid that tells gateways which of their keys it is\n"
     "  --config FILE  the gateway's settings\n"
     "  --help         shows this\n";
 
@@ -83,6 +89,18 @@ static int take_option(struct order *o, int option, char **argv)
         return add_role(o, optarg);
     case 't':
         return set_ttl(o, optarg);
+    case 'i':
+        o->id = optarg;
+        return 0;
+    case 'k':
+        o->key = optarg;
+        return 0;
+    case 'K':
+        o->key_id = optarg;
+        return keys_id_is_valid(slice_of(optarg)) ? 0
+                                                  : fail_usage("a key's id is 1 to 64 of "
+                                                               "[A-Za-z0-9._-]: ",
+                                                               optarg);
     case 'c':
         o->config = optarg;
         return 0;
@@ -97,13 +115,11 @@ static int take_option(struct order *o, int option, char **argv)
 static int read_order(struct order *o, int argc, char **argv, bool *shows_help)
 {
     static const struct option options[] = {
-        {"user", required_argument, NULL, 'u'},
-        {"name", required_argument, NULL, 'n'},
-        {"role", required_argument, NULL, 'r'},
-        {"ttl", required_argument, NULL, 't'},
-        {"config", required_argument, NULL, 'c'},
-        {"help", no_argument, NULL, 'h'},
-        {0},
+        {"user", required_argument, NULL, 'u'},   {"name", required_argument, NULL, 'n'},
+        {"role", required_argument, NULL, 'r'},   {"ttl", required_argument, NULL, 't'},
+        {"id", required_argument, NULL, 'i'},     {"key", required_argument, NULL, 'k'},
+        {"key-id", required_argument, NULL, 'K'}, {"config", required_argument, NULL, 'c'},
+        {"help", no_argument, NULL, 'h'},         {0},
     };
     int option;
     int r = set_ttl(o, "1h");
@@ -128,22 +144,49 @@ static int read_order(struct order *o, int argc, char **argv, bool *shows_help)
     return 0;
 }
 
-/* Mints and prints. 0 or an exit code. */
-static int print_token(const struct gateway_conf *conf, const struct order *o)
+/* The private key of --key. NULL after one line. */
+static struct key *read_key(const char *path)
 {
-    const struct jwt_key key = {conf->hmac_key, conf->audience, conf->issuer};
+    struct buf pem = BUF_EMPTY;
+    struct key *key = NULL;
+    char why[KEYS_ERROR_SIZE];
+    const char *reason = why;
+
+    if (file_read(path, KEYS_FILE_MAX, &pem, &reason) == 0) {
+        reason = why;
+        key = key_from_private_pem(ALGORITHM_COUNT, buf_slice(&pem), why, sizeof(why));
+    }
+    if (pem.size > 0) {
+        explicit_bzero(pem.at, pem.size);
+    }
+    buf_deinit(&pem);
+    if (key == NULL) {
+        fprintf(stderr, "warren-gateway token: --key: file %s: %s\n", log_quote(path, strlen(path)),
+                reason);
+    }
+    return key;
+}
+
+/* Mints and prints. 0 or an exit code. */
+static int print_token(const struct gateway_conf *conf, const struct order *o,
+                       const struct key *key, const char *key_id)
+{
+    const struct jwt_order order = {
+        .user = o->user,
+        .name = o->name != NULL ? o->name : "",
+        .roles = o->roles,
+        .role_count = o->role_count,
+        .audience = conf->audience,
+        .issuer = conf->issuer,
+        .id = o->id != NULL ? o->id : "",
+        .ttl_s = o->ttl_ms / 1000,
+    };
     struct buf token = BUF_EMPTY;
     int r = 0;
 
-    if (strlen(conf->hmac_key) < JWT_KEY_MIN) {
-        fprintf(stderr, "warren-gateway token: no key of 32 bytes or more: set [auth] hmac_key or "
-                        "WARREN_AUTH_HMAC_KEY\n");
-        return EXIT_FAILED;
-    }
-    if (jwt_mint(&key, o->user, o->name != NULL ? o->name : "", o->roles, o->role_count,
-                 o->ttl_ms / 1000, clock_wall_ms() / 1000, &token) != 0) {
-        fprintf(stderr, "warren-gateway token: user, name and roles must be UTF-8 without control "
-                        "characters, the name at most 128 bytes\n");
+    if (jwt_mint(key, key_id, &order, clock_wall_ms() / 1000, &token) != 0) {
+        fprintf(stderr, "warren-gateway token: user, name, roles and id must be UTF-8 without "
+                        "control characters, name and id at most 128 bytes\n");
         r = EXIT_FAILED;
     } else if (printf("%.*s\n", (int)token.size, token.at) < 0 || fflush(stdout) != 0) {
         fprintf(stderr, "warren-gateway token: cannot write the token\n");
@@ -151,6 +194,28 @@ static int print_token(const struct gateway_conf *conf, const struct order *o)
     }
     buf_deinit(&token);
     return r;
+}
+
+/* With the key of --key, or the first one of the settings that can sign. 0 or an exit code. */
+static int make_token(const struct gateway_conf *conf, const struct order *o)
+{
+    const char *key_id = "";
+
+    if (o->key != NULL) {
+        struct key *own = read_key(o->key);
+        int r = own != NULL ? print_token(conf, o, own, o->key_id != NULL ? o->key_id : "")
+                            : EXIT_FAILED;
+        key_free(own);
+        return r;
+    }
+    const struct key *key = keys_signer(conf->keys, &key_id);
+    if (key == NULL) {
+        fprintf(stderr, "warren-gateway token: no key to sign with: set [auth] hmac_key or "
+                        "WARREN_AUTH_HMAC_KEY (32 bytes or more), or give a private key with "
+                        "--key\n");
+        return EXIT_FAILED;
+    }
+    return print_token(conf, o, key, key_id);
 }
 
 int token_main(int argc, char **argv)
@@ -169,7 +234,7 @@ int token_main(int argc, char **argv)
     if (gateway_conf_load(&conf, order.config) != 0) {
         return EXIT_FAILED; /* it has said why */
     }
-    r = print_token(&conf, &order);
+    r = make_token(&conf, &order);
     gateway_conf_free(&conf);
     return r;
 }

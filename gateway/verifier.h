@@ -27,4 +27,7 @@ enum jwt_verdict verifier_check(struct verifier *v, enum jwt_kind kind, struct s
                                 int64_t now_s, struct jwt_claims *claims,
                                 const char **why) MUST_CHECK;
 
+/* The settings have changed: nothing that was remembered counts any more. */
+void verifier_reloaded(struct verifier *v);
+
 #endif

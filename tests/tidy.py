@@ -15,8 +15,8 @@ FLOORS = {"common": 0, "proto": 1, "gateway": 2, "broadcaster": 2, "tests": 3}
 DOORS = {
     r"wslay/": r"gateway/ws\.c",
     r"amqp|rabbitmq-c/": r"common/mq\w*\.[ch]",
-    r"jansson\.h": r"gateway/jwt\.c",
-    r"openssl/": r"gateway/(jwt|upgrade)\.c",
+    r"jansson\.h": r"gateway/(jwks|libraries)\.c",
+    r"openssl/": r"gateway/(key|libraries|upgrade|verdicts)\.c",
     r"http_parser\.h": r"common/http\.c",
     r"ini\.h": r"common/conf\.c",
     r"xxhash\.h": r"common/hash\.[ch]",

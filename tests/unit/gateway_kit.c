@@ -2,6 +2,7 @@
  * gateway_kit.c: the gateway under test, the bus that is none, and what owners say.
  */
 #include "tests/unit/gateway_kit.h"
+#include "tests/unit/tokens.h"
 
 #include <time.h>
 #include <unistd.h>
@@ -128,6 +129,10 @@ void kit_init(struct kit *k)
                 .hmac_key = text("0123456789abcdef0123456789abcdef"),
                 .audience = text(""),
                 .issuer = text(""),
+                .subscription_audience = text(""),
+                .token_type = text(""),
+                .leeway_ms = 10000,
+                .tokens_remember = 64,
                 .cookie = text(""),
                 .origins = text(""),
                 .rules.defaults = {.subscribe = text("*"),
@@ -145,6 +150,7 @@ void kit_init(struct kit *k)
 
 void kit_start(struct kit *k)
 {
+    k->conf.keys = tokens_keys(k->conf.hmac_key);
     k->loop = ev_loop_new(EVFLAG_AUTO);
     assert_non_null(k->loop);
     assert_int_equal(gateway_start(&k->gateway, &k->conf, k->loop), 0);
@@ -168,6 +174,7 @@ void kit_end(struct kit *k)
 {
     gateway_stop(&k->gateway);
     ev_loop_destroy(k->loop);
+    k->conf.keys = keys_free(k->conf.keys);
 }
 
 void kit_turn(struct kit *k)

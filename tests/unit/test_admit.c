@@ -11,6 +11,7 @@
 
 #include "common/http.h"
 #include "gateway/admit.h"
+#include "tests/unit/tokens.h"
 
 #define NOW 1000000
 #define KEY "0123456789abcdef0123456789abcdef"
@@ -22,6 +23,8 @@ static struct gateway_conf conf = {
     .hmac_key = (char *)(uintptr_t)KEY,
     .audience = (char *)(uintptr_t) "",
     .issuer = (char *)(uintptr_t) "",
+    .subscription_audience = (char *)(uintptr_t) "",
+    .token_type = (char *)(uintptr_t) "",
     .cookie = (char *)(uintptr_t) "warren_token",
 };
 
@@ -31,15 +34,12 @@ static char tokens[TOKEN_COUNT][300];
 static int make_tokens(void **state)
 {
     (void)state;
-    static const struct jwt_key key = {KEY, "", ""};
-    static const struct jwt_key forger = {"another key of thirty-two bytes!", "", ""};
     static const char *const users[TOKEN_COUNT] = {"ann", "bob", "ann", "ann"};
 
     for (int i = 0; i < TOKEN_COUNT; i++) {
         struct buf token = BUF_EMPTY;
-        int r = jwt_mint(i == FORGED ? &forger : &key, users[i], "", NULL, 0, 60,
-                         i == EXPIRED ? NOW - 1000 : NOW, &token);
-        assert_int_equal(r, 0);
+        tokens_mint(i == FORGED ? "another key of thirty-two bytes!" : KEY, users[i], "", 60,
+                    i == EXPIRED ? NOW - 1000 : NOW, &token);
         assert_true(token.size < sizeof(tokens[i]));
         memcpy(tokens[i], token.at, token.size);
         buf_deinit(&token);
@@ -80,11 +80,13 @@ static struct admission ask(enum dialect dialect, const char *list, const char *
     http_head_init(&h);
     assert_int_equal(http_head_feed(&h, text.at, text.size), HTTP_DONE);
     static struct metrics metrics;
+    conf.keys = tokens_keys(KEY);
     struct revoked *revoked = revoked_new(&metrics);
     struct verifier *verifier = verifier_new(&conf, revoked, &metrics);
     admit(&a, &conf, verifier, origins, &h, dialect, NOW);
     verifier_free(verifier);
     revoked_free(revoked);
+    conf.keys = keys_free(conf.keys);
     http_head_deinit(&h);
     buf_deinit(&text);
     origins_free(origins);

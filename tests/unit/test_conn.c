@@ -21,6 +21,7 @@
 #include "gateway/gateway.h"
 #include "gateway/sessions.h"
 #include "gateway/verifier.h"
+#include "tests/unit/tokens.h"
 
 #define TURNS_MAX 2000 /* of the loop, for what must happen */
 
@@ -33,6 +34,8 @@ static struct gateway_conf conf = {
     .hmac_key = (char *)(uintptr_t) "0123456789abcdef0123456789abcdef",
     .audience = (char *)(uintptr_t) "",
     .issuer = (char *)(uintptr_t) "",
+    .subscription_audience = (char *)(uintptr_t) "",
+    .token_type = (char *)(uintptr_t) "",
     .cookie = (char *)(uintptr_t) "",
 };
 
@@ -75,6 +78,7 @@ static int set_up_with(int64_t handshake_ms)
 
     gateway = (struct gateway){.conf = &conf, .loop = ev_loop_new(EVFLAG_AUTO)};
     gateway.origins = origins_new("", error, sizeof(error));
+    conf.keys = tokens_keys(conf.hmac_key);
     gateway.revoked = revoked_new(&gateway.metrics);
     gateway.verifier = verifier_new(&conf, gateway.revoked, &gateway.metrics);
     gateway.conns = conns_new(&gateway);
@@ -103,6 +107,7 @@ static int tear_down(void **state)
     gateway.conns = conns_free(gateway.conns);
     gateway.verifier = verifier_free(gateway.verifier);
     gateway.revoked = revoked_free(gateway.revoked);
+    conf.keys = keys_free(conf.keys);
     gateway.origins = origins_free(gateway.origins);
     ev_loop_destroy(gateway.loop);
     if (opened.fd >= 0) {

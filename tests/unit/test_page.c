@@ -11,6 +11,7 @@
 #include "common/http.h"
 #include "gateway/jwt.h"
 #include "gateway/page.h"
+#include "tests/unit/tokens.h"
 
 #define NOW 1000000
 #define KEY "0123456789abcdef0123456789abcdef"
@@ -31,11 +32,13 @@ static struct buf answer(const char *method, const char *target, bool wants_toke
     struct buf out = BUF_EMPTY;
     struct http_head h;
 
+    conf.keys = tokens_keys(conf.hmac_key);
     buf_addf(&text, "%s %s HTTP/1.1\r\nHost: a\r\n\r\n", method, target);
     http_head_init(&h);
     assert_int_equal(http_head_feed(&h, text.at, text.size), HTTP_DONE);
     *status = wants_token ? page_token(&out, &conf, &h, NOW) : page_file(&out, &h, &file);
     buf_add_char(&out, '\0');
+    conf.keys = keys_free(conf.keys);
     http_head_deinit(&h);
     buf_deinit(&text);
     return out;
@@ -87,7 +90,7 @@ static void other_methods_are_refused(void **state)
 static void a_visitor_gets_a_token_for_the_name(void **state)
 {
     (void)state;
-    static const struct jwt_key key = {KEY, "warren", ""};
+    static const struct tokens_of key = {KEY, "warren", ""};
     static const struct {
         const char *query, *user, *name, *tail;
     } cases[] = {
@@ -107,7 +110,7 @@ static void a_visitor_gets_a_token_for_the_name(void **state)
         assert_non_null(strstr(out.at, "\r\nCache-Control: no-store\r\n"));
         const char *token = strstr(out.at, "{\"token\":\"") + strlen("{\"token\":\"");
         struct slice text = {token, strcspn(token, "\"")};
-        assert_int_equal(jwt_check(&key, text, NOW + PAGE_TOKEN_S, &claims, NULL), JWT_GOOD);
+        assert_int_equal(tokens_check(&key, text, NOW + PAGE_TOKEN_S, &claims, NULL), JWT_GOOD);
         assert_string_equal(claims.user, cases[i].user);
         assert_string_equal(claims.name, cases[i].name);
         assert_int_equal(claims.expires_s, NOW + PAGE_TOKEN_S);
@@ -145,7 +148,7 @@ static void names_that_are_none_are_refused(void **state)
 static void without_a_key_there_are_no_tokens(void **state)
 {
     (void)state;
-    static const char *const keys[] = {"", "short"};
+    static const char *const keys[] = {""};
 
     for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
         int status;
