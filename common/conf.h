@@ -58,6 +58,12 @@ int conf_load(const struct conf_table *table, const char *path, void *settings) 
 int conf_set(const struct conf_key *key, void *settings, const char *value, char *error,
              size_t size) MUST_CHECK;
 
+/* Whether a setting of two structs is not the same. */
+bool conf_differs(const struct conf_key *key, const void *a, const void *b);
+
+/* Exchanges it. */
+void conf_exchange(const struct conf_key *key, void *a, void *b);
+
 /* Frees the texts. */
 void conf_free(const struct conf_table *table, void *settings);
 

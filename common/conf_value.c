@@ -166,3 +166,41 @@ int conf_set(const struct conf_key *key, void *settings, const char *value, char
     assert(false);
     return -1;
 }
+
+static size_t size_of(enum conf_type type)
+{
+    switch (type) {
+    case CONF_TEXT:
+    case CONF_SECRET:
+        return sizeof(char *);
+    case CONF_NUMBER:
+    case CONF_SIZE:
+    case CONF_DURATION:
+        return sizeof(int64_t);
+    case CONF_BOOL:
+        return sizeof(bool);
+    }
+    assert(false);
+    return 0;
+}
+
+bool conf_differs(const struct conf_key *key, const void *a, const void *b)
+{
+    const void *of_a = (const char *)a + key->offset, *of_b = (const char *)b + key->offset;
+
+    if (key->type == CONF_TEXT || key->type == CONF_SECRET) {
+        return strcmp(*(char *const *)of_a, *(char *const *)of_b) != 0;
+    }
+    return memcmp(of_a, of_b, size_of(key->type)) != 0;
+}
+
+void conf_exchange(const struct conf_key *key, void *a, void *b)
+{
+    char held[sizeof(int64_t)];
+    size_t size = size_of(key->type);
+
+    static_assert(sizeof(held) >= sizeof(char *), "any field fits");
+    memcpy(held, (char *)a + key->offset, size);
+    memcpy((char *)a + key->offset, (char *)b + key->offset, size);
+    memcpy((char *)b + key->offset, held, size);
+}

@@ -8,6 +8,7 @@
 #include "common/mem.h"
 #include "common/service.h"
 #include "gateway/jwt.h"
+#include "gateway/origin.h"
 
 #define AT(field) offsetof(struct gateway_conf, field)
 
@@ -140,6 +141,7 @@ static int conf_check(struct gateway_conf *c)
     if (c->id[0] == '\0') {
         mem_free(c->id);
         c->id = service_make_id("gateway");
+        c->id_is_made_up = true;
     }
     if (service_check(
             &(struct service_texts){
@@ -160,6 +162,12 @@ static int conf_check(struct gateway_conf *c)
     if (c->pong_ms >= c->ping_ms) {
         return complain("[gateway] pong: has to be shorter than ping");
     }
+    struct origins *origins = origins_new(c->origins, error, sizeof(error));
+    if (origins == NULL) {
+        fprintf(stderr, "warren-gateway: [origin] allow: %s\n", error);
+        return -1;
+    }
+    origins_free(origins);
     return load_keys(c);
 }
 
@@ -171,6 +179,45 @@ int gateway_conf_load(struct gateway_conf *c, const char *path)
         return -1;
     }
     return 0;
+}
+
+static bool can_change(const char *section)
+{
+    static const char *const sections[] = {"auth", "origin", "room", "log"};
+
+    for (size_t i = 0; i < ARRAY_LEN(sections); i++) {
+        if (strcmp(section, sections[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void gateway_conf_exchange(struct gateway_conf *c, struct gateway_conf *fresh, struct buf *others)
+{
+    struct rules rules = c->rules;
+    struct key_sections sections = c->key_sections;
+    struct keys *all_keys = c->keys;
+
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        const struct conf_key *key = &keys[i];
+        bool is_made_up = key->offset == AT(id) && c->id_is_made_up && fresh->id_is_made_up;
+
+        if (strcmp(key->section, "room") == 0) {
+            continue; /* all rules go together */
+        }
+        if (can_change(key->section)) {
+            conf_exchange(key, c, fresh);
+        } else if (!is_made_up && conf_differs(key, c, fresh)) {
+            buf_addf(others, "%s[%s] %s", others->size > 0 ? ", " : "", key->section, key->name);
+        }
+    }
+    c->rules = fresh->rules;
+    fresh->rules = rules;
+    c->key_sections = fresh->key_sections;
+    fresh->key_sections = sections;
+    c->keys = fresh->keys;
+    fresh->keys = all_keys;
 }
 
 void gateway_conf_free(struct gateway_conf *c)

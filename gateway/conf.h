@@ -5,6 +5,7 @@
 #define WARREN_GATEWAY_CONF_H
 
 #include "common/base.h"
+#include "common/buf.h"
 #include "common/conf.h"
 #include "gateway/keys.h"
 #include "proto/limits.h"
@@ -19,6 +20,7 @@ struct gateway_conf {
     int64_t log_max_bytes; /* of the broadcaster: one file may serve both */
     char *log_max_age;
     char *id, *listen, *admin;
+    bool id_is_made_up; /* none was given */
     bool demo, echo;
     int64_t connections_max; /* sessions and handshakes together */
     int64_t handshake_ms;    /* whole HTTP head */
@@ -47,6 +49,12 @@ struct gateway_conf {
 /* Reads file and environment and checks what a single key cannot show. 0, or -1 after one line on
  * standard error. */
 int gateway_conf_load(struct gateway_conf *c, const char *path) MUST_CHECK;
+
+/* A running gateway's settings `c` get from `fresh` what can change without a restart: [auth],
+ * [origin], [room], [log] and the sections with names; `fresh` has the old ones afterwards, to be
+ * freed when nobody points there any more. Names the other settings that differ in `others`, which
+ * is empty when there are none. */
+void gateway_conf_exchange(struct gateway_conf *c, struct gateway_conf *fresh, struct buf *others);
 void gateway_conf_free(struct gateway_conf *c);
 void gateway_conf_print(void);
 

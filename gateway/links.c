@@ -214,6 +214,11 @@ static void link_renew(struct links *l, uint32_t p)
     buf_clear(&k->lines);
 }
 
+void links_tell_again(struct links *l, uint32_t partition)
+{
+    link_renew(l, partition);
+}
+
 void links_up(struct links *l)
 {
     l->is_up = true;

@@ -29,6 +29,9 @@ struct links *links_new(struct gateway *g) MUST_CHECK;
 /* See above. */
 struct links *links_free(struct links *l);
 
+/* Who is shown in rooms of a partition has changed: all is told anew. */
+void links_tell_again(struct links *l, uint32_t partition);
+
 /* Both bus connections are up (again), or one is down. */
 void links_up(struct links *l);
 void links_down(struct links *l);

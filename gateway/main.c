@@ -10,6 +10,7 @@
 #include "common/loop.h"
 #include "gateway/gateway.h"
 #include "gateway/libraries.h"
+#include "gateway/reload.h"
 #include "gateway/token.h"
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
@@ -22,6 +23,7 @@ static void usage(FILE *out)
           "\n"
           "Terminates WebSockets, authenticates, and exchanges messages with RabbitMQ.\n"
           "Settings come from FILE (INI) and the environment (WARREN_<SECTION>_<KEY>).\n"
+          "SIGHUP reads keys, origins and rules of rooms anew.\n"
           "SIGTERM or SIGINT ends sessions over [gateway] drain; a second one ends at once.\n",
           out);
 }
@@ -47,11 +49,28 @@ static void on_end_signal(struct ev_loop *loop, ev_signal *watcher, int events)
     gateway_drain(g);
 }
 
-static int run(const struct gateway_conf *conf)
+/* What SIGHUP reads anew. */
+struct source {
+    struct gateway *gateway;
+    struct gateway_conf *conf;
+    const char *path;
+};
+
+static void on_reload_signal(struct ev_loop *loop, ev_signal *watcher, int events)
+{
+    const struct source *from = watcher->data;
+
+    (void)loop;
+    (void)events;
+    (void)gateway_reload(from->gateway, from->conf, from->path); /* it has said what is wrong */
+}
+
+static int run(struct gateway_conf *conf, const char *path)
 {
     static struct gateway gateway;
+    struct source source = {&gateway, conf, path};
     struct ev_loop *loop = loop_new();
-    ev_signal term, interrupt;
+    ev_signal term, interrupt, reload;
     int status = EXIT_FAILED;
 
     signal(SIGPIPE, SIG_IGN);
@@ -60,8 +79,13 @@ static int run(const struct gateway_conf *conf)
     term.data = interrupt.data = &gateway;
     ev_signal_start(loop, &term);
     ev_signal_start(loop, &interrupt);
+    (void)signal(SIGHUP, SIG_IGN); /* until everything is there */
     if (gateway_start(&gateway, conf, loop) == 0) {
+        ev_signal_init(&reload, on_reload_signal, SIGHUP);
+        reload.data = &source;
+        ev_signal_start(loop, &reload);
         ev_run(loop, 0);
+        ev_signal_stop(loop, &reload);
         status = gateway.has_failed ? EXIT_FAILED : EXIT_OK;
     }
     gateway_stop(&gateway);
@@ -120,7 +144,7 @@ int main(int argc, char **argv)
     if (check) {
         puts("the configuration is good");
     } else {
-        status = run(&conf);
+        status = run(&conf, path);
     }
     gateway_conf_free(&conf);
     return status;

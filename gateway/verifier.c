@@ -62,5 +62,6 @@ enum jwt_verdict verifier_check(struct verifier *v, enum jwt_kind kind, struct s
 
 void verifier_reloaded(struct verifier *v)
 {
-    verdicts_clear(v->verdicts);
+    verdicts_free(v->verdicts);
+    v->verdicts = verdicts_new((size_t)v->conf->tokens_remember, v->metrics);
 }

@@ -1,0 +1,73 @@
+/*
+ * reload.c: see reload.h; and what new rules mean for the rooms and sessions that are here.
+ */
+#include "gateway/reload.h"
+
+#include <utlist.h>
+
+#include "common/log.h"
+#include "gateway/links.h"
+#include "gateway/rights.h"
+#include "gateway/rooms_internal.h"
+#include "gateway/sessions_internal.h"
+#include "gateway/verifier.h"
+
+static void change_rules(struct rooms *all)
+{
+    const struct gateway *g = all->gateway;
+    struct room *room, *next;
+
+    HASH_ITER (hh, all->by_name, room, next) {
+        bool was_shown = room->rule->presence;
+
+        room->rule = rules_find(&g->conf->rules, (struct slice){room->name, room->name_size});
+        if (room->rule->presence != was_shown) {
+            links_tell_again(g->links, room->partition);
+        }
+    }
+}
+
+/* Whoever may not subscribe any more loses the subscription. */
+static void check_sessions(struct sessions *all)
+{
+    struct session *s, *next;
+
+    DL_FOREACH_SAFE (all->all, s, next) {
+        session_check_rooms(s);
+    }
+}
+
+static int fail(struct gateway *g)
+{
+    log_error("settings not reloaded: they are not good, the old ones stay");
+    stat_add(&g->metrics.reloads_failed, 1);
+    return -1;
+}
+
+int gateway_reload(struct gateway *g, struct gateway_conf *conf, const char *path)
+{
+    struct gateway_conf fresh;
+    struct buf others = BUF_EMPTY;
+    char error[160];
+
+    assert(g->conf == conf);
+    if (gateway_conf_load(&fresh, path) != 0) {
+        return fail(g);
+    }
+    struct origins *origins = origins_new(fresh.origins, error, sizeof(error));
+    assert(origins != NULL); /* the settings were checked */
+    origins_free(g->origins);
+    g->origins = origins;
+    gateway_conf_exchange(conf, &fresh, &others);
+    verifier_reloaded(g->verifier);
+    change_rules(g->rooms);
+    check_sessions(g->sessions);
+    gateway_conf_free(&fresh);
+    stat_add(&g->metrics.reloads, 1);
+    log_info("settings reloaded gateway=%s", conf->id);
+    if (others.size > 0) {
+        log_warn("settings that need a restart to change: %.*s", SLICE_ARG(buf_slice(&others)));
+    }
+    buf_deinit(&others);
+    return 0;
+}
