@@ -6,6 +6,7 @@
  */
 #include "gateway/base64.h"
 #include "gateway/jwt.h"
+#include "gateway/libraries.h"
 #include "proto/json.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/unit/hmac_sha256.h"
@@ -14,13 +15,16 @@
 #define INPUT_MAX 5000 /* bytes: more is signed by nobody */
 
 static char secret[2 * JWT_KEY_MIN + 1]; /* another one in every run: nobody can guess it */
+static struct keys *keys;                /* that one */
 
 static enum jwt_verdict check(struct slice token, struct jwt_claims *claims)
 {
-    const struct jwt_key key = {secret, "", ""};
+    const struct claims_rules any = {"", "", 10};
+    const struct jwt_terms terms = {
+        .keys = keys, .type = "", .connection = any, .subscription = any};
     char *copy = fuzz_copy(token.at, token.size);
     enum jwt_verdict verdict =
-        jwt_check(&key, (struct slice){copy, token.size}, NOW_S, claims, NULL);
+        jwt_check(&terms, JWT_CONNECTION, (struct slice){copy, token.size}, NOW_S, claims, NULL);
 
     free(copy);
     return verdict;
@@ -31,11 +35,14 @@ static void make_secret(void)
     uint8_t bytes[JWT_KEY_MIN];
 
     if (secret[0] == '\0') {
-        jwt_init();
+        libraries_init();
         hash_random(bytes, sizeof(bytes));
         for (size_t i = 0; i < sizeof(bytes); i++) {
             snprintf(secret + 2 * i, 3, "%02x", bytes[i]);
         }
+        char error[KEYS_ERROR_SIZE];
+        keys = keys_load(&(struct keys_source){secret, "", "", "", NULL}, error, sizeof(error));
+        FUZZ_CHECK(keys != NULL);
     }
 }
 
