@@ -51,19 +51,21 @@ static void person_give(struct place *place, struct person *person)
 bool presence_enter(struct member **of_gateway, struct place *place, const struct line *line)
 {
     struct member *old = find(place, line->client);
-    struct member *m = mem_alloc(sizeof(*m) + line->client.size + line->info.size);
+    struct member *m =
+        mem_alloc(sizeof(*m) + line->client.size + line->info.size + line->chan_info.size);
     bool is_new = old == NULL;
 
     assert(line->client.size > 0 && line->client.size <= UINT16_MAX);
-    assert(line->info.size <= UINT16_MAX);
+    assert(line->info.size <= UINT16_MAX && line->chan_info.size <= UINT16_MAX);
     *m = (struct member){
         .of_gateway = of_gateway,
         .place = place,
         .person = person_take(place, line->user),
         .client_size = (uint16_t)line->client.size,
         .info_size = (uint16_t)line->info.size,
+        .chan_info_size = (uint16_t)line->chan_info.size,
     };
-    put(put(m->text, line->client), line->info);
+    put(put(put(m->text, line->client), line->info), line->chan_info);
     if (old != NULL) {
         member_free(old);
     }
@@ -95,6 +97,7 @@ void member_line(const struct member *m, struct line *out)
         .client = {m->text, m->client_size},
         .user = {m->person->user, m->person->user_size},
         .info = {m->text + m->client_size, m->info_size},
+        .chan_info = {m->text + m->client_size + m->info_size, m->chan_info_size},
     };
 }
 

@@ -28,8 +28,8 @@ struct member {
     struct place *place;        /* borrowed: stays while it has members */
     struct person *person;      /* borrowed: stays while it has members */
     bool is_stale;              /* its gateway attaches anew and has not named it yet */
-    uint16_t client_size, info_size;
-    char text[]; /* client, info */
+    uint16_t client_size, info_size, chan_info_size;
+    char text[]; /* client, info, chan_info */
 };
 
 /* The session of `line` is in the room; one that is known already changes to what the line says.

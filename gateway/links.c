@@ -155,6 +155,7 @@ static void line_add_member(struct buf *out, struct subscription *sub)
                          .client = slice_of(s->client),
                          .user = slice_of(s->identity->user),
                          .info = buf_slice(&info),
+                         .chan_info = subscription_info(sub),
                          .again = sub->is_told,
                      });
     buf_deinit(&info);

@@ -69,7 +69,10 @@ void moves_deliver(struct rooms *all, struct slice body)
         if (run.room != NULL) {
             run.at[run.count++] = (struct reply_move){
                 .room = line.room,
-                .member = {.client = line.client, .user = line.user, .info = line.info},
+                .member = {.client = line.client,
+                           .user = line.user,
+                           .info = line.info,
+                           .chan_info = line.chan_info},
                 .left = line.left,
             };
         }

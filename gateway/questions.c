@@ -144,7 +144,8 @@ static void answer_presence(struct questions *all, const struct open_question *q
     buf_clear(&all->scratch);
     while (line_next(&rest, &line) == 0) {
         if (line.client.size > 0) {
-            codec->member(&all->scratch, &(struct reply_member){line.client, line.user, line.info});
+            codec->member(&all->scratch, &(struct reply_member){line.client, line.user, line.info,
+                                                                line.chan_info});
         }
     }
     if (!numbers.complete || all->scratch.size > (size_t)all->gateway->conf->out_queue / 2) {

@@ -70,6 +70,13 @@ struct subscription {
     bool is_told;                         /* an owner has heard of it */
 };
 
+/* chan_info of a subscription, raw JSON, or nothing. */
+static inline struct slice subscription_info(const struct subscription *sub)
+{
+    return sub->grant != NULL ? (struct slice){sub->grant->info, sub->grant->info_size}
+                              : SLICE_NONE;
+}
+
 struct room {
     UT_hash_handle hh;
     struct room *prev, *next;            /* links: rooms of the same partition */

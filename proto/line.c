@@ -44,6 +44,7 @@ static const struct member {
     MEMBER(user, TEXT, USER_MAX)
     MEMBER(key, KEY, KEY_MAX)
     MEMBER(info, OBJECT, INFO_MAX)
+    MEMBER(chan_info, OBJECT, INFO_MAX)
     MEMBER(time, I64, 0)
     MEMBER(limit, I64, 0)
     MEMBER(reverse, FLAG, 0)
@@ -131,7 +132,8 @@ static bool has_subject(const struct line *l)
 void line_encode(struct buf *out, const struct line *l)
 {
     size_t size = ARRAY_LEN(members) * MEMBER_FRAMING + l->room.size + l->epoch.size +
-                  l->lane.size + l->client.size + l->user.size + l->key.size + l->info.size;
+                  l->lane.size + l->client.size + l->user.size + l->key.size + l->info.size +
+                  l->chan_info.size;
     char *start = buf_reserve(out, size), *to = start;
 
     assert(has_subject(l));

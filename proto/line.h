@@ -27,8 +27,9 @@
 
 struct line {
     struct slice room, epoch, client;
-    struct slice user; /* inside of a JSON string, escapes kept */
-    struct slice info; /* raw JSON object */
+    struct slice user;      /* inside of a JSON string, escapes kept */
+    struct slice info;      /* raw JSON object */
+    struct slice chan_info; /* likewise: what a subscription token said of a member */
     struct slice lane;
     struct slice key; /* record_key_is_valid() */
     bool has_offset;  /* offset was there (0 is a position too) */

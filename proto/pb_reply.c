@@ -79,14 +79,14 @@ static void add_escaped(struct buf *out, uint32_t number, struct slice text)
 }
 
 /* ClientInfo */
-static void add_sender(struct buf *out, uint32_t number, struct slice user, struct slice client,
-                       struct slice info)
+static void add_sender(struct buf *out, uint32_t number, const struct reply_member *m)
 {
     size_t opened = pb_open(out, number);
 
-    add_escaped(out, 1, user);
-    pb_add_bytes(out, 2, client);
-    pb_add_bytes(out, 3, info);
+    add_escaped(out, 1, m->user);
+    pb_add_bytes(out, 2, m->client);
+    pb_add_bytes(out, 3, m->info);
+    pb_add_bytes(out, 4, m->chan_info);
     pb_close(out, opened);
 }
 
@@ -95,7 +95,8 @@ static void add_publication(struct buf *out, const struct record *r)
 {
     pb_add_bytes(out, 4, r->payload);
     if (r->user.size > 0 || r->client.size > 0 || r->info.size > 0) {
-        add_sender(out, 5, r->user, r->client, r->info);
+        add_sender(out, 5,
+                   &(struct reply_member){.user = r->user, .client = r->client, .info = r->info});
     }
     pb_add_u64(out, 6, r->offset);
     pb_add_u64(out, 9, (uint64_t)r->time);
@@ -264,7 +265,7 @@ static void write_push_move(struct buf *out, const struct reply_move *m)
     struct document d = begin_push(out, m->room);
     size_t move = pb_open(out, m->left ? PUSH_LEAVE : PUSH_JOIN);
 
-    add_sender(out, 1, m->member.user, m->member.client, m->member.info);
+    add_sender(out, 1, &m->member);
     pb_close(out, move);
     end(out, d);
 }
@@ -309,7 +310,7 @@ static void write_member(struct buf *list, const struct reply_member *m)
     size_t opened = pb_open_message(list);
 
     pb_add_bytes(list, 1, m->client);
-    add_sender(list, 2, m->user, m->client, m->info);
+    add_sender(list, 2, m);
     pb_close(list, opened);
 }
 

@@ -228,7 +228,8 @@ static void write_sub(struct buf *list, struct slice room, const struct reply_su
 /* Bytes of a publication and of the push around it, beside texts and payload; the NUL's is for what
  * separates it from the one before. */
 #define PUBLICATION_FRAMING                                                                        \
-    (sizeof("{'push':{'channel':'','pub':{'data':,'info':{'user':'','client':'','conn_info':},"    \
+    (sizeof("{'push':{'channel':'','pub':{'data':,'info':{'user':'','client':'','conn_info':,'"    \
+            "chan_info':},"                                                                        \
             "'offset':,'time':}}}") +                                                              \
      2 * PUT_DIGITS_MAX)
 
@@ -238,8 +239,9 @@ static size_t publication_size(const struct record *r)
            r->payload.size;
 }
 
-/* {"user":"..","client":"..","conn_info":{..}}: the first two are always there. */
-static char *put_sender(char *to, struct slice user, struct slice client, struct slice info)
+/* {"user":"..","client":"..","conn_info":{..},"chan_info":{..}}: the first two are always there. */
+static char *put_sender(char *to, struct slice user, struct slice client, struct slice info,
+                        struct slice chan_info)
 {
     to = put_lit(to, "{\"user\":\"");
     to = put_slice(to, user);
@@ -250,8 +252,24 @@ static char *put_sender(char *to, struct slice user, struct slice client, struct
         to = put_lit(to, ",\"conn_info\":");
         to = put_slice(to, info);
     }
+    if (chan_info.size > 0) {
+        to = put_lit(to, ",\"chan_info\":");
+        to = put_slice(to, chan_info);
+    }
     *to++ = '}';
     return to;
+}
+
+/* Bytes that put_member() may need. */
+static size_t member_size(const struct reply_member *m)
+{
+    return PUBLICATION_FRAMING + 2 * m->client.size + m->user.size + m->info.size +
+           m->chan_info.size;
+}
+
+static char *put_member(char *to, const struct reply_member *m)
+{
+    return put_sender(to, m->user, m->client, m->info, m->chan_info);
 }
 
 static char *put_publication(char *to, const struct record *r)
@@ -260,7 +278,7 @@ static char *put_publication(char *to, const struct record *r)
     to = put_slice(to, r->payload);
     if (r->user.size > 0 || r->client.size > 0 || r->info.size > 0) {
         to = put_lit(to, ",\"info\":");
-        to = put_sender(to, r->user, r->client, r->info);
+        to = put_sender(to, r->user, r->client, r->info, SLICE_NONE);
     }
     if (r->offset > 0) {
         to = put_lit(to, ",\"offset\":");
@@ -338,10 +356,8 @@ static void write_push_move(struct buf *out, const struct reply_move *m)
 {
     begin_push(out, m->room, m->left ? "leave" : "join");
     buf_add_lit(out, "\"info\":");
-    size_t size =
-        PUBLICATION_FRAMING + m->member.client.size + m->member.user.size + m->member.info.size;
-    char *start = buf_reserve(out, size);
-    char *to = put_sender(start, m->member.user, m->member.client, m->member.info);
+    char *start = buf_reserve(out, member_size(&m->member));
+    char *to = put_member(start, &m->member);
     buf_grew(out, (size_t)(to - start));
     end_push(out);
 }
@@ -390,8 +406,7 @@ static void write_presence(struct buf *out, uint32_t id, struct slice members)
 /* "<client>":{"user":"..","client":"..","conn_info":{..}} */
 static void write_member(struct buf *list, const struct reply_member *m)
 {
-    size_t size = PUBLICATION_FRAMING + 2 * m->client.size + m->user.size + m->info.size;
-    char *start = buf_reserve(list, size), *to = start;
+    char *start = buf_reserve(list, member_size(m)), *to = start;
 
     if (list->size > 0) {
         *to++ = ',';
@@ -399,7 +414,7 @@ static void write_member(struct buf *list, const struct reply_member *m)
     *to++ = '"';
     to = put_slice(to, m->client);
     to = put_lit(to, "\":");
-    to = put_sender(to, m->user, m->client, m->info);
+    to = put_member(to, m);
     buf_grew(list, (size_t)(to - start));
 }
 

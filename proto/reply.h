@@ -59,7 +59,8 @@ struct reply_presence_stats {
 
 struct reply_member {
     struct slice client, user;
-    struct slice info; /* raw JSON or empty */
+    struct slice info;      /* conn_info: raw JSON or empty */
+    struct slice chan_info; /* likewise */
 };
 
 /* Somebody came into a room or left it. */

@@ -141,7 +141,7 @@ const room = new Room(connection, {
   },
   onLeft: (name, reason) => leave(`You were taken out of ${name}: ${reason}.`),
   onPublication,
-  onMoved: () => presence.soon(),
+  onMoved: (_, push) => presence.moved(push),
 });
 const presence = new Presence(connection, room, people);
 

@@ -1,11 +1,13 @@
-// Asks again and again who is in the room, as long as somebody looks at the page.
+// Who is in the room: asked for on entering, then kept up to date by joins and leaves. These may be
+// missed, so it is asked for again now and then, as long as somebody looks at the page.
 
-import { readPresence } from "./reading.js";
+import { asText, readPerson, readPresence } from "./reading.js";
 
-const EVERY_MS = 4000;
+const EVERY_MS = 10000;
 const SOON_MS = 300;
 const ANSWER_MS = 10000;
 const ERROR_DENIED = 103;
+const ERROR_TOO_MANY = 106;
 const ERROR_NOT_AVAILABLE = 108;
 
 export class Presence {
@@ -15,6 +17,7 @@ export class Presence {
     this.timer = 0;
     this.visit = 0; // counts rooms, so that a late answer about an old one is dropped
     this.refused = false;
+    this.known = null; // client id -> person; null before the first answer, and of a crowd
     this.me = "";
   }
 
@@ -22,6 +25,7 @@ export class Presence {
   reset() {
     this.visit += 1;
     this.refused = false;
+    this.known = null;
     this.people.clear();
   }
 
@@ -32,9 +36,24 @@ export class Presence {
 
   // A message came from this client: asks soon if it is not known.
   met(client) {
-    if (client !== "" && !this.people.clients.has(client)) {
+    if (client !== "" && this.known !== null && !this.known.has(client)) {
       this.soon();
     }
+  }
+
+  // A join or leave push.
+  moved({ join, leave }) {
+    const info = (join ?? leave).info;
+    const client = asText(info?.client);
+    if (this.known === null || client === "") {
+      return;
+    }
+    if (join) {
+      this.known.set(client, readPerson(client, info));
+    } else {
+      this.known.delete(client);
+    }
+    this.people.show([...this.known.values()], this.me);
   }
 
   async poll() {
@@ -48,13 +67,37 @@ export class Presence {
     try {
       const answer = await this.connection.call("presence", { channel }, ANSWER_MS);
       if (visit === this.visit) {
-        this.people.show(readPresence(answer), this.me);
+        this.known = new Map(readPresence(answer).map((person) => [person.client, person]));
+        this.people.show([...this.known.values()], this.me);
       }
     } catch (error) {
-      if (visit === this.visit && [ERROR_DENIED, ERROR_NOT_AVAILABLE].includes(error.code)) {
-        this.refused = true;
-        this.people.clear("This room does not tell who is here.");
+      if (visit === this.visit) {
+        this.#onRefused(channel, error);
       }
+    }
+  }
+
+  #onRefused(channel, error) {
+    if (error.code === ERROR_TOO_MANY) {
+      this.known = null;
+      this.#count(channel);
+    } else if ([ERROR_DENIED, ERROR_NOT_AVAILABLE].includes(error.code)) {
+      this.refused = true;
+      this.known = null;
+      this.people.clear("This room does not tell who is here.");
+    }
+  }
+
+  // Too many to list: how many?
+  async #count(channel) {
+    const { visit } = this;
+    try {
+      const stats = await this.connection.call("presence_stats", { channel }, ANSWER_MS);
+      if (visit === this.visit && Number.isSafeInteger(stats.num_clients)) {
+        this.people.crowd(stats.num_clients);
+      }
+    } catch {
+      // the next poll asks again
     }
   }
 }

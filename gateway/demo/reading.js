@@ -28,11 +28,16 @@ export function readPublication({ data, info, offset, time }) {
   };
 }
 
-// The members in the answer to a presence command.
-export function readPresence({ presence }) {
-  return Object.entries(presence ?? {}).map(([client, info]) => ({
+// Somebody who is in a room, by the info that presence, joins and leaves have.
+export function readPerson(client, info) {
+  return {
     client,
     name: asText(info?.conn_info?.name) || asText(info?.user) || "nameless",
     gateway: asText(info?.conn_info?.gateway),
-  }));
+  };
+}
+
+// The members in the answer to a presence command.
+export function readPresence({ presence }) {
+  return Object.entries(presence ?? {}).map(([client, info]) => readPerson(client, info));
 }

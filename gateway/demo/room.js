@@ -10,7 +10,7 @@ const LEFT_INVALIDATED = 2502;
 
 export class Room {
   // handlers: onEntered(room, {fresh, missed, offset}), onRefused(room, error, final),
-  // onLeft(room, reason), onPublication(room, pub), onMoved(room). `missed` counts the publications that
+  // onLeft(room, reason), onPublication(room, pub), onMoved(room, push). `missed` counts the publications that
   // nobody will give us any more; NaN where the room's numbering began anew.
   constructor(connection, handlers) {
     this.connection = connection;
@@ -56,7 +56,7 @@ export class Room {
     if (push.pub) {
       this.#onPublication(push.pub);
     } else if (push.join || push.leave) {
-      this.handlers.onMoved(this.inside);
+      this.handlers.onMoved(this.inside, push);
     } else if (push.unsubscribe) {
       this.#onUnsubscribe(push.unsubscribe);
     }
@@ -90,7 +90,7 @@ export class Room {
   }
 
   #subscribe(channel) {
-    const params = { channel, recoverable: true, positioned: true };
+    const params = { channel, recoverable: true, positioned: true, join_leave: true };
     if (this.position?.valid) {
       const { epoch, offset } = this.position;
       Object.assign(params, { recover: true, offset, epoch });

@@ -232,7 +232,6 @@ export class People {
     this.counts = counts;
     this.note = note;
     this.shown = "";
-    this.clients = new Set();
   }
 
   // people: [{client, name, gateway}]; me: the own client id.
@@ -245,7 +244,6 @@ export class People {
       return;
     }
     this.shown = shown;
-    this.clients = new Set(people.map(({ client }) => client));
     const burrows = new Map();
     for (const person of sorted) {
       if (!burrows.has(person.gateway)) {
@@ -268,6 +266,15 @@ export class People {
   clear(text = "Nobody yet.") {
     this.show([], "");
     this.say(text);
+  }
+
+  // Too many to be shown one by one.
+  crowd(count) {
+    this.clear(`${count} are here: too many to be listed.`);
+    this.shown = ""; // whatever comes next is shown
+    for (const element of this.counts) {
+      element.textContent = String(count);
+    }
   }
 
   #burrow(gateway) {

@@ -22,6 +22,7 @@ return {
   title: document.getElementById("title").innerText,
   room_error: document.getElementById("room-error").innerText,
   name_error: document.getElementById("name-error").innerText,
+  people_note: document.getElementById("people-note").innerText,
   lines: all("#log > .system", (line) => line.innerText),
   people: all("#people [data-client]", (person) => ({
     name: text(person, ".person-name"), gateway: person.dataset.gateway,

@@ -21,7 +21,8 @@ def browsers(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def warren(broker):
-    with Deployment(broker, gateway={"gateway.demo": "yes"}) as running:
+    with Deployment(broker, gateway={"gateway.demo": "yes"},
+                    config='[room "crowd"]\npresence_max = 1\n') as running:
         yield running
 
 
@@ -176,3 +177,12 @@ def test_a_room_closed_to_all_says_so(browsers, warren):
     browsers[0].open(gateway.url, name="ann", room="closed")
     look = browsers[0].wait(lambda look: look["room_error"], "the error")
     assert look["room_error"] == "You cannot enter closed: permission denied (103)."
+
+
+def test_a_crowd_is_counted_and_not_listed(browsers, warren):
+    first, second = browsers[:2]
+    first.enter(warren.gateways[0].url, "ann", "crowd:1")
+    first.wait_people(ann=warren.gateways[0].name)
+    second.enter(warren.gateways[1].url, "bob", "crowd:1")
+    second.wait(lambda look: look["people_note"].startswith("2 are here"), "the number of people")
+    assert second.look()["people"] == []

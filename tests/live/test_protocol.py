@@ -68,9 +68,8 @@ async def test_no_connect_in_time_is_stale(gateway):
     ("presence", {"channel": "not-mine"}, 103),
     ("history", {"channel": "not-mine"}, 103),
     ("ping", {}, 108),
-    ("sub_refresh", {"channel": "m", "token": "x"}, 108),
+    ("sub_refresh", {"channel": "m", "token": "x"}, 103),
     ("rpc", {"method": "x", "data": {}}, 104),
-    ("dance", {}, 104),
 ])
 async def test_a_command_that_cannot_be_done_is_answered(gateway, method, fields, code):
     async with await CentrifugeClient.connect(gateway) as client:
@@ -123,7 +122,7 @@ async def test_a_send_gets_no_reply(gateway):
 
 async def test_who_errs_again_and_again_is_closed(gateway):
     client = await CentrifugeClient.connect(gateway)
-    await client.send(*[client.command("dance") for _ in range(30)])
+    await client.send(*[client.command("ping") for _ in range(30)])
     assert await client.expect_closed() == (3509, "too many errors")
 
 

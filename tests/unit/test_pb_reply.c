@@ -164,12 +164,15 @@ static void records_are_pushed(void **state)
     assert_vector(&out, "message");
     struct reply_move m = {
         .room = SLICE_LIT("chat:lobby"),
-        .member = {CLIENT, SLICE_LIT("bob"), SLICE_LIT("{\"name\":\"Bob\"}")},
+        .member = {CLIENT, SLICE_LIT("bob"), SLICE_LIT("{\"name\":\"Bob\"}"), SLICE_NONE},
     };
     codec->push_move(&out, &m);
     assert_vector(&out, "join");
+    m.member.chan_info = SLICE_LIT("{\"seat\":7}");
+    codec->push_move(&out, &m);
+    assert_vector(&out, "join with a token");
     m.left = true;
-    m.member.info = SLICE_NONE;
+    m.member.info = m.member.chan_info = SLICE_NONE;
     codec->push_move(&out, &m);
     assert_vector(&out, "leave");
 }
@@ -179,9 +182,9 @@ static void questions_are_answered(void **state)
     struct buf out = BUF_EMPTY, list = BUF_EMPTY;
     (void)state;
 
-    codec->member(&list, &(struct reply_member){CLIENT, SLICE_LIT("ann"), SLICE_NONE});
+    codec->member(&list, &(struct reply_member){CLIENT, SLICE_LIT("ann"), SLICE_NONE, SLICE_NONE});
     codec->member(&list, &(struct reply_member){SLICE_LIT("c2"), SLICE_NONE,
-                                                SLICE_LIT("{\"name\":\"Bob\"}")});
+                                                SLICE_LIT("{\"name\":\"Bob\"}"), SLICE_NONE});
     codec->presence(&out, 4, buf_slice(&list));
     assert_vector(&out, "presence");
     codec->presence(&out, 4, SLICE_NONE);

@@ -198,8 +198,8 @@ static void questions_are_answered_in_the_codec_of_the_asker(void **state)
     kit_answer(&k, MESSAGE_PRESENCE, MESSAGE_PRESENT,
                "{\"room\":\"" ROOM "\",\"complete\":true,\"clients\":1,\"users\":1}\n"
                "{\"room\":\"" ROOM "\",\"client\":\"c1\",\"user\":\"a\\\"n\"}\n");
-    codec_protobuf.member(&list,
-                          &(struct reply_member){SLICE_LIT("c1"), SLICE_LIT("a\\\"n"), SLICE_NONE});
+    codec_protobuf.member(&list, &(struct reply_member){SLICE_LIT("c1"), SLICE_LIT("a\\\"n"),
+                                                        SLICE_NONE, SLICE_NONE});
     codec_protobuf.presence(&want, 3, buf_slice(&list));
     expect_bytes(&bob, &want);
     send_about_room(&bob, 4, 9);

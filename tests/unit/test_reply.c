@@ -163,7 +163,7 @@ static void who_comes_and_goes_is_pushed(void **state)
 {
     struct reply_move m = {
         .room = SLICE_LIT("chat:lobby"),
-        .member = {CLIENT, SLICE_LIT("bob"), SLICE_LIT("{\"name\":\"Bob\"}")},
+        .member = {CLIENT, SLICE_LIT("bob"), SLICE_LIT("{\"name\":\"Bob\"}"), SLICE_NONE},
     };
     struct buf out = BUF_EMPTY;
     (void)state;
@@ -172,8 +172,11 @@ static void who_comes_and_goes_is_pushed(void **state)
     assert_vector(&out, "join");
     reply_plain_move(&out, &m);
     assert_vector(&out, "plain: join");
+    m.member.chan_info = SLICE_LIT("{\"seat\":7}");
+    codec_json.push_move(&out, &m);
+    assert_vector(&out, "join with a token");
     m.left = true;
-    m.member.info = SLICE_NONE;
+    m.member.info = m.member.chan_info = SLICE_NONE;
     codec_json.push_move(&out, &m);
     assert_vector(&out, "leave");
     reply_plain_move(&out, &m);
@@ -219,9 +222,10 @@ static void questions_are_answered(void **state)
     struct record r = {.room = SLICE_LIT("a"), .offset = 41, .payload = SLICE_LIT("\"a\"")};
     (void)state;
 
-    codec_json.member(&list, &(struct reply_member){CLIENT, SLICE_LIT("ann"), SLICE_NONE});
+    codec_json.member(&list,
+                      &(struct reply_member){CLIENT, SLICE_LIT("ann"), SLICE_NONE, SLICE_NONE});
     codec_json.member(&list, &(struct reply_member){SLICE_LIT("c2"), SLICE_NONE,
-                                                    SLICE_LIT("{\"name\":\"Bob\"}")});
+                                                    SLICE_LIT("{\"name\":\"Bob\"}"), SLICE_NONE});
     codec_json.presence(&out, 4, buf_slice(&list));
     assert_vector(&out, "presence");
     codec_json.presence(&out, 4, SLICE_NONE);

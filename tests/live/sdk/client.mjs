@@ -25,7 +25,7 @@ const getToken = ({ channel } = {}) => new Promise((resolve) => {
 const client = new Centrifuge(url, {
   websocket: WebSocket,
   token: token || '',
-  getToken,
+  ...(token ? { getToken } : {}),
   minReconnectDelay: 50,
   maxReconnectDelay: 500,
 });
