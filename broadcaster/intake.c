@@ -1,6 +1,7 @@
 /* intake.c: what comes from warren.in.<p>: judged, numbered, put in line for the log. */
 #include "broadcaster/intake.h"
 
+#include "broadcaster/audiences.h"
 #include "broadcaster/partition_internal.h"
 #include "proto/record.h"
 #include "proto/room.h"
@@ -93,6 +94,10 @@ static bool number_record(struct partition *p, struct append *a, struct record *
     }
     struct place *place = roster_get(&p->roster, r->room, now_ms);
     number_next(p, place, now_ms);
+    enum audience_rule rule = audiences_decide(place->rule, r, &p->audience);
+    if (rule != AUDIENCE_RULES) {
+        stat_add(&p->stats->narrowed[rule], 1);
+    }
     r->offset = place->numbered.offset;
     r->epoch = slice_of(place->numbered.epoch);
     record_encode(&a->body, r);

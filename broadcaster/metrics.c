@@ -91,6 +91,19 @@ static void print_dead(const struct metrics *m, struct buf *out)
     }
 }
 
+static void print_narrowed(const struct metrics *m, struct buf *out)
+{
+    char labels[64];
+
+    stats_head(out, PREFIX "records_narrowed_total", "counter",
+               "Records that not everybody in the room may see, by the rule that decided it.");
+    for (size_t i = 0; i < AUDIENCE_RULES; i++) {
+        (void)snprintf(labels, sizeof(labels), "rule=\"%s\"", audience_word((enum audience_rule)i));
+        stats_line(out, PREFIX "records_narrowed_total", labels,
+                   stat_get(&m->partition.narrowed[i]));
+    }
+}
+
 void metrics_print(const struct metrics *m, struct buf *out)
 {
     stats_head(out, PREFIX "build_info", "gauge", "The program's version.");
@@ -98,6 +111,7 @@ void metrics_print(const struct metrics *m, struct buf *out)
     print_plain(out, m, shell_rows, ARRAY_LEN(shell_rows));
     print_plain(out, &m->partition, partition_rows, ARRAY_LEN(partition_rows));
     print_each(m, out);
+    print_narrowed(m, out);
     print_dead(m, out);
     stats_histogram(out, PREFIX "append_seconds", "From an append to its confirm.", &m->append_us);
     stats_histogram(out, PREFIX "input_seconds", "From a batch's arrival to its ack.",

@@ -139,6 +139,7 @@ struct partition *partition_free(struct partition *p)
     partition_forget_log(p);
     waiting_deinit(&p->waiting);
     appends_deinit(&p->appends);
+    buf_deinit(&p->audience);
     while ((a = partition_next_action(p)) != NULL) {
         partition_action_done(a);
     }

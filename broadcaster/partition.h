@@ -27,6 +27,7 @@
 #include "common/base.h"
 #include "common/buf.h"
 #include "common/stats.h"
+#include "proto/audience.h"
 #include "proto/message.h"
 #include "proto/rules.h"
 
@@ -51,6 +52,7 @@ struct partition_conf {
 /* Counted by the machine, shown by the shell; shared by all partitions of the process (one thread
  * writes). */
 struct partition_stats {
+    stat_value narrowed[AUDIENCE_RULES]; /* records that not everybody may see, by who decided it */
     stat_value records_in, batches_in, duplicates_dropped, poisoned, appends, append_bytes,
         append_retries, delivered_records, delivered_messages, checkpoints, takeovers, void_records,
         attaches, leases_expired, forgotten_rooms, replayed_records, history_memory, moves_told,

@@ -4,6 +4,7 @@
  * partition.c   states, actions, entry points
  * takeover.c    from the claim to one's own marker: finds the end of the log and reads it
  * intake.c      input: judges batches, numbers their records
+ * audiences.c   who may see a record
  * appends.c     the line of messages on their way into the log; one in flight
  * checkpoint.c  when and how all positions are written down
  * followers.c   gateways, what they follow, and what they are sent
@@ -52,7 +53,8 @@ struct partition {
     struct followers followers;
     struct lookback lookback;
     struct waiting waiting;
-    size_t backlog; /* batches taken and not acked */
+    struct buf audience; /* of the record that is being numbered */
+    size_t backlog;      /* batches taken and not acked */
 };
 
 /* A new action, behind all others. */

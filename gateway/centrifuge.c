@@ -5,6 +5,7 @@
 #include "gateway/centrifuge_internal.h"
 #include "gateway/connecting.h"
 #include "gateway/frame.h"
+#include "gateway/permits.h"
 #include "gateway/questions.h"
 #include "proto/room.h"
 
@@ -41,9 +42,15 @@ static void do_question(struct session *s, const struct command *c)
         session_send_error(s, c->id, REPLY_PERMISSION_DENIED);
         return;
     }
+    const struct rule *rule = sub->room->rule;
+    if (c->method == COMMAND_HISTORY ? !permits_see_history(s, rule)
+                                     : rule->presence && !permits_see_presence(s, rule)) {
+        session_send_error(s, c->id, REPLY_PERMISSION_DENIED);
+        return;
+    }
     if (c->method == COMMAND_HISTORY) {
         q.kind = QUESTION_HISTORY;
-    } else if (!sub->room->rule->presence) {
+    } else if (!rule->presence) {
         session_send_error(s, c->id, REPLY_NOT_AVAILABLE);
         return;
     } else {

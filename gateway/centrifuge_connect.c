@@ -84,6 +84,10 @@ void centrifuge_connect_done(struct session *s)
     struct connecting *c = connecting_take(s);
 
     session_connected(s);
+    if (s->state != SESSION_OPEN) {
+        connecting_free(c);
+        return;
+    }
     reply_connect(s, c->command_id, buf_slice(&c->subs));
     connecting_release(s, c);
     if (s->state == SESSION_OPEN && c->later.size > 0) {
@@ -165,7 +169,9 @@ void centrifuge_connect(struct session *s, const struct command *c, struct buf *
     }
     if (s->identity->granted == NULL) {
         session_connected(s);
-        reply_connect(s, c->id, SLICE_NONE);
+        if (s->state == SESSION_OPEN) {
+            reply_connect(s, c->id, SLICE_NONE);
+        }
         return;
     }
     connecting_begin(s, c->id);

@@ -6,7 +6,7 @@
 #include "common/clock.h"
 #include "gateway/centrifuge_internal.h"
 #include "gateway/lanes.h"
-#include "gateway/rights.h"
+#include "gateway/permits.h"
 #include "proto/json.h"
 #include "proto/room.h"
 
@@ -25,13 +25,14 @@ void centrifuge_publish(struct session *s, const struct command *c, bool is_rpc)
         session_send_error(s, c->id, REPLY_LIMIT_EXCEEDED);
         return;
     }
-    if (!session_may_publish(s, c->channel)) {
-        session_send_error(s, c->id, REPLY_PERMISSION_DENIED);
+    int why = permits_publish(s, c->channel, c->data);
+    if (why != PERMITTED) {
+        session_send_error(s, c->id, (enum reply_error)why);
         return;
     }
     session_info(s, &info);
     json_add_flat(&payload, c->data);
-    const struct record r = {
+    struct record r = {
         .room = c->channel,
         .user = slice_of(s->identity->user),
         .client = slice_of(s->client),
@@ -40,6 +41,7 @@ void centrifuge_publish(struct session *s, const struct command *c, bool is_rpc)
         .key = c->key,
         .payload = buf_slice(&payload),
     };
+    permits_stamp(s, &r);
     if (lanes_publish(s->gateway->lanes, &r, &(struct publish_origin){s->handle, c->id, is_rpc}) !=
         0) {
         session_send_error(s, c->id, REPLY_INTERNAL);
@@ -100,11 +102,7 @@ static void rpc_session(struct session *s, const struct command *c, struct buf *
     (void)texts;
     buf_addf(&data, "{\"client\":\"%s\",\"user\":\"%s\",\"name\":\"%s\",\"gateway\":\"%s\"",
              s->client, i->user, i->name, s->gateway->conf->id);
-    add_list(&data, "roles");
-    for (char **role = i->roles; role != NULL && *role != NULL; role++) {
-        add_text(&data, role == i->roles, slice_of(*role));
-    }
-    buf_add_char(&data, ']');
+    buf_addf(&data, ",\"roles\":%s", i->roles != NULL ? i->roles_list : "[]");
     add_list(&data, "rooms");
     for (struct subscription *sub = s->subscriptions; sub != NULL; sub = sub->next_of_session) {
         add_text(&data, sub == s->subscriptions,

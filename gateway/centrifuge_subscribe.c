@@ -9,7 +9,7 @@
 #include "common/mem.h"
 #include "gateway/centrifuge_internal.h"
 #include "gateway/connecting.h"
-#include "gateway/rights.h"
+#include "gateway/permits.h"
 #include "gateway/verifier.h"
 #include "proto/room.h"
 
@@ -120,7 +120,7 @@ void centrifuge_subscribe(struct session *s, const struct command *c)
     }
     if (c->token.size > 0) {
         subscribe_with_token(s, c, &entry);
-    } else if (session_may_subscribe(s, c->channel)) {
+    } else if (permits_subscribe(s, c->channel)) {
         enter(s, c, &entry);
     } else {
         session_send_error(s, c->id, REPLY_PERMISSION_DENIED);

@@ -3,13 +3,15 @@
  *
  * Records of one room are gathered into a run; a run becomes one frame for each
  * dialect, which all sessions share. A session that has been given part of a run
- * before (it came ahead of its gateway) gets a frame of its own.
+ * before (it came ahead of its gateway) gets a frame of its own. So does a record that
+ * not everybody may see: it is no part of a run.
  */
 #include "common/clock.h"
 #include "common/mem.h"
 #include "gateway/dialect.h"
 #include "gateway/gateway.h"
 #include "gateway/rooms_internal.h"
+#include "gateway/sight.h"
 
 #define AGE_MAX_MS 3600000 /* older records count as so old */
 
@@ -58,7 +60,7 @@ static int64_t record_age_us(const struct record *r)
     return r->time > 0 && r->time < now ? MIN(now - r->time, AGE_MAX_MS) * 1000 : 0;
 }
 
-/* One frame a dialect, a counted pointer a session. */
+/* One frame a dialect, a counted pointer a session. Nobody asks who may see what: everybody may. */
 static void run_deliver(struct rooms *all, struct room *room, const struct record *const *run,
                         size_t count)
 {
@@ -99,6 +101,45 @@ static void run_deliver(struct rooms *all, struct room *room, const struct recor
     }
     stat_add(&metrics->deliveries, given);
     histogram_add(&metrics->delivery_us, record_age_us(run[0]));
+}
+
+/* One record that not everybody may see. It moves those on who may not, too. */
+static void narrow_deliver(struct rooms *all, struct room *room, const struct record *r)
+{
+    struct metrics *metrics = &all->gateway->metrics;
+    struct blob *frames[DIALECT_COUNT] = {NULL};
+    uint64_t given = 0, kept_back = 0;
+    struct sight sight;
+
+    sight_init(&sight, r);
+    room->offset = r->offset;
+    room->is_narrow = true;
+    recents_keep(room, &r, 1, all->gateway->conf->recent_records, all->gateway->conf->recent_bytes);
+    for (uint32_t i = room->count; i-- > 0;) { /* as above */
+        struct subscription *sub = room->subscriptions[i];
+        struct session *s = sub->session;
+
+        if (sub->joining != NULL || sub->last >= r->offset) {
+            continue;
+        }
+        sub->last = r->offset;
+        if (!sight_admits(&sight, s)) {
+            kept_back++;
+            continue;
+        }
+        if (frames[s->dialect] == NULL) {
+            frames[s->dialect] = dialect_frame((enum dialect)s->dialect, &r, 1);
+            stat_add(&metrics->frames_built, 1);
+        }
+        given++;
+        session_send_frame(s, frames[s->dialect]);
+    }
+    for (size_t i = 0; i < DIALECT_COUNT; i++) {
+        blob_unref(frames[i]);
+    }
+    stat_add(&metrics->deliveries, given);
+    stat_add(&metrics->kept_back[sight.audience.rule], kept_back);
+    histogram_add(&metrics->delivery_us, record_age_us(r));
 }
 
 static void scratch_grow(struct rooms *all)
@@ -178,8 +219,16 @@ static int room_take_run(struct rooms *all, struct room *room)
         if (r->offset > next) {
             break;
         }
-        run[count++] = r;
         next++;
+        if (r->audience.size == 0) {
+            run[count++] = r;
+            continue;
+        }
+        if (count > 0) {
+            run_deliver(all, room, run, count);
+            count = 0;
+        }
+        narrow_deliver(all, room, r);
     }
     if (count > 0) {
         run_deliver(all, room, run, count);

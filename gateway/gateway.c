@@ -18,6 +18,7 @@
 #include "gateway/revoked.h"
 #include "gateway/rooms.h"
 #include "gateway/sessions.h"
+#include "gateway/users.h"
 #include "gateway/verifier.h"
 
 #define DRAIN_STEP_MS 50
@@ -50,6 +51,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
     lanes_tick(g->lanes);
     links_tick(g->links);
     questions_tick(g->questions);
+    users_tick(g->users);
     bus_tick(g->bus);
 }
 
@@ -114,6 +116,7 @@ int gateway_start(struct gateway *g, const struct gateway_conf *conf, struct ev_
     }
     g->revoked = revoked_new(&g->metrics);
     g->verifier = verifier_new(conf, g->revoked, &g->metrics);
+    g->users = users_new(g);
     g->sessions = sessions_new(g);
     g->rooms = rooms_new(g);
     g->links = links_new(g);
@@ -189,6 +192,7 @@ void gateway_stop(struct gateway *g)
     g->listener = listener_free(g->listener);
     g->conns = conns_free(g->conns);
     g->sessions = sessions_free(g->sessions);
+    g->users = users_free(g->users);
     g->rooms = rooms_free(g->rooms);
     g->bus = bus_free(g->bus);
     g->lanes = lanes_free(g->lanes);

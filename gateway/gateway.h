@@ -26,6 +26,7 @@ struct questions;
 struct revoked;
 struct rooms;
 struct sessions;
+struct users;
 struct verifier;
 
 struct gateway {
@@ -37,6 +38,7 @@ struct gateway {
     struct verifier *verifier;
     struct metrics metrics;
     /* Parts, owned, in the order of their birth. */
+    struct users *users;
     struct sessions *sessions;
     struct rooms *rooms;
     struct links *links;

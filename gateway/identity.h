@@ -12,9 +12,11 @@ struct identity {
     bool is_known;           /* false: anonymous */
     char *user;              /* owns; inside of a JSON string (escaped); "" when anonymous */
     char *name;              /* owns; likewise */
-    char **roles;            /* owns; NULL-terminated; NULL when there are none */
+    char **roles;            /* owns; likewise; NULL-terminated; NULL when there are none */
     char *token_id;          /* owns; decoded; NULL: the token has none */
     int64_t issued_s;        /* of the token; 0: it does not say */
+    char *roles_list;        /* owns; them as a JSON array; "" when there are none */
+    uint64_t mark;           /* of the user and all roles: identity_mark() */
     int64_t expires_s;       /* 0: never */
     char *info;              /* owns; conn_info of the token: a raw JSON object; "": it has none */
     struct granted *granted; /* owns; rooms that the token puts the session into; NULL: none */
@@ -28,8 +30,10 @@ struct identity *identity_free(struct identity *i);
 /* Whether it is that user (decoded). */
 bool identity_is_user(const struct identity *i, const char *user);
 
-/* `rule` is "*" (every known user; anonymous too when `anonymous` may come in at all), "none", or
- * role names separated by spaces or commas. */
+/* One bit for a name: whoever has none of the bits of a list has none of its names. */
+uint64_t identity_mark(struct slice name);
+
+/* `rule` is a text of settings that names people (proto/who.h). */
 bool identity_may(const struct identity *i, const char *rule);
 
 #endif

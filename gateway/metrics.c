@@ -5,6 +5,8 @@
 
 #include <stdio.h>
 
+#include "gateway/sight.h"
+
 static void print_by_reason(const struct metrics *m, struct buf *out)
 {
     char labels[64];
@@ -14,6 +16,19 @@ static void print_by_reason(const struct metrics *m, struct buf *out)
     for (size_t i = 0; i < CLOSE_REASON_COUNT; i++) {
         snprintf(labels, sizeof(labels), "reason=\"%s\"", close_label((enum close_reason)i));
         stats_line(out, "warren_gateway_sessions_closed_total", labels, stat_get(&m->closed[i]));
+    }
+    stats_head(out, "warren_gateway_records_kept_back_total", "counter",
+               "Times that a session was not given a record, by the rule that decided it.");
+    for (size_t i = 0; i < ARRAY_LEN(m->kept_back); i++) {
+        snprintf(labels, sizeof(labels), "rule=\"%s\"", sight_label((enum audience_rule)i));
+        stats_line(out, "warren_gateway_records_kept_back_total", labels,
+                   stat_get(&m->kept_back[i]));
+    }
+    stats_head(out, "warren_gateway_denied_total", "counter",
+               "What was refused to sessions by rules and limits.");
+    for (size_t i = 0; i < PERMIT_COUNT; i++) {
+        snprintf(labels, sizeof(labels), "what=\"%s\"", permit_label((enum permit)i));
+        stats_line(out, "warren_gateway_denied_total", labels, stat_get(&m->denied[i]));
     }
     stats_head(out, "warren_gateway_requests_refused_total", "counter",
                "Requests that were not upgraded, by status.");

@@ -6,10 +6,14 @@
 
 #include "common/stats.h"
 #include "gateway/close.h"
+#include "gateway/permits.h"
+#include "proto/audience.h"
 
 struct metrics {
 #define METRIC(field, name, type, help) stat_value field;
 #include "gateway/metrics.def"
+    stat_value kept_back[AUDIENCE_RULES + 1]; /* by who decided it, or "other" */
+    stat_value denied[PERMIT_COUNT];
     stat_value closed[CLOSE_REASON_COUNT];
     stat_value refused[600];      /* HTTP refusals by status */
     struct histogram publish_us;  /* from accepting a publish to its confirm */

@@ -15,7 +15,7 @@
 #include "gateway/frame.h"
 #include "gateway/gateway.h"
 #include "gateway/lanes.h"
-#include "gateway/rights.h"
+#include "gateway/permits.h"
 #include "gateway/sessions_internal.h"
 #include "proto/json.h"
 #include "proto/room.h"
@@ -25,14 +25,17 @@ void plain_open(struct session *s, struct slice room)
     const struct rooms_entry entry = {.cause = ROOMS_BY_COMMAND, .wants_moves = s->wants_events};
 
     assert(room_is_valid(room)); /* the request was refused otherwise */
-    if (!session_may_subscribe(s, room)) {
+    if (!permits_subscribe(s, room)) {
         session_send_error(s, 0, REPLY_PERMISSION_DENIED);
         session_close(s, CLOSE_BAD_REQUEST);
         return;
     }
     int r = rooms_enter(s, room, &entry);
-    assert(r == 0); /* it is the session's first room, and rooms_max is at least 1 */
-    if (s->subscriptions != NULL && s->subscriptions->joining != NULL) {
+    assert(r == 0 || r == ROOMS_FULL); /* it is its first room, and rooms_max is at least 1 */
+    if (r == ROOMS_FULL) {
+        session_send_error(s, 0, REPLY_LIMIT_EXCEEDED);
+        session_close(s, CLOSE_BAD_REQUEST);
+    } else if (s->subscriptions != NULL && s->subscriptions->joining != NULL) {
         session_hold(s); /* what it says now, it is to hear */
     }
 }
@@ -70,7 +73,7 @@ static void plain_publish(struct session *s, struct slice text, struct slice key
 
     session_info(s, &info);
     plain_with_username(&payload, text, slice_of(s->identity->name));
-    const struct record r = {
+    struct record r = {
         .room = room_of(s),
         .user = slice_of(s->identity->user),
         .client = slice_of(s->client),
@@ -79,6 +82,7 @@ static void plain_publish(struct session *s, struct slice text, struct slice key
         .key = key,
         .payload = buf_slice(&payload),
     };
+    permits_stamp(s, &r);
     if (lanes_publish(s->gateway->lanes, &r, &(struct publish_origin){.session = s->handle}) != 0) {
         session_send_error(s, 0, REPLY_INTERNAL);
     }
@@ -102,10 +106,15 @@ void plain_on_text(struct session *s, struct slice text)
         session_send_error(s, 0, REPLY_LIMIT_EXCEEDED);
     } else if (s->subscriptions == NULL) {
         session_send_error(s, 0, REPLY_INTERNAL); /* it could not enter its room in time */
-    } else if (!session_may_publish(s, room_of(s))) {
-        session_send_error(s, 0, REPLY_PERMISSION_DENIED);
     } else {
-        plain_publish(s, text, key);
+        const struct room *room = s->subscriptions->room;
+        int why = permits_publish(s, (struct slice){room->name, room->name_size}, text);
+
+        if (why != PERMITTED) {
+            session_send_error(s, 0, (enum reply_error)why);
+        } else {
+            plain_publish(s, text, key);
+        }
     }
 }
 

@@ -10,10 +10,13 @@
 #include "gateway/links.h"
 #include "gateway/rooms.h"
 #include "gateway/sessions.h"
+#include "gateway/sight.h"
 #include "proto/codec.h"
 #include "proto/line.h"
 #include "proto/record.h"
 #include "proto/room.h"
+
+#define QUESTION_LIMIT_NARROW 300 /* records; as many as a page can have */
 
 struct open_question {
     UT_hash_handle hh; /* also the order in which they were asked */
@@ -23,6 +26,7 @@ struct open_question {
     uint32_t command_id;
     int64_t asked_ms;
     uint64_t offset;
+    int64_t limit;
     char epoch[EPOCH_MAX + 1];
     uint16_t room_size;
     char room[ROOM_NAME_MAX];
@@ -70,6 +74,17 @@ struct questions *questions_free(struct questions *all)
     return NULL;
 }
 
+/* How many records to ask for. Of a room with records that not everybody may see as many as can be:
+ * how many of them the asker may see shows in the answer. */
+static int64_t limit_of(const struct questions *all, const struct question *q)
+{
+    const struct room *room = rooms_get(all->gateway->rooms, q->room);
+    bool is_narrow = room != NULL && (room->is_narrow || room->rule->narrows);
+
+    return q->kind == QUESTION_HISTORY && q->limit > 0 && is_narrow ? QUESTION_LIMIT_NARROW
+                                                                    : q->limit;
+}
+
 int questions_ask(struct questions *all, const struct question *q)
 {
     bool is_past = q->kind == QUESTION_HISTORY || q->kind == QUESTION_RECOVER;
@@ -79,7 +94,7 @@ int questions_ask(struct questions *all, const struct question *q)
         .has_offset = q->has_offset,
         .offset = q->offset,
         .from = q->offset,
-        .limit = q->limit,
+        .limit = limit_of(all, q),
         .reverse = q->reverse,
         .count = q->kind == QUESTION_PRESENCE_STATS,
     };
@@ -110,6 +125,7 @@ int questions_ask(struct questions *all, const struct question *q)
     open->command_id = q->command_id;
     open->asked_ms = clock_mono_ms();
     open->offset = q->offset;
+    open->limit = q->limit;
     if (q->epoch.size > 0) {
         memcpy(open->epoch, q->epoch.at, q->epoch.size);
     }
@@ -163,6 +179,7 @@ static void answer_history(struct questions *all, const struct open_question *q,
         (size_t)all->gateway->conf->out_queue / 2; /* a page may be shorter than asked */
     const struct codec *codec = session_codec(s);
     struct record r;
+    int64_t count = 0;
 
     buf_clear(&all->scratch);
     if (top->limit == LINE_UNRECOVERABLE ||
@@ -170,8 +187,12 @@ static void answer_history(struct questions *all, const struct open_question *q,
         session_send_error(s, q->command_id, REPLY_UNRECOVERABLE_POSITION);
         return;
     }
-    while (all->scratch.size < size_max && record_next(&rest, true, &r) == 0) {
-        codec->publication(&all->scratch, &r);
+    while (all->scratch.size < size_max && (q->limit < 0 || count < q->limit) &&
+           record_next(&rest, true, &r) == 0) {
+        if (session_sees(s, &r)) {
+            codec->publication(&all->scratch, &r);
+            count++;
+        }
     }
     struct buf *out = session_reply(s);
     codec->history(out, q->command_id,

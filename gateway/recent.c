@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "common/mem.h"
 #include "gateway/rooms_internal.h"
+#include "gateway/sight.h"
 
 static void recents_drop_first(struct room *room)
 {
@@ -70,9 +71,10 @@ static bool has_all_since(const struct room *room, uint64_t since)
     return since == room->offset || (room->recent != NULL && room->recent->first <= since + 1);
 }
 
-bool recents_add(const struct room *room, uint64_t since, uint64_t top, const struct codec *codec,
-                 struct buf *list)
+bool recents_add(const struct room *room, uint64_t since, uint64_t top, const struct session *s,
+                 bool *is_common, struct buf *list)
 {
+    const struct codec *codec = session_codec(s);
     size_t before = list->size;
     uint64_t next = since + 1;
 
@@ -92,8 +94,11 @@ bool recents_add(const struct room *room, uint64_t since, uint64_t top, const st
                 continue;
             }
             assert(record.offset == next); /* fanout.c keeps only what continues */
-            codec->publication(list, &record);
             next++;
+            *is_common &= record.audience.size == 0;
+            if (session_sees(s, &record)) {
+                codec->publication(list, &record);
+            }
         }
     }
     if (next != top + 1) {
@@ -113,10 +118,10 @@ static void recents_expire(struct room *room)
     }
 }
 
-bool made_from_recent(struct rooms *all, struct room *room, uint64_t since,
-                      const struct codec *codec)
+bool made_from_recent(struct rooms *all, struct room *room, uint64_t since, const struct session *s)
 {
-    struct made *made = &all->made[codec->id];
+    struct made *made = &all->made[session_codec(s)->id];
+    bool is_common = true;
 
     if (room->offset - since > (uint64_t)room->rule->history_size) {
         return false; /* the owner's affair; the rest is for those who wait for its answer */
@@ -128,10 +133,10 @@ bool made_from_recent(struct rooms *all, struct room *room, uint64_t since,
     }
     buf_clear(&made->publications);
     made->room = NULL;
-    if (!recents_add(room, since, room->offset, codec, &made->publications)) {
+    if (!recents_add(room, since, room->offset, s, &is_common, &made->publications)) {
         return false;
     }
-    made->room = room;
+    made->room = is_common ? room : NULL;
     made->since = since;
     made->top = room->offset;
     return true;

@@ -3,11 +3,14 @@
  *
  * Many come back at once and were at the same place, so what was put together
  * for one of them is kept for the next one, and one question to the owner
- * serves all who missed no more than it asks for.
+ * serves all who missed no more than it asks for. But what not everybody may see is
+ * put together for each one.
  */
 #include "gateway/gateway.h"
+#include "gateway/permits.h"
 #include "gateway/questions.h"
 #include "gateway/rooms_internal.h"
+#include "gateway/sight.h"
 
 static bool epoch_fits(const struct joining *joining, struct slice epoch)
 {
@@ -34,6 +37,15 @@ static void not_recovered(struct rooms *all, struct subscription *sub)
     stat_add(&all->gateway->metrics.recovered_not, 1);
     sub->last = offset;
     subscription_answer(sub, offset, false, SLICE_NONE);
+}
+
+/* The publications are all that was missed and may be seen. Clients go by the offset of the last
+ * one; if there is none, they are told where they are now. */
+static void answer_recovered(struct subscription *sub, const struct buf *publications)
+{
+    uint64_t offset = publications->size > 0 ? sub->joining->since : sub->last;
+
+    subscription_answer(sub, offset, true, buf_slice(publications));
 }
 
 static void ask_for_room(struct rooms *all, struct room *room, uint64_t since)
@@ -85,12 +97,13 @@ void subscription_recover(struct rooms *all, struct subscription *sub)
     const struct codec *codec = session_codec(sub->session); /* plain sessions recover nothing */
     const struct buf *made = &all->made[codec->id].publications;
 
-    if ((!epoch_fits(joining, slice_of(room->epoch)) && !knows_more(room, joining)) ||
+    if (!permits_see_history(sub->session, room->rule) ||
+        (!epoch_fits(joining, slice_of(room->epoch)) && !knows_more(room, joining)) ||
         (!is_ahead && room->offset - joining->since > ROOMS_RECOVER_MAX)) {
         not_recovered(all, sub);
         return;
     }
-    if (is_ahead || !made_from_recent(all, room, joining->since, codec)) {
+    if (is_ahead || !made_from_recent(all, room, joining->since, sub->session)) {
         joining->is_late = room->asks_owner && room->asked_since <= joining->since;
         ask_owner(all, sub);
         return;
@@ -101,7 +114,7 @@ void subscription_recover(struct rooms *all, struct subscription *sub)
     }
     stat_add(&all->gateway->metrics.recovered_local, 1);
     sub->last = room->offset;
-    subscription_answer(sub, joining->since, true, buf_slice(made));
+    answer_recovered(sub, made);
 }
 
 void rooms_ask_again(struct rooms *all, struct room *room)
@@ -123,13 +136,15 @@ struct past {
     struct {
         uint64_t since;
         bool is_made, is_good;
+        bool is_common; /* everybody may see all of it */
     } last[CODEC_COUNT];
 };
 
 /* Puts together what came after `since`; true if it is all there. */
 static bool past_make(struct rooms *all, struct room *room, const struct past *past, uint64_t since,
-                      const struct codec *codec)
+                      const struct session *s, bool *is_common)
 {
+    const struct codec *codec = session_codec(s);
     struct made *made = &all->made[codec->id];
     struct slice rest = past->records;
     uint64_t next = since + 1;
@@ -144,23 +159,27 @@ static bool past_make(struct rooms *all, struct room *room, const struct past *p
         if (r.offset != next || next - since > ROOMS_RECOVER_MAX) {
             return false;
         }
-        codec->publication(&made->publications, &r);
         next++;
+        *is_common &= r.audience.size == 0;
+        if (session_sees(s, &r)) {
+            codec->publication(&made->publications, &r);
+        }
     }
     /* What the link brought meanwhile stands in the room's memory. */
     return next == past->top + 1 &&
            (past->top >= room->offset ||
-            recents_add(room, past->top, room->offset, codec, &made->publications)) &&
+            recents_add(room, past->top, room->offset, s, is_common, &made->publications)) &&
            !is_too_much(all, &made->publications);
 }
 
 static bool past_is_good(struct rooms *all, struct room *room, struct past *past, uint64_t since,
-                         const struct codec *codec)
+                         const struct session *s)
 {
-    enum codec_id id = codec->id;
+    enum codec_id id = session_codec(s)->id;
 
-    if (!past->last[id].is_made || past->last[id].since != since) {
-        past->last[id].is_good = past_make(all, room, past, since, codec);
+    if (!past->last[id].is_made || !past->last[id].is_common || past->last[id].since != since) {
+        past->last[id].is_common = true;
+        past->last[id].is_good = past_make(all, room, past, since, s, &past->last[id].is_common);
         past->last[id].since = since;
         past->last[id].is_made = true;
     }
@@ -171,7 +190,6 @@ static void subscription_past(struct rooms *all, struct subscription *sub, struc
 {
     struct room *room = sub->room;
     struct joining *joining = sub->joining;
-    const struct codec *codec = session_codec(sub->session);
     bool same = slice_equal(past->epoch, slice_of(room->epoch)) && epoch_fits(joining, past->epoch);
 
     if (joining->since < past->since) {
@@ -183,13 +201,13 @@ static void subscription_past(struct rooms *all, struct subscription *sub, struc
         return;
     }
     joining_unask(sub);
-    if (!same || !past_is_good(all, room, past, joining->since, codec)) {
+    if (!same || !past_is_good(all, room, past, joining->since, sub->session)) {
         not_recovered(all, sub);
         return;
     }
     stat_add(&all->gateway->metrics.recovered_owner, 1);
     sub->last = MAX(past->top, room->offset);
-    subscription_answer(sub, joining->since, true, buf_slice(&all->made[codec->id].publications));
+    answer_recovered(sub, &all->made[session_codec(sub->session)->id].publications);
 }
 
 void rooms_past(struct rooms *all, struct room *room, uint64_t since, struct slice epoch,

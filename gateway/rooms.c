@@ -254,9 +254,15 @@ int rooms_enter(struct session *s, struct slice name, const struct rooms_entry *
         return ROOMS_ALREADY;
     }
     if (s->room_count >= all->gateway->conf->rooms_max) {
+        stat_add(&all->gateway->metrics.denied[PERMIT_ROOMS], 1);
         return ROOMS_LIMIT;
     }
     struct room *room = rooms_get(all, name);
+    if (room != NULL && room->rule->subscribers_max > 0 &&
+        room->count >= room->rule->subscribers_max) {
+        stat_add(&all->gateway->metrics.denied[PERMIT_SUBSCRIBERS], 1);
+        return ROOMS_FULL;
+    }
     if (room == NULL) {
         room = room_new(all, name);
     }

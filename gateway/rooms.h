@@ -85,6 +85,7 @@ struct room {
     uint32_t movers; /* subscriptions that want to be told who comes and goes */
     uint32_t pins;   /* walks through it: it may not be freed */
     uint32_t asking; /* subscriptions that wait for the owner's memory */
+    bool is_narrow;  /* it had records that not everybody may see */
     bool asks_owner; /* a question for missed records is open, after `asked_since` */
     uint64_t asked_since;
     uint32_t partition;
@@ -111,6 +112,7 @@ struct rooms *rooms_free(struct rooms *all);
 enum rooms_answer {
     ROOMS_ALREADY = 1, /* the session is in that room */
     ROOMS_LIMIT = 2,   /* it is in as many rooms as it may be */
+    ROOMS_FULL = 3,    /* the room has as many sessions here as it may have */
 };
 
 /* Where a client says it was. */

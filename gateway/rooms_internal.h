@@ -60,16 +60,16 @@ void rooms_ask_again(struct rooms *all, struct room *room);
 void recents_keep(struct room *room, const struct record *const *run, size_t count,
                   int64_t records_max, int64_t bytes_max);
 
-/* Appends the publications after `since` up to `top` to a list of the codec. False, with the list
- * as it was, when the room's memory does not hold all of them or they are more than
- * ROOMS_RECOVER_MAX. */
-bool recents_add(const struct room *room, uint64_t since, uint64_t top, const struct codec *codec,
-                 struct buf *list);
+/* Appends the publications after `since` up to `top` that the session may see to a list of its
+ * codec; clears `is_common` if there are such as not everybody may see. False, with the list as it
+ * was, when the room's memory does not hold all of them or they are more than ROOMS_RECOVER_MAX. */
+bool recents_add(const struct room *room, uint64_t since, uint64_t top, const struct session *s,
+                 bool *is_common, struct buf *list);
 
 /* The same up to now, as far as the room's rule lets history go back, into the codec's emptied
  * list; cheap for the next one who asks the same. */
 bool made_from_recent(struct rooms *all, struct room *room, uint64_t since,
-                      const struct codec *codec);
+                      const struct session *s);
 
 /* Forgets the room's records. */
 void recents_free(struct rooms *all, struct room *room);

@@ -17,6 +17,7 @@
 #include "gateway/gateway.h"
 #include "gateway/rooms.h"
 #include "gateway/sessions_internal.h"
+#include "gateway/users.h"
 
 #define ERROR_WINDOW_MS 10000
 
@@ -29,6 +30,7 @@ static const uint8_t session_moves[] = {
 
 static void session_stop_waiting(struct session *s)
 {
+    users_leave(s->gateway->users, s);
     deadline_stop(&s->ping);
     deadline_stop(&s->wait);
     deadline_stop(&s->expiry);
@@ -221,6 +223,9 @@ void session_connected(struct session *s)
 
     assert(!s->is_connected);
     assert(s->identity != NULL);
+    if (!users_enter(s->gateway->users, s)) {
+        return;
+    }
     s->is_connected = true;
     deadline_stop(&s->wait); /* stale */
     hash_random(&start, sizeof(start));
@@ -235,19 +240,6 @@ void session_pong(struct session *s)
         deadline_stop(&s->wait);
         stat_add(&s->gateway->metrics.pongs, 1);
     }
-}
-
-void session_info(const struct session *s, struct buf *out)
-{
-    if (s->identity != NULL && s->identity->info[0] != '\0') {
-        buf_add_slice(out, slice_of(s->identity->info));
-        return;
-    }
-    buf_add_char(out, '{');
-    if (s->identity != NULL && s->identity->name[0] != '\0') {
-        buf_addf(out, "\"name\":\"%s\",", s->identity->name);
-    }
-    buf_addf(out, "\"gateway\":\"%s\"}", s->gateway->conf->id);
 }
 
 /* What the frames of the peer mean. */

@@ -39,6 +39,7 @@ enum dialect {
 enum session_state { SESSION_OPEN, SESSION_CLOSING, SESSION_DEAD };
 
 struct codec;
+struct account;
 struct connecting;
 struct gateway;
 struct subscription;
@@ -55,6 +56,7 @@ struct session {
     struct session *next_dirty;    /* links: those with something to flush */
     struct session *next_ready;    /* links: those whose connect command can be answered */
     struct session *prev, *next;   /* links: all sessions */
+    struct account *account;       /* borrowed; users.h; NULL: nothing is limited by user */
     ev_io io;                      /* readable, and writable while blocked */
     struct ws ws;
     struct outq out;
@@ -64,8 +66,9 @@ struct session {
     struct deadline expiry; /* of the token and of subscriptions' */
     int64_t opened_ms;
     int64_t error_window_ms;
-    uint32_t errors;    /* error replies in this window */
-    uint16_t questions; /* open ones */
+    int64_t publish_full_us; /* pace.h */
+    uint32_t errors;         /* error replies in this window */
+    uint16_t questions;      /* open ones */
     uint16_t room_count;
     uint8_t dialect, state, reason;
     bool is_dirty;     /* in the flush list */
@@ -110,7 +113,7 @@ void session_close_with(struct session *s, uint16_t code, const char *text);
 void session_watch_expiry(struct session *s);
 
 /* The connect command was good (centrifuge), or the upgrade brought an identity: pings begin, the
- * token's end is watched. */
+ * token's end is watched. The session is closed if its user has as many as may be. */
 void session_connected(struct session *s);
 
 /* Takes nothing from the peer until it is released; closing releases it too. What was read already

@@ -6,6 +6,7 @@
 #include <utlist.h>
 
 #include "gateway/dialect.h"
+#include "gateway/gateway.h"
 #include "gateway/rooms.h"
 #include "gateway/sessions_internal.h"
 
@@ -163,4 +164,17 @@ size_t ops_count(const struct sessions *all, const struct ops_who *who)
         count += is_meant(s, who);
     }
     return count;
+}
+
+void session_info(const struct session *s, struct buf *out)
+{
+    if (s->identity != NULL && s->identity->info[0] != '\0') {
+        buf_add_slice(out, slice_of(s->identity->info));
+        return;
+    }
+    buf_add_char(out, '{');
+    if (s->identity != NULL && s->identity->name[0] != '\0') {
+        buf_addf(out, "\"name\":\"%s\",", s->identity->name);
+    }
+    buf_addf(out, "\"gateway\":\"%s\"}", s->gateway->conf->id);
 }

@@ -262,7 +262,7 @@ void sessions_open(struct sessions *all, const struct session_opening *o)
     } else {
         session_connected(s);
     }
-    if (s->dialect == DIALECT_PLAIN) {
+    if (s->dialect == DIALECT_PLAIN && session_is_open(s)) {
         plain_open(s, o->room);
     }
     if (o->early.size > 0 && s->is_held) {

@@ -18,6 +18,9 @@
 #define PAYLOAD_CEILING (1 << 20) /* nobody can set it higher */
 #define KEY_MAX 64                /* bytes of a publish's idempotency key */
 #define INFO_MAX 4096             /* bytes of a record's `info` */
+#define ROLE_MAX 128               /* bytes of a role, decoded */
+#define AUDIENCE_NAMES_MAX 32     /* roles of a record's audience, and users */
+#define AUDIENCE_MAX 4096         /* bytes of a record's `audience`, and of its `roles` */
 #define JSON_DEPTH_MAX 16         /* levels of a command or an envelope */
 #define PAYLOAD_DEPTH_MAX 64      /* levels of a payload */
 #define PARTITIONS_MAX 256

@@ -6,14 +6,16 @@
  */
 #include "proto/record.h"
 
+#include "proto/audience.h"
+#include "proto/json.h"
 #include "proto/put.h"
 #include "proto/room.h"
 #include "proto/scan.h"
 
 /* Bytes of both lines beside the texts and the payload. */
 #define FRAMING_MAX                                                                                \
-    (sizeof(                                                                                       \
-         "{'room':'','offset':,'epoch':'','user':'','client':'','info':,'time':,'key':''}\n\n") +  \
+    (sizeof("{'room':'','offset':,'epoch':'','user':'','client':'','info':,'time':,'key':'',"      \
+            "'audience':,'roles':,'muted':true}\n\n") +                                            \
      2 * PUT_DIGITS_MAX)
 
 enum member {
@@ -25,6 +27,9 @@ enum member {
     MEMBER_INFO = 1 << 5,
     MEMBER_TIME = 1 << 6,
     MEMBER_KEY = 1 << 7,
+    MEMBER_AUDIENCE = 1 << 8,
+    MEMBER_ROLES = 1 << 9,
+    MEMBER_MUTED = 1 << 10,
     MEMBER_UNKNOWN = 0,
 };
 
@@ -54,7 +59,7 @@ bool record_epoch_is_possible(struct slice epoch)
 void record_encode(struct buf *out, const struct record *r)
 {
     size_t size = FRAMING_MAX + r->room.size + r->epoch.size + r->user.size + r->client.size +
-                  r->info.size + r->key.size + r->payload.size;
+                  r->info.size + r->key.size + r->audience.size + r->roles.size + r->payload.size;
     char *start = buf_reserve(out, size), *to = start;
 
     assert(r->room.size > 0);
@@ -89,6 +94,17 @@ void record_encode(struct buf *out, const struct record *r)
         to = put_slice(to, r->key);
         *to++ = '"';
     }
+    if (r->audience.size > 0) {
+        to = put_lit(to, ",\"audience\":");
+        to = put_slice(to, r->audience);
+    }
+    if (r->roles.size > 0) {
+        to = put_lit(to, ",\"roles\":");
+        to = put_slice(to, r->roles);
+    }
+    if (r->is_muted) {
+        to = put_lit(to, ",\"muted\":true");
+    }
     to = put_lit(to, "}\n");
     to = put_slice(to, r->payload);
     *to++ = '\n';
@@ -112,14 +128,41 @@ static enum member member_of(struct slice key)
                : is(key, "time") ? MEMBER_TIME
                                  : MEMBER_UNKNOWN;
     case 5:
-        return is(key, "epoch") ? MEMBER_EPOCH : MEMBER_UNKNOWN;
+        return is(key, "epoch")   ? MEMBER_EPOCH
+               : is(key, "roles") ? MEMBER_ROLES
+               : is(key, "muted") ? MEMBER_MUTED
+                                  : MEMBER_UNKNOWN;
     case 6:
         return is(key, "offset")   ? MEMBER_OFFSET
                : is(key, "client") ? MEMBER_CLIENT
                                    : MEMBER_UNKNOWN;
+    case 8:
+        return is(key, "audience") ? MEMBER_AUDIENCE : MEMBER_UNKNOWN;
     default:
         return MEMBER_UNKNOWN;
     }
+}
+
+static bool read_audience(struct scan *s, struct slice *out)
+{
+    struct audience a;
+
+    return scan_value(s, JSON_DEPTH_MAX - 1, out) && audience_read(*out, &a);
+}
+
+static bool read_roles(struct scan *s, struct slice *out)
+{
+    struct audience_names names;
+
+    return scan_value(s, 1, out) && out->size <= AUDIENCE_MAX &&
+           audience_read_names(*out, ROLE_MAX, &names);
+}
+
+static bool read_bool(struct scan *s, bool *out)
+{
+    struct slice value;
+
+    return scan_value(s, 0, &value) && json_bool(value, out);
 }
 
 static bool read_member(struct scan *s, enum member member, struct record *r)
@@ -144,6 +187,12 @@ static bool read_member(struct scan *s, enum member member, struct record *r)
         return scan_i64(s, &r->time);
     case MEMBER_KEY:
         return scan_plain(s, KEY_MAX, &r->key) && record_key_is_valid(r->key);
+    case MEMBER_AUDIENCE:
+        return read_audience(s, &r->audience);
+    case MEMBER_ROLES:
+        return read_roles(s, &r->roles);
+    case MEMBER_MUTED:
+        return read_bool(s, &r->is_muted);
     case MEMBER_UNKNOWN:
         return scan_value(s, JSON_DEPTH_MAX - 1, &ignored);
     }
@@ -154,6 +203,7 @@ static bool read_member(struct scan *s, enum member member, struct record *r)
 static bool read_envelope(struct slice line, bool is_numbered, struct record *r)
 {
     const unsigned position = MEMBER_OFFSET | MEMBER_EPOCH;
+    const unsigned wrong = is_numbered ? MEMBER_ROLES | MEMBER_MUTED : MEMBER_AUDIENCE;
     struct scan s = scan_of(line);
     struct slice key;
     bool is_first = true;
@@ -172,7 +222,7 @@ static bool read_envelope(struct slice line, bool is_numbered, struct record *r)
         seen |= member;
     }
     return answer == SCAN_CLOSED && scan_is_done(&s) && (s.faults & SCAN_REFUSED) == 0 &&
-           (seen & MEMBER_ROOM) != 0 && (seen & MEMBER_TIME) != 0 &&
+           (seen & MEMBER_ROOM) != 0 && (seen & MEMBER_TIME) != 0 && (seen & wrong) == 0 &&
            (seen & position) == (is_numbered ? position : 0);
 }
 

@@ -9,6 +9,9 @@
  * messages are records one after the other. Each line ends with LF. Room, epoch
  * and client are written without escapes, so that they can be compared as they
  * stand; what is read has a valid room (room.h) and every text within its limit.
+ * Two members are what a gateway says of the sender to the owner of the room,
+ * and to nobody else: `roles`, `muted`. The owner takes them off when it numbers
+ * the record, and says who may see it, when not everybody may: `audience` (audience.h).
  * Schema: proto/schema/record.json.
  */
 #ifndef WARREN_PROTO_RECORD_H
@@ -27,7 +30,10 @@ struct record {
     struct slice
         info;     /* raw JSON object about the sender (name, gateway); may be empty (left out) */
     int64_t time; /* milliseconds since 1970, given by the gateway */
-    struct slice key;     /* idempotency key, record_key_is_valid(); may be empty (left out) */
+    struct slice key;      /* idempotency key, record_key_is_valid(); may be empty (left out) */
+    struct slice audience; /* raw JSON object; numbered records only; empty: everybody */
+    struct slice roles;   /* raw JSON array of the sender's; not numbered ones only; may be empty */
+    bool is_muted;        /* the sender, in this room; likewise */
     struct slice payload; /* raw JSON value without line breaks */
 };
 

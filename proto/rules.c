@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "proto/room.h"
+#include "proto/who.h"
 
 static const struct conf_key keys[] = {RULES_ROOM_ROWS(0)};
 
@@ -83,47 +84,48 @@ static struct rules_name *get_name(struct rules *r, struct slice name)
     return &r->names[i];
 }
 
-static bool is_separator(char c)
+static bool is_audience(const char *value)
 {
-    return c == ' ' || c == ',' || c == '\t';
+    return strcmp(value, "everyone") == 0 || strcmp(value, "payload") == 0 || who_is_roles(value);
 }
 
-/* "*" and "none" stand alone; else there is a role at least. */
-static bool is_who(const char *rule)
+static bool is_fate(const char *value)
 {
-    size_t words = 0;
-    bool is_alone = false;
-
-    while (*rule != '\0') {
-        const char *start = rule;
-
-        while (*rule != '\0' && !is_separator(*rule)) {
-            rule++;
-        }
-        struct slice word = {start, (size_t)(rule - start)};
-        words += word.size > 0;
-        is_alone =
-            is_alone || slice_equal(word, SLICE_LIT("*")) || slice_equal(word, SLICE_LIT("none"));
-        rule += *rule != '\0';
-    }
-    return words == 1 || (words > 1 && !is_alone);
+    return strcmp(value, "hidden") == 0 || strcmp(value, "refused") == 0;
 }
+
+/* What the text of each key may be. */
+static const struct text_kind {
+    const char *key;
+    bool (*is_good)(const char *value);
+    const char *words;
+} text_kinds[] = {
+    {"audience", is_audience, "everyone or payload, or roles separated by spaces or commas"},
+    {"moderators", who_is_roles, "none, or roles separated by spaces or commas"},
+    {"muted", is_fate, "hidden or refused"},
+    {"", who_is_valid, "* or none, or roles separated by spaces or commas"},
+};
 
 /* Says what a value that names people has to be. 0 or -1. */
-static int check_who(const char *where, const char *value, char *error, size_t size)
+static int check_text(const char *where, const char *key, const char *value, char *error,
+                      size_t size)
 {
-    if (is_who(value)) {
+    const struct text_kind *kind = text_kinds;
+
+    while (kind->key[0] != '\0' && strcmp(kind->key, key) != 0) {
+        kind++;
+    }
+    if (kind->is_good(value)) {
         return 0;
     }
-    (void)snprintf(error, size,
-                   "%smust be * or none, or roles separated by spaces or commas, not %s", where,
+    (void)snprintf(error, size, "%smust be %s, not %s", where, kind->words,
                    log_quote(value, strlen(value)));
     return -1;
 }
 
 static int unknown_key(char *error, size_t size)
 {
-    char names[RULES_ERROR_SIZE / 2] = "";
+    char names[RULES_ERROR_SIZE - 64] = "";
 
     for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
         size_t used = strlen(names);
@@ -160,7 +162,7 @@ int rules_set(struct rules *r, const char *section, const char *name, const char
     if (i == ARRAY_LEN(keys)) {
         return unknown_key(error, size);
     }
-    if (keys[i].type == CONF_TEXT && check_who("", value, error, size) < 0) {
+    if (keys[i].type == CONF_TEXT && check_text("", key, value, error, size) < 0) {
         return -1;
     }
     struct rules_name *of = get_name(r, n);
@@ -195,18 +197,49 @@ static void inherit(struct rule *to, const struct rule *from, const struct conf_
     }
 }
 
+static char **text_at(struct rule *rule, const struct conf_key *key)
+{
+    return (char **)(void *)((char *)rule + key->offset);
+}
+
+/* What the texts of a rule come to. */
+static void resolve(struct rule *rule)
+{
+    rule->audience_kind = strcmp(rule->audience, "everyone") == 0  ? RULE_EVERYONE
+                          : strcmp(rule->audience, "payload") == 0 ? RULE_PAYLOAD
+                                                                   : RULE_ROLES;
+    rule->refuses_muted = strcmp(rule->muted, "refused") == 0;
+    rule->narrows =
+        rule->audience_kind != RULE_EVERYONE || !rule->echo || strcmp(rule->hidden, "none") != 0;
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        char *text = keys[i].type == CONF_TEXT ? who_rewrite(*text_at(rule, &keys[i])) : NULL;
+
+        if (text != NULL) {
+            mem_free(*text_at(rule, &keys[i]));
+            *text_at(rule, &keys[i]) = text;
+        }
+    }
+}
+
 int rules_settle(struct rules *r, char *error, size_t size)
 {
-    if (check_who("[room] subscribe: ", r->defaults.subscribe, error, size) < 0 ||
-        check_who("[room] publish: ", r->defaults.publish, error, size) < 0) {
-        return -1;
+    char where[RULES_NAME_MAX];
+
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        (void)snprintf(where, sizeof(where), "[room] %s: ", keys[i].name);
+        if (keys[i].type == CONF_TEXT &&
+            check_text(where, keys[i].name, *text_at(&r->defaults, &keys[i]), error, size) < 0) {
+            return -1;
+        }
     }
+    resolve(&r->defaults);
     for (size_t n = 0; n < r->count; n++) {
         for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
             if ((r->names[n].given & 1u << i) == 0) {
                 inherit(&r->names[n].rule, &r->defaults, &keys[i]);
             }
         }
+        resolve(&r->names[n].rule);
     }
     return 0;
 }
@@ -224,8 +257,11 @@ int64_t rules_history_ttl_min_ms(const struct rules *r)
 void rules_deinit(struct rules *r)
 {
     for (size_t n = 0; n < r->count; n++) {
-        mem_free(r->names[n].rule.subscribe);
-        mem_free(r->names[n].rule.publish);
+        for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+            if (keys[i].type == CONF_TEXT) {
+                mem_free(*text_at(&r->names[n].rule, &keys[i]));
+            }
+        }
     }
     mem_free(r->names);
     r->names = NULL;

@@ -19,11 +19,12 @@
 #define RULES_NAME_MAX 40    /* bytes: [room "..."] has to fit the name of a section */
 #define RULES_ERROR_SIZE 256 /* bytes of a message, at most */
 
+enum rule_audience { RULE_EVERYONE, RULE_ROLES, RULE_PAYLOAD };
+
 /* Of one room, and of all others in its namespace. */
 struct rule {
-    /* Owned texts: "*" (everybody who is admitted), "none", or roles separated by spaces or commas.
-     * Read by the gateway. */
-    char *subscribe, *publish;
+    /* Owned texts that name people (who.h). Read by the gateway. */
+    char *subscribe, *publish, *presence_for, *history_for;
     bool presence;   /* gateway: whether it is told who is in the room */
     bool join_leave; /* gateway: everybody is told who comes and goes, asked or not */
     /* Read by the broadcaster; of history the gateway gives no more from its own memory. */
@@ -31,6 +32,17 @@ struct rule {
     int64_t history_ttl_ms; /* how long a record is kept, and a room that nobody follows */
     int64_t presence_max;   /* members that a list may have */
     int64_t moves_max;      /* joins and leaves told in a second */
+    /* Who may see a record; owned texts. Decided by the broadcaster, the gateway refuses early. */
+    char *audience; /* "everyone", "payload", or roles */
+    char *hidden;   /* names people whose records only they themselves and moderators see */
+    char *muted;    /* "hidden" or "refused" */
+    char *moderators;
+    bool echo;               /* the sender's session gets its own records */
+    int64_t subscribers_max; /* of one room on one gateway; 0: any number */
+    /* What rules_settle() makes of these. */
+    enum rule_audience audience_kind;
+    bool refuses_muted;
+    bool narrows; /* it may be that not everybody sees a record, whoever is muted */
 };
 
 struct rules_name; /* a namespace with a section of its own */
@@ -52,7 +64,8 @@ struct rules {
 /* Those that a namespace may have too. `base` is where the struct rule begins. */
 #define RULES_ROOM_ROWS(base)                                                                      \
     {"room", "subscribe", CONF_TEXT, (base) + offsetof(struct rule, subscribe), "*", 0, 0,         \
-     "who may subscribe: roles, * for everybody who is admitted, or none (gateway)"},              \
+     "who may subscribe: * for everybody who is admitted, none, or some of: roles, known (who "    \
+     "has a token), anonymous (who has none) (gateway)"},                                          \
     {"room", "publish", CONF_TEXT, (base) + offsetof(struct rule, publish), "*", 0, 0,             \
      "who may publish: likewise (gateway)"},                                                       \
     {"room", "presence", CONF_BOOL, (base) + offsetof(struct rule, presence), "yes", 0, 0,         \
@@ -67,7 +80,30 @@ struct rules {
     {"room", "presence_max", CONF_NUMBER, (base) + offsetof(struct rule, presence_max), "1000", 0, \
      100000, "members listed; a room with more answers presence with error 106 (broadcaster)"},    \
     {"room", "join_leave_rate", CONF_NUMBER, (base) + offsetof(struct rule, moves_max), "100", 0,  \
-     1000000, "joins and leaves of a room told in a second; those above are not (broadcaster)"}
+     1000000, "joins and leaves of a room told in a second; those above are not (broadcaster)"},   \
+    RULES_AUDIENCE_ROWS(base), RULES_RIGHTS_ROWS(base)
+
+/* Who may see a record, and hear of others. */
+#define RULES_AUDIENCE_ROWS(base)                                                                  \
+    {"room", "audience", CONF_TEXT, (base) + offsetof(struct rule, audience), "everyone", 0, 0,    \
+     "who sees a record: everyone, roles (and its sender), or payload: whom its members to and "   \
+     "roles name"},                                                                         \
+    {"room", "hidden", CONF_TEXT, (base) + offsetof(struct rule, hidden), "none", 0, 0,            \
+     "people whose records only they themselves and moderators see: as subscribe"},         \
+    {"room", "muted", CONF_TEXT, (base) + offsetof(struct rule, muted), "hidden", 0, 0,            \
+     "what a muted user publishes is hidden (likewise) or refused with error 103"},         \
+    {"room", "moderators", CONF_TEXT, (base) + offsetof(struct rule, moderators), "moderator", 0,  \
+     0, "roles that see what is hidden, or none"},                                          \
+    {"room", "echo", CONF_BOOL, (base) + offsetof(struct rule, echo), "yes", 0, 0,                 \
+     "the session that publishes a record is sent it too"}
+
+#define RULES_RIGHTS_ROWS(base)                                                                    \
+    {"room", "presence_for", CONF_TEXT, (base) + offsetof(struct rule, presence_for), "*", 0, 0,   \
+     "of those in a room, who may ask who else is: as subscribe (gateway)"},                       \
+    {"room", "history_for", CONF_TEXT, (base) + offsetof(struct rule, history_for), "*", 0, 0,     \
+     "of those in a room, who may see what was said before they came, or came back (gateway)"},    \
+    {"room", "subscribers", CONF_NUMBER, (base) + offsetof(struct rule, subscribers_max), "0", 0,  \
+     10000000, "sessions of one gateway in a room; error 106 above it; 0: any number (gateway)"}
 /* clang-format on */
 
 /* A key of [room "name"], as conf_table.named gets it; `section` is what stands before the name. 0,

@@ -34,9 +34,17 @@ static void look_up(const struct rules *r, struct slice room)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    static char all[] = "*", everyone[] = "everyone", none[] = "none", hidden[] = "hidden";
     struct rules r = {
         .defaults = {.subscribe = mem_copy_text("*", 1),
                      .publish = mem_copy_text("mod, admin", 10),
+                     .presence_for = all,
+                     .history_for = all,
+                     .audience = everyone,
+                     .hidden = none,
+                     .muted = hidden,
+                     .moderators = none,
+                     .echo = true,
                      .presence = true,
                      .history_size = 7,
                      .history_ttl_ms = 5000},

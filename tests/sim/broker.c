@@ -344,6 +344,7 @@ static void deliver(struct sim *s, struct sim_gateway *g, struct sim_letter *l)
 
 void broker_on_send(struct sim *s, struct sim_event *e)
 {
+    plant_delivery(s, e->letter);
     for (unsigned i = 0; i < s->plan.gateways; i++) {
         struct sim_gateway *g = &s->gateways[i];
 

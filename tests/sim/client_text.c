@@ -111,6 +111,9 @@ static void on_subscribed(struct sim *s, struct sim_client *c, struct sim_line *
     memcpy(line->epoch, epoch, sizeof(epoch));
     if (recovered) {
         s->counts.recovered++;
+        if (publications == NULL) { /* what it missed was not for it: it has moved on */
+            line->offset = number_after(text, "\"offset\":");
+        }
     } else {
         struct sim_seen *start = see(s, line);
         uint64_t missed = number_after(text, "\"offset\":") - line->offset;

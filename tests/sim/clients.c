@@ -20,6 +20,7 @@
 #define ACT_US 150000
 #define SLOW_US 2000000
 #define BURST_MAX 4
+#define WHISPERS 40 /* of 100 publishes, where there are such */
 #define SAY_MAX 512
 #define SLOW_BUFFER 4608 /* bytes in the socket of one who may be slow */
 
@@ -261,17 +262,23 @@ static void publish(struct sim *s, struct sim_client *c)
 {
     uint32_t room = (uint32_t)sim_random(s, SIM_ROOMS);
     uint64_t n = s->publish_count;
+    char whom[32] = "";
 
     s->publishes =
         sim_grow(s->publishes, s->publish_count, &s->publish_capacity, sizeof(s->publishes[0]));
+    bool is_whisper = s->plan.whispers && sim_chance(s, WHISPERS);
+    uint32_t to = is_whisper ? (uint32_t)sim_random(s, s->plan.clients) : SIM_NOWHERE;
     s->publishes[s->publish_count++] = (struct sim_publish){
-        .client = c->number, .room = room, .session = c->session, .asked_us = s->now_us};
+        .client = c->number, .room = room, .to = to, .session = c->session, .asked_us = s->now_us};
     c->pending =
         sim_grow(c->pending, c->pending_count, &c->pending_capacity, sizeof(c->pending[0]));
     c->pending[c->pending_count++] = (struct sim_command){.id = ++c->last_command, .publish = n};
     s->counts.publishes++;
-    client_say(c, "{\"id\":%u,\"publish\":{\"channel\":\"%s\",\"data\":{\"n\":%" PRIu64 "}}}",
-               c->last_command, s->rooms[room], n);
+    if (is_whisper) {
+        snprintf(whom, sizeof(whom), ",\"to\":\"u%u\"", to);
+    }
+    client_say(c, "{\"id\":%u,\"publish\":{\"channel\":\"%s\",\"data\":{\"n\":%" PRIu64 "%s}}}",
+               c->last_command, s->rooms[room], n, whom);
 }
 
 static void leave(struct sim *s, struct sim_client *c, uint32_t room)

@@ -17,6 +17,7 @@
 #include "gateway/questions.h"
 #include "gateway/rooms_internal.h"
 #include "gateway/sessions_internal.h"
+#include "gateway/users.h"
 #include "tests/sim/sim.h"
 
 #define WAKE_US 300 /* until a thread has woken up */
@@ -401,6 +402,7 @@ static void on_tick(struct sim *s, struct sim_event *e)
     lanes_tick(gw->lanes);
     links_tick(gw->links);
     questions_tick(gw->questions);
+    users_tick(gw->users);
     bus_tick(gw->bus);
     fire_deadlines(s, g);
     gateways_turn_soon(s, g);
@@ -420,6 +422,7 @@ void gateways_start(struct sim *s, struct sim_gateway *g)
     g->turn_is_due = false;
     hash_random(&boot, sizeof(boot));
     snprintf(gw->boot, sizeof(gw->boot), "%016" PRIx64, boot);
+    gw->users = users_new(gw);
     gw->sessions = sessions_new(gw);
     gw->rooms = rooms_new(gw);
     gw->links = links_new(gw);
@@ -441,6 +444,7 @@ void gateways_deinit(struct sim_gateway *g)
     }
     g->proc.is_up = false;
     gw->sessions = sessions_free(gw->sessions);
+    gw->users = users_free(gw->users);
     gw->rooms = rooms_free(gw->rooms);
     gw->bus = bus_free(gw->bus);
     gw->lanes = lanes_free(gw->lanes);

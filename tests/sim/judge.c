@@ -199,6 +199,26 @@ static void judge_order(struct court *j, uint32_t room)
     mem_free(last);
 }
 
+/* It is for everybody, for this client, or from it. */
+static bool may_see(const struct court *j, const struct sim_client *c, const struct fact *fact)
+{
+    const struct sim_publish *p = &j->s->publishes[fact->publish];
+
+    return p->to == SIM_NOWHERE || p->to == c->number || p->client == c->number;
+}
+
+/* All facts from index `from` to before `to` are not for this client. */
+static bool is_silence(const struct court *j, const struct sim_client *c, const struct truth *t,
+                       size_t from, size_t to)
+{
+    bool is_silent = from <= to;
+
+    for (size_t i = from; is_silent && i < to; i++) {
+        is_silent = !may_see(j, c, &t->at[i]);
+    }
+    return is_silent;
+}
+
 /* The line begins at the beginning of a life, and this was said in one before. */
 static bool begins_behind(const struct sim_seen *start, const struct fact *fact)
 {
@@ -206,15 +226,24 @@ static bool begins_behind(const struct sim_seen *start, const struct fact *fact)
 }
 
 /* The first record after a start continues it, or is the first of a life of which nothing before
- * was missed. */
-static bool follows_start(const struct truth *t, size_t at, const struct sim_seen *start)
+ * was missed; but for what is not for this client. */
+static bool follows_start(const struct court *j, const struct sim_client *c, const struct truth *t,
+                          size_t at, const struct sim_seen *start)
 {
-    const struct fact *fact = &t->at[at];
+    for (;; at--) {
+        const struct fact *fact = &t->at[at];
+        bool is_same = strcmp(start->epoch, fact->epoch) == 0;
 
-    if (strcmp(start->epoch, fact->epoch) == 0) {
-        return fact->offset == start->offset + 1;
+        if (is_same && fact->offset <= start->offset + 1) {
+            return fact->offset == start->offset + 1;
+        }
+        if (!is_same && fact->offset == 1 && (at == 0 || t->at[at - 1].landed_us <= start->at_us)) {
+            return true;
+        }
+        if (at == 0 || may_see(j, c, &t->at[at - 1])) {
+            return false;
+        }
     }
-    return fact->offset == 1 && (at == 0 || t->at[at - 1].landed_us <= start->at_us);
 }
 
 /* A line goes on with what follows in the log. */
@@ -247,7 +276,11 @@ static void judge_line(struct court *j, const struct sim_client *c, uint32_t roo
         if (fact->landed_us > seen->at_us) {
             sim_fault(s, "%s saw %" PRIu64 " before the log had it", c->proc.name, seen->publish);
         }
-        bool follows = next != SIZE_MAX ? p->at == next : follows_start(t, p->at, start);
+        if (!may_see(j, c, fact)) {
+            sim_fault(s, "%s saw %" PRIu64 ", which is not for it", c->proc.name, seen->publish);
+        }
+        bool follows = next != SIZE_MAX ? is_silence(j, c, t, next, p->at)
+                                        : follows_start(j, c, t, p->at, start);
         if (!follows) {
             sim_fault(s, "%s in %s saw %" PRIu64 " (offset %" PRIu64 ") out of its place",
                       c->proc.name, s->rooms[room], seen->publish, seen->offset);
@@ -256,22 +289,31 @@ static void judge_line(struct court *j, const struct sim_client *c, uint32_t roo
     }
 }
 
-/* Who is in a room stands at its end. */
+/* Who is in a room stands at its end, but for what is not for him. */
 static bool is_at_end(const struct court *j, const struct sim_client *c, uint32_t room)
 {
     const struct truth *t = &j->rooms[room];
     const struct sim_line *line = &c->lines[room];
     const struct sim_seen *last = line->count > 0 ? &line->seen[line->count - 1] : NULL;
-    const struct fact *end = t->count > 0 ? &t->at[t->count - 1] : NULL;
 
-    if (!line->is_subscribed || end == NULL) {
+    if (!line->is_subscribed || t->count == 0) {
         return true;
     }
     if (last == NULL || !last->is_start) {
-        return last != NULL && last->publish == end->publish;
+        return last != NULL && is_silence(j, c, t, j->s->publishes[last->publish].at + 1, t->count);
     }
-    return (last->offset == end->offset && strcmp(last->epoch, end->epoch) == 0) ||
-           begins_behind(last, end);
+    for (size_t i = t->count; i-- > 0;) {
+        const struct fact *fact = &t->at[i];
+
+        if ((last->offset == fact->offset && strcmp(last->epoch, fact->epoch) == 0) ||
+            begins_behind(last, fact)) {
+            return true;
+        }
+        if (may_see(j, c, fact)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 bool judge(struct sim *s, bool is_over)

@@ -50,7 +50,7 @@ static void print(const struct sum *sum)
 
 static int usage(void)
 {
-    fputs("usage: sim --seeds FIRST-LAST | --seed N [--trace]   [--plant 1-5]\n", stderr);
+    fputs("usage: sim --seeds FIRST-LAST | --seed N [--trace]   [--plant 1-6]\n", stderr);
     return 2;
 }
 

@@ -5,6 +5,7 @@
 #include "tests/sim/sim.h"
 
 #define SWAP_PERCENT 10
+#define TELL_PERCENT 10
 #define RECORDS_MAX 256
 
 /* Two neighbours of one room get each other's payloads. */
@@ -45,6 +46,22 @@ void plant_append(struct sim *s, struct sim_letter *l)
     }
     if (s->plant == SIM_SWAP && l->m.type == MESSAGE_APPEND && sim_chance(s, SWAP_PERCENT)) {
         swap_records(s, l);
+    }
+}
+
+void plant_delivery(struct sim *s, struct sim_letter *l)
+{
+    static const char word[] = "\"audience\":", other[] = "\"whatever\":";
+    const size_t size = sizeof(word) - 1;
+
+    if (s->plant != SIM_TELL || l->m.type != MESSAGE_DELIVER || !sim_chance(s, TELL_PERCENT)) {
+        return;
+    }
+    for (size_t i = 0; i + size <= l->texts.size; i++) {
+        if (memcmp(l->texts.at + i, word, size) == 0) {
+            memcpy(l->texts.at + i, other, size);
+            sim_trace(s, "PLANTED a record is for everybody");
+        }
     }
 }
 

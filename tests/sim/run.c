@@ -46,7 +46,12 @@ static void set_up_gateway(struct sim *s, struct sim_gateway *g)
         .drain_ms = 50,
         .rules.defaults = {.subscribe = text("*"),
                            .publish = text("*"),
+                           .presence_for = text("*"),
+                           .history_for = text("*"),
+                           .audience_kind = p->whispers ? RULE_PAYLOAD : RULE_EVERYONE,
+                           .narrows = p->whispers,
                            .presence = true,
+                           .echo = true,
                            .history_size = s->partition.history_size,
                            .history_ttl_ms = s->partition.history_ttl_ms},
     };
@@ -67,6 +72,14 @@ static void set_up(struct sim *s)
         .lease_ms = sim_chance(s, 80) ? 15000 : 1000 + (int64_t)sim_random(s, 5000),
         .checkpoint_bytes = p->is_roomy ? 16 << 20 : 1000 + sim_random(s, 20000),
     };
+    s->rules.defaults = (struct rule){
+        .history_size = s->partition.history_size,
+        .history_ttl_ms = s->partition.history_ttl_ms,
+        .audience_kind = RULE_PAYLOAD,
+        .echo = true,
+        .narrows = true,
+    };
+    s->partition.rules = p->whispers ? &s->rules : NULL;
     for (unsigned i = 0, n = 0; i < SIM_ROOMS; n++) {
         snprintf(s->rooms[i], SIM_NAME_SIZE, "r%u", n);
         i += room_partition(slice_of(s->rooms[i]), SIM_PARTITIONS) == i % SIM_PARTITIONS;

@@ -47,6 +47,7 @@ enum sim_plant {
     SIM_NO_TERM,       /* all owners write the same term */
     SIM_DROP,          /* now and then a record does not reach its client */
     SIM_SWAP,          /* now and then two records of the log change places */
+    SIM_TELL,          /* now and then a record loses the word for whom it is */
     SIM_PLANTS
 };
 
@@ -185,6 +186,7 @@ enum sim_fate { SIM_UNKNOWN, SIM_CONFIRMED, SIM_REFUSED };
 
 struct sim_publish {
     uint32_t client, room;
+    uint32_t to; /* the one client that may see it beside its own; SIM_NOWHERE: all may */
     uint64_t session;
     int64_t asked_us, told_us;
     enum sim_fate fate;
@@ -240,6 +242,7 @@ struct sim_plan {
     unsigned gateways, hosts, clients;
     bool cuts, kills, freezes, restarts, nacks, stalls, overflows, late_appends, broker_falls,
         poisons, slow_clients, forgets;
+    bool whispers; /* payloads may name whom they are for */
     size_t in_max, bus_max, prefetch;
     int64_t fault_us; /* mean time between two */
     int64_t calm_us;  /* when faults end */
@@ -272,6 +275,7 @@ struct sim {
     struct sim_publish *publishes; /* owns */
     size_t publish_count, publish_capacity;
     struct partition_conf partition;
+    struct rules rules; /* of the owners, when there are whispers */
     struct partition_stats stats;
     int64_t broker_down_us; /* until then */
     int64_t overflow_us;    /* until then queues lose messages */
@@ -430,6 +434,8 @@ void faults_heal(struct sim *s);
 
 /* What a bug makes of an append. */
 void plant_append(struct sim *s, struct sim_letter *l);
+/* What a bug makes of a delivery. */
+void plant_delivery(struct sim *s, struct sim_letter *l);
 /* The input as the machine is to see it. */
 void plant_input(struct sim *s, struct message *m, char boot[BOOT_SIZE + 1]);
 

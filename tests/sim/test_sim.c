@@ -92,6 +92,12 @@ static void two_swapped_records_are_found(void **state)
     find(SIM_SWAP);
 }
 
+static void a_record_for_somebody_else_is_found(void **state)
+{
+    (void)state;
+    find(SIM_TELL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -102,6 +108,7 @@ int main(void)
         cmocka_unit_test(a_missing_look_at_the_term_is_found),
         cmocka_unit_test(a_dropped_delivery_is_found),
         cmocka_unit_test(two_swapped_records_are_found),
+        cmocka_unit_test(a_record_for_somebody_else_is_found),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

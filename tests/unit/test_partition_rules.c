@@ -21,10 +21,20 @@ static void set(struct world *w, const char *name, const char *key, const char *
 static int start(void **state)
 {
     struct world *w = mem_new(struct world);
-    static char everybody[] = "*";
+    static char everybody[] = "*", everyone[] = "everyone", nobody[] = "none", hidden[] = "hidden",
+                moderator[] = "moderator";
 
-    w->rules.defaults = (struct rule){
-        .subscribe = everybody, .publish = everybody, .history_size = 4, .history_ttl_ms = 3600000};
+    w->rules.defaults = (struct rule){.subscribe = everybody,
+                                      .publish = everybody,
+                                      .presence_for = everybody,
+                                      .history_for = everybody,
+                                      .audience = everyone,
+                                      .hidden = nobody,
+                                      .muted = hidden,
+                                      .moderators = moderator,
+                                      .echo = true,
+                                      .history_size = 4,
+                                      .history_ttl_ms = 3600000};
     kit_init(&w->kit, 1);
     w->kit.conf.rules = &w->rules;
     *state = w;

@@ -15,11 +15,19 @@ static char error[RULES_ERROR_SIZE];
 /* The defaults as the table of settings would have made them. */
 static struct rules begin(void)
 {
-    static char everybody[] = "*";
+    static char everybody[] = "*", everyone[] = "everyone", nobody[] = "none", hidden[] = "hidden",
+                moderator[] = "moderator";
 
     error[0] = '\0';
     return (struct rules){.defaults = {.subscribe = everybody,
                                        .publish = everybody,
+                                       .presence_for = everybody,
+                                       .history_for = everybody,
+                                       .audience = everyone,
+                                       .hidden = nobody,
+                                       .muted = hidden,
+                                       .moderators = moderator,
+                                       .echo = true,
                                        .presence = true,
                                        .history_size = 100,
                                        .history_ttl_ms = 86400000}};
