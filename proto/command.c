@@ -328,12 +328,13 @@ int command_next_sub(struct slice *subs, struct buf *texts, struct command_sub *
 {
     struct command c = {.method = COMMAND_CONNECT};
     struct reader r = {.out = &c, .texts = texts, .texts_max = subs->size};
-    struct json_object o = {.at = subs->at, .end = subs->at + subs->size, .first = false};
+    struct json_object o;
     struct json_member m;
 
     if (subs->size == 0) {
         return COMMAND_END;
     }
+    o = (struct json_object){.at = subs->at, .end = subs->at + subs->size, .first = false};
     if (*subs->at == '{') {
         bool is_object = json_object_open(&o, *subs);
         assert(is_object); /* it was scanned before */

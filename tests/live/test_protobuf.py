@@ -1,11 +1,17 @@
 """Protobuf: the real SDK's Protobuf build, alone and beside JSON; and frames of the wrong kind."""
 
+import asyncio
+import json
+import shutil
+from pathlib import Path
+
 import pytest
 from kit import CentrifugeClient, Deployment, PlainClient, eventually_async
 from kit.client import Socket
 from kit.sdk import Sdk
 
 CODECS = ("protobuf", "json")
+_TESTS = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -109,3 +115,43 @@ async def test_messages_of_the_wrong_kind_are_refused(warren):
                                               token=warren.token("ann")) as ann:
         await ann.send_text(b"\0")
         assert await ann.expect_closed() == (1003, "text messages only")
+
+
+def _vectors(name):
+    text = (_TESTS / "wire/vectors" / f"{name}.json").read_text(encoding="utf-8")
+    return json.loads(text)
+
+
+def _bare(value):
+    """Without what is zero or empty: JSON insists on some of it, Protobuf never writes it."""
+    if isinstance(value, dict):
+        bare = {key: _bare(inner) for key, inner in value.items()}
+        return {key: inner for key, inner in bare.items() if inner not in (0, "", [])}
+    return [_bare(inner) for inner in value] if isinstance(value, list) else value
+
+
+async def test_the_golden_bytes_are_those_of_the_sdk():
+    """The SDK reads our replies as what their JSON says, and writes commands in the same bytes."""
+    # JavaScript's numbers are not ours, and what is unknown it does not write.
+    strange = ("1.0", "1e400", "9223372036854775807", "dance", "more")
+    commands = [vector for vector in _vectors("protobuf_command")
+                if "text" in vector and not any(word in vector["text"] for word in strange)]
+    replies = _vectors("protobuf_reply")
+    process = await asyncio.create_subprocess_exec(
+        shutil.which("node"), "vectors.mjs", cwd=_TESTS / "live/sdk",
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE)
+    said, _ = await process.communicate(json.dumps({
+        "replies": [vector["hex"] for vector in replies],
+        "commands": [json.loads(vector["text"]) for vector in commands]}).encode())
+    told = json.loads(said)
+    in_json = {vector["name"]: json.loads(vector["text"])
+               for vector in _vectors("reply") if vector["valid"]}
+    compared = 0
+    for vector, read in zip(replies, told["replies"], strict=True):
+        if vector["name"] in in_json:
+            compared += 1
+            assert _bare(read) == [_bare(in_json[vector["name"]])], vector["name"]
+    assert compared > 20
+    for vector, written in zip(commands, told["commands"], strict=True):
+        assert written == vector["hex"], vector["text"]
+    assert len(commands) > 10

@@ -159,7 +159,7 @@ static void records_are_pushed(void **state)
         &out, SLICE_LIT("news"),
         &(struct reply_subscribe){
             .recoverable = true, .epoch = SLICE_LIT("n1"), .offset = 3, .data = SLICE_LIT("[1]")});
-    assert_vector(&out, "server subscribe");
+    assert_vector(&out, "server subscribe with data");
     codec->push_message(&out, SLICE_LIT("{\"seen\":true}"));
     assert_vector(&out, "message");
     struct reply_move m = {
