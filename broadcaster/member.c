@@ -259,6 +259,7 @@ static int judge_logs(struct worker *w, int64_t now_ms)
         int64_t age_ms = w->tenures[p] != NULL ? tenure_log_silence_ms(w->tenures[p]) : -1;
         if (MIN(age_ms, now_ms - w->open_ms) > w->patience_ms) {
             w->patience_ms = MIN(2 * w->patience_ms, PATIENCE_MAX_MS);
+            stat_add(&w->metrics->silent_logs, 1);
             return worker_trouble(
                 w, "the log of partition %" PRIu32 " has not answered for %" PRId64 " ms", p,
                 age_ms);

@@ -116,5 +116,7 @@ void metrics_print(const struct metrics *m, struct buf *out)
     stats_histogram(out, PREFIX "append_seconds", "From an append to its confirm.", &m->append_us);
     stats_histogram(out, PREFIX "input_seconds", "From a batch's arrival to its ack.",
                     &m->input_us);
+    stats_histogram(out, PREFIX "takeover_seconds", "From a claim to serving the partition.",
+                    &m->takeover_us);
     stats_process(out, "warren_broadcaster");
 }

@@ -33,8 +33,9 @@ struct metrics {
     struct partition_stats partition;
     struct metrics_each each[PARTITIONS_MAX];
     struct metrics_reason dead[METRICS_REASONS_MAX];
-    struct histogram append_us; /* from an append to its confirm */
-    struct histogram input_us;  /* from a batch's arrival to its ack */
+    struct histogram append_us;   /* from an append to its confirm */
+    struct histogram input_us;    /* from a batch's arrival to its ack */
+    struct histogram takeover_us; /* from a claim to serving the partition */
 };
 
 /* Counts a dead letter; `reason` is a static text of this program. */

@@ -112,6 +112,7 @@ static void note_state(struct tenure *t)
     }
     if (state == PARTITION_OWNED) {
         stat_add(&t->env->metrics->owned, 1);
+        histogram_add(&t->env->metrics->takeover_us, 1000 * (clock_mono_ms() - t->start_ms));
         log_info("partition owned partition=%" PRIu32 " term=%" PRIu64
                  " rooms=%zu replayed=%" PRIu64 " ms=%" PRId64,
                  t->partition, partition_term(t->machine), partition_rooms(t->machine), t->log_read,
@@ -202,6 +203,7 @@ static int on_input(struct tenure *t, const struct mq_event *e)
     if (!t->has_input) {
         return MQ_OK;
     }
+    t->last_input = e->tag;
     t->arrived_us[e->tag % ACKS_PREFETCH] = clock_mono_us();
     if (e->too_large) {
         log_warn("message too large partition=%" PRIu32, t->partition);
@@ -325,6 +327,15 @@ int tenure_on_copied(struct tenure *t, uint64_t tag)
     return tenure_settle(t);
 }
 
+/* How long the oldest batch that is not acked has been here. */
+static int64_t lag_ms(const struct tenure *t)
+{
+    if (!t->has_input || t->acks.settled >= t->last_input) {
+        return 0;
+    }
+    return (clock_mono_us() - t->arrived_us[(t->acks.settled + 1) % ACKS_PREFETCH]) / 1000;
+}
+
 static void show(const struct tenure *t)
 {
     struct metrics_each *m = &t->env->metrics->each[t->partition];
@@ -335,6 +346,7 @@ static void show(const struct tenure *t)
     stat_set(&m->gateways, partition_gateways(t->machine));
     stat_set(&m->members, partition_members(t->machine));
     stat_set(&m->backlog, partition_backlog(t->machine));
+    stat_set(&m->lag_ms, (uint64_t)lag_ms(t));
     stat_set(&m->append_age_ms, (uint64_t)MAX(tenure_append_age_ms(t), 0));
 }
 

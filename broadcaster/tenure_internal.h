@@ -29,6 +29,7 @@ struct tenure {
     bool has_input;
     int64_t wants_input_ms; /* monotonic: since when; 0 once we have complained */
     struct acks acks;
+    uint64_t last_input; /* tag of the newest delivery */
     int64_t arrived_us[ACKS_PREFETCH]; /* of the delivery `tag`, at tag % ACKS_PREFETCH */
 
     uint64_t published; /* appends on the channel's present life */

@@ -30,6 +30,12 @@ static void print_by_reason(const struct metrics *m, struct buf *out)
         snprintf(labels, sizeof(labels), "what=\"%s\"", permit_label((enum permit)i));
         stats_line(out, "warren_gateway_denied_total", labels, stat_get(&m->denied[i]));
     }
+    stats_head(out, "warren_gateway_errors_total", "counter",
+               "Error replies, by the code of the client protocol.");
+    for (size_t i = 0; i < METRICS_ERRORS; i++) {
+        snprintf(labels, sizeof(labels), "code=\"%zu\"", METRICS_ERROR_FIRST + i);
+        stats_line(out, "warren_gateway_errors_total", labels, stat_get(&m->errors[i]));
+    }
     stats_head(out, "warren_gateway_requests_refused_total", "counter",
                "Requests that were not upgraded, by status.");
     for (size_t i = 0; i < ARRAY_LEN(m->refused); i++) {

@@ -8,6 +8,10 @@
 #include "gateway/close.h"
 #include "gateway/permits.h"
 #include "proto/audience.h"
+#include "proto/reply.h"
+
+#define METRICS_ERROR_FIRST REPLY_INTERNAL
+#define METRICS_ERRORS (REPLY_UNRECOVERABLE_POSITION - REPLY_INTERNAL + 1)
 
 struct metrics {
 #define METRIC(field, name, type, help) stat_value field;
@@ -15,9 +19,10 @@ struct metrics {
     stat_value kept_back[AUDIENCE_RULES + 1]; /* by who decided it, or "other" */
     stat_value denied[PERMIT_COUNT];
     stat_value closed[CLOSE_REASON_COUNT];
-    stat_value refused[600];      /* HTTP refusals by status */
-    struct histogram publish_us;  /* from accepting a publish to its confirm */
-    struct histogram delivery_us; /* from the record's time to its fan-out here */
+    stat_value errors[METRICS_ERRORS]; /* error replies by code, from METRICS_ERROR_FIRST on */
+    stat_value refused[600];           /* HTTP refusals by status */
+    struct histogram publish_us;       /* from accepting a publish to its confirm */
+    struct histogram delivery_us;      /* from the record's time to its fan-out here */
 };
 
 /* Appends all of it in Prometheus' text form. */

@@ -198,6 +198,7 @@ void session_send_error(struct session *s, uint32_t id, enum reply_error code)
     int64_t now = clock_mono_ms();
 
     stat_add(&s->gateway->metrics.errors_sent, 1);
+    stat_add(&s->gateway->metrics.errors[code - METRICS_ERROR_FIRST], 1);
     if (codec != NULL) {
         codec->error(out, id, code);
     } else {
