@@ -155,7 +155,9 @@ void kit_init(struct kit *k)
 
 void kit_start(struct kit *k)
 {
-    k->conf.keys = tokens_keys(k->conf.hmac_key);
+    if (k->conf.keys == NULL) {
+        k->conf.keys = tokens_keys(k->conf.hmac_key);
+    }
     k->loop = ev_loop_new(EVFLAG_AUTO);
     assert_non_null(k->loop);
     assert_int_equal(gateway_start(&k->gateway, &k->conf, k->loop), 0);
