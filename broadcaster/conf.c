@@ -70,8 +70,24 @@ int broadcaster_conf_load(struct broadcaster_conf *c, const char *path)
     if (c->id[0] == '\0') {
         mem_free(c->id);
         c->id = service_make_id("broadcaster");
+        c->id_is_made_up = true;
     }
     return check(c);
+}
+
+void broadcaster_conf_compare(const struct broadcaster_conf *running,
+                              const struct broadcaster_conf *fresh, struct buf *others)
+{
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        const struct conf_key *key = &keys[i];
+        bool is_made_up = key->offset == AT(id) && running->id_is_made_up && fresh->id_is_made_up;
+
+        /* The level of the log has changed already, as it was read. */
+        if (strcmp(key->section, "room") != 0 && strcmp(key->section, "log") != 0 && !is_made_up &&
+            conf_differs(key, running, fresh)) {
+            buf_addf(others, "%s[%s] %s", others->size > 0 ? ", " : "", key->section, key->name);
+        }
+    }
 }
 
 void broadcaster_conf_free(struct broadcaster_conf *c)

@@ -5,6 +5,7 @@
 #define WARREN_BROADCASTER_CONF_H
 
 #include "common/base.h"
+#include "common/buf.h"
 #include "common/conf.h"
 #include "proto/limits.h"
 #include "proto/rules.h"
@@ -17,6 +18,7 @@ struct broadcaster_conf {
     int64_t log_max_bytes; /* of one partition's log */
     char *log_max_age;     /* as RabbitMQ writes it: 7D */
     char *id, *admin;
+    bool id_is_made_up;       /* none was given */
     int64_t memory;           /* bytes of records kept for one partition */
     int64_t checkpoint_bytes; /* of log between two checkpoints */
     struct rules rules;
@@ -26,6 +28,10 @@ struct broadcaster_conf {
 /* Reads file (may be NULL) and environment, makes up an id when none is given, and checks what a
  * single key cannot show. 0, or -1 after one line on standard error. */
 int broadcaster_conf_load(struct broadcaster_conf *c, const char *path) MUST_CHECK;
+
+/* Names the settings that differ and that need a restart to change (all but [room]) in `others`. */
+void broadcaster_conf_compare(const struct broadcaster_conf *running,
+                              const struct broadcaster_conf *fresh, struct buf *others);
 
 /* Accepts a zeroed struct. */
 void broadcaster_conf_free(struct broadcaster_conf *c);

@@ -12,6 +12,7 @@
 #include "common/admin.h"
 #include "common/log.h"
 #include "common/loop.h"
+#include "common/mem.h"
 
 enum exit_code { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
@@ -23,7 +24,8 @@ struct program {
     struct ev_loop *loop;
     ev_async ended; /* the worker's thread is at its end */
     ev_timer watch;
-    ev_signal terminate, interrupt;
+    ev_signal terminate, interrupt, reload;
+    const char *config; /* borrowed: the file's name, or NULL */
     bool is_stopping;
 };
 
@@ -82,6 +84,30 @@ static void on_signal(struct ev_loop *loop, ev_signal *watcher, int events)
     worker_stop(p->worker);
 }
 
+/* SIGHUP: new rules of rooms. */
+static void on_reload(struct ev_loop *loop, ev_signal *watcher, int events)
+{
+    struct program *p = watcher->data;
+    struct broadcaster_conf *fresh = mem_new(struct broadcaster_conf);
+    struct buf others = BUF_EMPTY;
+
+    (void)loop;
+    (void)events;
+    if (broadcaster_conf_load(fresh, p->config) != 0) {
+        broadcaster_conf_free(fresh);
+        mem_free(fresh);
+        stat_add(&p->metrics.reloads_failed, 1);
+        log_error("settings not reloaded: they are not good, the old ones stay");
+        return;
+    }
+    broadcaster_conf_compare(&p->conf, fresh, &others);
+    if (others.size > 0) {
+        log_warn("settings that need a restart to change: %.*s", SLICE_ARG(buf_slice(&others)));
+    }
+    buf_deinit(&others);
+    worker_reload(p->worker, fresh);
+}
+
 static bool is_live(void *user)
 {
     return worker_is_live(((struct program *)user)->worker);
@@ -127,6 +153,9 @@ static enum exit_code run(struct program *p)
     if (!is_good) {
         worker_stop(p->worker);
     }
+    ev_signal_init(&p->reload, on_reload, SIGHUP);
+    p->reload.data = p;
+    ev_signal_start(p->loop, &p->reload);
     ev_timer_init(&p->watch, on_watch, WORKER_WATCH_MS / 1e3, WORKER_WATCH_MS / 1e3);
     ev_timer_start(p->loop, &p->watch);
     ev_run(p->loop, 0);
@@ -185,6 +214,7 @@ int main(int argc, char **argv)
     if (code >= 0) {
         return code;
     }
+    program.config = config;
     if (broadcaster_conf_load(&program.conf, config) != 0) {
         code = EXIT_USAGE;
     } else if (is_check) {

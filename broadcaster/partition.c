@@ -128,6 +128,18 @@ struct partition *partition_new(const struct partition_conf *conf, struct partit
     return p;
 }
 
+void partition_rules_changed(struct partition *p, int64_t key_window_ms)
+{
+    struct place *place, *next;
+
+    p->conf.key_window_ms = key_window_ms;
+    p->keys.window_ms = key_window_ms;
+    roster_rules_changed(&p->roster);
+    HASH_ITER (hh, p->roster.by_name, place, next) {
+        shelf_settle(&p->shelf, place);
+    }
+}
+
 struct partition *partition_free(struct partition *p)
 {
     struct partition_action *a;

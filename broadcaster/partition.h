@@ -101,6 +101,10 @@ struct partition;
 /* The lock is held. The first actions are there when this returns. `stats` is borrowed. */
 struct partition *partition_new(const struct partition_conf *conf, struct partition_stats *stats,
                                 int64_t now_ms) MUST_CHECK;
+
+/* The rules that it borrows say something else now: rooms are kept by them from here on. */
+void partition_rules_changed(struct partition *p, int64_t key_window_ms);
+
 /* In any state; accepts NULL; returns NULL. */
 struct partition *partition_free(struct partition *p);
 

@@ -10,6 +10,16 @@ void roster_init(struct roster *r, const struct rules *rules)
     *r = (struct roster){.rules = rules, .ttl_min_ms = rules_history_ttl_min_ms(rules)};
 }
 
+void roster_rules_changed(struct roster *r)
+{
+    struct place *place, *next;
+
+    r->ttl_min_ms = rules_history_ttl_min_ms(r->rules);
+    HASH_ITER (hh, r->by_name, place, next) {
+        place->rule = rules_find(r->rules, place_name(place));
+    }
+}
+
 struct place *roster_find(const struct roster *r, struct slice name)
 {
     struct place *place;

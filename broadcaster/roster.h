@@ -67,6 +67,9 @@ struct roster {
 /* No rooms yet. `rules` is borrowed. */
 void roster_init(struct roster *r, const struct rules *rules);
 
+/* The rules say something else now: each room gets its own. */
+void roster_rules_changed(struct roster *r);
+
 static inline struct slice place_name(const struct place *place)
 {
     return (struct slice){place->name, place->name_size};

@@ -116,6 +116,16 @@ static bool is_history(const struct kept *k)
     return k->place->newest->offset - k->offset < (uint64_t)k->place->rule->history_size;
 }
 
+void shelf_settle(struct shelf *s, struct place *place)
+{
+    while (place->shown != NULL && !is_history(place->shown)) {
+        struct kept *left = place->shown;
+        place->shown = left->next;
+        unlink_kept(s, left);
+        link_last(s, left, SHELF_SURPLUS);
+    }
+}
+
 void shelf_add(struct shelf *s, struct place *place, const struct shelf_record *r)
 {
     if (place->newest != NULL && place->newest->offset + 1 != place->confirmed.offset) {
@@ -129,12 +139,7 @@ void shelf_add(struct shelf *s, struct place *place, const struct shelf_record *
     if (place->shown == NULL) {
         place->shown = k;
     }
-    while (place->shown != NULL && !is_history(place->shown)) {
-        struct kept *left = place->shown;
-        place->shown = left->next;
-        unlink_kept(s, left);
-        link_last(s, left, SHELF_SURPLUS);
-    }
+    shelf_settle(s, place);
     shelf_fit(s);
 }
 

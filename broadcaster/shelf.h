@@ -67,6 +67,10 @@ static inline struct slice kept_slice(const struct kept *k)
  * room's run, the run begins anew with it. */
 void shelf_add(struct shelf *s, struct place *place, const struct shelf_record *r);
 
+/* What is more than the room's history may be becomes surplus: its rule has changed, perhaps. What
+ * became surplus under another rule is shown as long as it is there. */
+void shelf_settle(struct shelf *s, struct place *place);
+
 /* Stages a record of the room's present epoch, read from the log. What does not continue the
  * staged run begins it anew. */
 void shelf_stage(struct shelf *s, struct place *place, const struct shelf_record *r);

@@ -59,6 +59,11 @@ struct tenure *tenure_new(struct tenure_env *env, uint32_t partition)
     return t;
 }
 
+void tenure_rules_changed(struct tenure *t)
+{
+    partition_rules_changed(t->machine, t->env->conf->rules.idempotency_window_ms);
+}
+
 struct tenure *tenure_free(struct tenure *t)
 {
     if (t != NULL) {

@@ -52,6 +52,9 @@ struct tenure *tenure_new(struct tenure_env *env, uint32_t partition) MUST_CHECK
  * called. */
 struct tenure *tenure_free(struct tenure *t);
 
+/* The rules of the settings have changed. */
+void tenure_rules_changed(struct tenure *t);
+
 /* The verbs answer MQ_OK, MQ_LOST, or a tenure_answer. */
 
 /* Opens the channels and begins. */

@@ -154,12 +154,42 @@ static int64_t backoff_ms(struct worker *w, bool was_steady)
     return 1 + (int64_t)share_random(&w->share, (uint64_t)cap);
 }
 
+static struct broadcaster_conf *drop_conf(struct broadcaster_conf *c)
+{
+    if (c != NULL) {
+        broadcaster_conf_free(c);
+        mem_free(c);
+    }
+    return NULL;
+}
+
+void worker_heed_reload(struct worker *w)
+{
+    struct broadcaster_conf *fresh = atomic_exchange(&w->fresh, NULL);
+
+    if (fresh == NULL) {
+        return;
+    }
+    struct rules old = w->conf->rules;
+    w->conf->rules = fresh->rules;
+    fresh->rules = old;
+    for (uint32_t p = 0; p < w->share.partitions; p++) {
+        if (w->tenures[p] != NULL) {
+            tenure_rules_changed(w->tenures[p]);
+        }
+    }
+    (void)drop_conf(fresh);
+    stat_add(&w->metrics->reloads, 1);
+    log_info("rules of rooms reloaded");
+}
+
 static void *run(void *arg)
 {
     struct worker *w = arg;
     int rc = MQ_OK;
 
     while (rc != WORKER_FOREIGN && !atomic_load(&w->is_asked_to_stop)) {
+        worker_heed_reload(w);
         rc = connect_broker(w);
         bool was_connected = rc == MQ_OK;
         if (was_connected) {
@@ -220,6 +250,7 @@ static void init(struct worker *w)
     atomic_init(&w->readiness, WORKER_CONNECTING);
     atomic_init(&w->is_good, true);
     atomic_init(&w->is_asked_to_stop, false);
+    atomic_init(&w->fresh, NULL);
     worker_set_alive(w, clock_mono_ms(), WORKER_LIVE_MS);
 }
 
@@ -238,12 +269,13 @@ static int start_thread(struct worker *w)
 static void release(struct worker *w)
 {
     (void)mq_target_free(w->target);
+    (void)drop_conf(atomic_load(&w->fresh));
     (void)close(w->wake_fd);
     (void)pthread_mutex_destroy(&w->mutex);
     mem_free(w);
 }
 
-struct worker *worker_new(const struct broadcaster_conf *conf, struct metrics *metrics,
+struct worker *worker_new(struct broadcaster_conf *conf, struct metrics *metrics,
                           void (*on_end)(void *user), void *user)
 {
     char error[WORKER_REASON_SIZE];
@@ -285,6 +317,11 @@ struct worker *worker_free(struct worker *w)
         release(w);
     }
     return NULL;
+}
+
+void worker_reload(struct worker *w, struct broadcaster_conf *fresh)
+{
+    (void)drop_conf(atomic_exchange(&w->fresh, fresh)); /* two signals at once: the later counts */
 }
 
 void worker_stop(struct worker *w)

@@ -15,15 +15,19 @@
 
 struct worker;
 
-/* Starts the thread. `conf` and `metrics` are borrowed. `on_end` is called once from the thread,
- * last of all. NULL after one line in the log. */
-struct worker *worker_new(const struct broadcaster_conf *conf, struct metrics *metrics,
+/* Starts the thread. `conf` and `metrics` are borrowed; the rules in `conf` are the thread's from
+ * now on. `on_end` is called once from the thread, last of all. NULL after one line in the log. */
+struct worker *worker_new(struct broadcaster_conf *conf, struct metrics *metrics,
                           void (*on_end)(void *user), void *user) MUST_CHECK;
 
 /* Waits for the thread's end and frees; accepts NULL; returns NULL. Call after `on_end`. */
 struct worker *worker_free(struct worker *w);
 
 /* The rest may be called from any thread. */
+
+/* Go by the rules of these settings, without giving any partition away. Taken over: made with
+ * mem_new() and good. */
+void worker_reload(struct worker *w, struct broadcaster_conf *fresh);
 
 /* Leave all partitions, then end; after WORKER_STOP_MS in any case. */
 #define WORKER_STOP_MS 10000

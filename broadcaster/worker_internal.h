@@ -41,8 +41,8 @@ enum worker_readiness { WORKER_CONNECTING, WORKER_READY, WORKER_BLOCKED, WORKER_
 #define WORKER_REASON_SIZE TOPOLOGY_ERROR_SIZE
 
 struct worker {
-    const struct broadcaster_conf *conf; /* borrowed */
-    struct metrics *metrics;             /* borrowed */
+    struct broadcaster_conf *conf; /* borrowed; its rules belong to the thread */
+    struct metrics *metrics;       /* borrowed */
     void (*on_end)(void *user);
     void *user;
     struct topology topology;
@@ -58,6 +58,7 @@ struct worker {
     atomic_bool is_good;
     /* The other way. */
     atomic_bool is_asked_to_stop;
+    _Atomic(struct broadcaster_conf *) fresh; /* owns; NULL: no new rules have come */
 
     pthread_mutex_t mutex; /* for `mq`, where another thread looks at it or it changes */
     struct mq *mq;         /* owns; NULL while not connected */
@@ -93,6 +94,9 @@ void worker_set_alive(struct worker *w, int64_t now_ms, int64_t for_ms);
 
 /* Declares everything. MQ_OK, MQ_LOST or a worker_end. */
 int worker_declare(struct worker *w) MUST_CHECK;
+
+/* Takes new rules, if some have come. */
+void worker_heed_reload(struct worker *w);
 
 /* worker_serve.c */
 

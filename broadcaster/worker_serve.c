@@ -131,6 +131,8 @@ static int on_time(struct worker *w, int64_t now_ms)
 {
     int rc = heed_stop(w, now_ms);
 
+    worker_heed_reload(w);
+
     if (rc == MQ_OK && now_ms >= w->tick_ms) {
         rc = tick(w, now_ms);
     }

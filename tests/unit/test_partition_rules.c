@@ -194,6 +194,43 @@ static void many_rooms_that_stay_hide_none_that_goes(void **state)
     assert_int_equal(partition_rooms(w->o->machine), 3000);
 }
 
+/* A reload: the rules that everybody borrows say something else. */
+static void change(struct world *w, const char *name, const char *value)
+{
+    char error[RULES_ERROR_SIZE];
+    struct rules old = w->rules;
+
+    w->rules = (struct rules){.defaults = old.defaults};
+    set(w, name, "history_size", value);
+    assert_int_equal(rules_settle(&w->rules, error, sizeof(error)), 0);
+    partition_rules_changed(w->o->machine, 1000);
+    rules_deinit(&old); /* nobody may look there any more */
+}
+
+static void rules_that_change_count_at_once_and_need_no_other_owner(void **state)
+{
+    struct world *w = *state;
+    uint64_t first;
+
+    set(w, "r0", "history_size", "8");
+    begin(w);
+    say(w, "r0", 10);
+    say(w, "r1", 10);
+    assert_int_equal(history(w, "r0", &first), 8);
+    change(w, "r0", "3");
+    assert_int_equal(history(w, "r0", &first), 3);
+    assert_int_equal(first, 8);
+    assert_int_equal(history(w, "r1", &first), 4);
+    change(w, "r1", "6"); /* r0 goes by the defaults now */
+    assert_int_equal(history(w, "r0", &first), 4);
+    say(w, "r1", 10);
+    assert_int_equal(history(w, "r1", &first), 6);
+    assert_int_equal(first, 15);
+    change(w, "r1", "0");
+    say(w, "r1", 1);
+    assert_int_equal(history(w, "r1", &first), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
@@ -202,6 +239,7 @@ int main(void)
         TEST(records_are_shown_for_as_long_as_their_namespace_says),
         TEST(a_room_is_forgotten_after_the_time_of_its_namespace),
         TEST(many_rooms_that_stay_hide_none_that_goes),
+        TEST(rules_that_change_count_at_once_and_need_no_other_owner),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
