@@ -4,13 +4,13 @@
 #include "gateway/verdicts.h"
 
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 
 #include "common/hash.h"
 #include "common/mem.h"
 
 #define DIGEST_SIZE 32
-#define WAYS 8 /* places where one token can be */
+#define SECRET_SIZE 64 /* a block of the hash */
+#define WAYS 8         /* places where one token can be */
 
 struct verdict {
     unsigned char digest[DIGEST_SIZE];
@@ -18,15 +18,17 @@ struct verdict {
 };
 
 struct verdicts {
-    struct metrics *metrics;           /* borrowed */
-    struct verdict *at;                /* owns: WAYS for each neighbourhood; NULL: nothing yet */
-    size_t entries, mask;              /* of neighbourhoods; entries 0: off */
-    unsigned char secret[DIGEST_SIZE]; /* of this process */
+    struct metrics *metrics; /* borrowed */
+    struct verdict *at;      /* owns: WAYS for each neighbourhood; NULL: nothing yet */
+    size_t entries, mask;    /* of neighbourhoods; entries 0: off */
+    EVP_MD_CTX *begun;       /* owns: SHA-256 that has taken the secret */
+    EVP_MD_CTX *work;        /* owns: scratch */
 };
 
 struct verdicts *verdicts_new(size_t entries, struct metrics *m)
 {
     struct verdicts *v = mem_new(struct verdicts);
+    unsigned char secret[SECRET_SIZE];
     size_t count = 1;
 
     while (count * WAYS < entries) {
@@ -35,13 +37,23 @@ struct verdicts *verdicts_new(size_t entries, struct metrics *m)
     v->metrics = m;
     v->entries = entries > 0 ? count * WAYS : 0;
     v->mask = count - 1;
-    hash_random(v->secret, sizeof(v->secret));
+    hash_random(secret, sizeof(secret));
+    v->begun = EVP_MD_CTX_new();
+    v->work = EVP_MD_CTX_new();
+    assert(v->begun != NULL && v->work != NULL);
+    int done = EVP_DigestInit_ex(v->begun, EVP_sha256(), NULL);
+    assert(done == 1);
+    done = EVP_DigestUpdate(v->begun, secret, sizeof(secret));
+    assert(done == 1);
+    explicit_bzero(secret, sizeof(secret));
     return v;
 }
 
 struct verdicts *verdicts_free(struct verdicts *v)
 {
     if (v != NULL) {
+        EVP_MD_CTX_free(v->begun);
+        EVP_MD_CTX_free(v->work);
         mem_free(v->at);
         mem_free(v);
     }
@@ -51,12 +63,13 @@ struct verdicts *verdicts_free(struct verdicts *v)
 static void make_digest(const struct verdicts *v, struct slice token,
                         unsigned char digest[DIGEST_SIZE])
 {
-    unsigned size = 0;
-    const unsigned char *done = HMAC(EVP_sha256(), v->secret, sizeof(v->secret),
-                                     (const unsigned char *)token.at, token.size, digest, &size);
+    int done = EVP_MD_CTX_copy_ex(v->work, v->begun);
 
-    assert(done != NULL);
-    assert(size == DIGEST_SIZE);
+    assert(done == 1);
+    done = EVP_DigestUpdate(v->work, token.at, token.size);
+    assert(done == 1);
+    done = EVP_DigestFinal_ex(v->work, digest, NULL);
+    assert(done == 1);
 }
 
 /* The first of the places where a token of that digest can be. */

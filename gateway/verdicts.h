@@ -6,7 +6,7 @@
  * judged each time. For signatures that are dear: an HMAC costs no more than
  * finding a token here.
  *
- * A token is known by its HMAC-SHA-256 under a random key of this process:
+ * A token is known by the SHA-256 of a random secret of this process and the token:
  * nobody outside can tell where it is kept, and how long a comparison takes says
  * nothing about any token. There is no other copy of it.
  */
