@@ -32,6 +32,7 @@ void http_head_init(struct http_head *h)
     h->bytes = BUF_EMPTY;
     h->verdict = HTTP_MORE;
     h->place = REQUEST_LINE;
+    h->size_max = HTTP_HEAD_MAX;
 }
 
 void http_head_deinit(struct http_head *h)
@@ -134,7 +135,7 @@ static int scan_field_value(struct http_head *h, unsigned char c)
 /* Looks at one byte. HTTP_DONE: it ends the head. */
 static int scan_byte(struct http_head *h, unsigned char c, size_t index)
 {
-    if (index >= HTTP_HEAD_MAX) {
+    if (index >= h->size_max) {
         return 431;
     }
     switch ((enum place)h->place) {

@@ -18,9 +18,10 @@
 #include "common/base.h"
 #include "common/buf.h"
 
-#define HTTP_LINE_MAX 4096 /* request line: 414 above it */
-#define HTTP_HEAD_MAX 8192 /* all of the head: 431 above it */
-#define HTTP_FIELDS_MAX 64 /* header fields: 431 above it */
+#define HTTP_LINE_MAX 4096      /* request line: 414 above it */
+#define HTTP_HEAD_MAX 8192      /* all of the head, unless size_max says otherwise: 431 above it */
+#define HTTP_HEAD_CEILING 65536 /* of size_max */
+#define HTTP_FIELDS_MAX 64      /* header fields: 431 above it */
 
 struct http_field {
     struct slice name;  /* as it came; compare with http_find() */
@@ -33,6 +34,7 @@ struct http_head {
     struct http_field fields[HTTP_FIELDS_MAX];
     size_t field_count;
     bool is_http_1_1;
+    size_t size_max;  /* of the head; may be changed before the first byte */
     size_t head_size; /* bytes of the head; what follows in `bytes` came after it */
 
     /* Of http.c alone: how far the bytes have been looked at. */

@@ -83,6 +83,52 @@ int net_parse(struct net_addr *a, const char *text)
     return is_v6 ? parse_v6(a, host, (uint16_t)port) : parse_v4(a, host, (uint16_t)port);
 }
 
+int net_parse_ip(struct net_addr *a, const char *text)
+{
+    *a = (struct net_addr){0};
+    if (strchr(text, ':') != NULL) {
+        return parse_v6(a, text, 0);
+    }
+    return text[0] >= '0' && text[0] <= '9' ? parse_v4(a, text, 0) : -1;
+}
+
+bool net_ip(const struct net_addr *a, uint8_t ip[NET_IP_SIZE])
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+    memset(ip, 0, NET_IP_SIZE);
+    if (a->ss.ss_family == AF_INET6) {
+        struct sockaddr_in6 in;
+        memcpy(&in, &a->ss, sizeof(in));
+        memcpy(ip, &in.sin6_addr, NET_IP_SIZE);
+        return true;
+    }
+    if (a->ss.ss_family == AF_INET) {
+        struct sockaddr_in in;
+        memcpy(&in, &a->ss, sizeof(in));
+        memcpy(ip, mapped, sizeof(mapped));
+        memcpy(ip + sizeof(mapped), &in.sin_addr, sizeof(in.sin_addr));
+        return true;
+    }
+    return false;
+}
+
+void net_from_ip(struct net_addr *a, bool is_v6, const uint8_t *ip, uint16_t port)
+{
+    *a = (struct net_addr){0};
+    if (is_v6) {
+        struct sockaddr_in6 in = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+        memcpy(&in.sin6_addr, ip, sizeof(in.sin6_addr));
+        memcpy(&a->ss, &in, sizeof(in));
+        a->size = sizeof(in);
+    } else {
+        struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(port)};
+        memcpy(&in.sin_addr, ip, sizeof(in.sin_addr));
+        memcpy(&a->ss, &in, sizeof(in));
+        a->size = sizeof(in);
+    }
+}
+
 int net_listen(const struct net_addr *a, bool shared)
 {
     int fd = socket(a->ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -118,6 +164,16 @@ int net_accept(int listener, struct net_addr *peer)
     return fd;
 }
 
+static void put_text(char text[NET_TEXT_MAX], const char *before, const char *host,
+                     const char *after, unsigned port)
+{
+    if (port == 0) {
+        snprintf(text, NET_TEXT_MAX, "%s%s%s", before, host, after);
+    } else {
+        snprintf(text, NET_TEXT_MAX, "%s%s%s:%u", before, host, after, port);
+    }
+}
+
 const char *net_text(const struct net_addr *a, char text[NET_TEXT_MAX])
 {
     char host[INET6_ADDRSTRLEN] = "";
@@ -126,12 +182,12 @@ const char *net_text(const struct net_addr *a, char text[NET_TEXT_MAX])
         struct sockaddr_in6 in;
         memcpy(&in, &a->ss, sizeof(in));
         inet_ntop(AF_INET6, &in.sin6_addr, host, sizeof(host));
-        snprintf(text, NET_TEXT_MAX, "[%s]:%u", host, ntohs(in.sin6_port));
+        put_text(text, "[", host, "]", ntohs(in.sin6_port));
     } else if (a->ss.ss_family == AF_INET) {
         struct sockaddr_in in;
         memcpy(&in, &a->ss, sizeof(in));
         inet_ntop(AF_INET, &in.sin_addr, host, sizeof(host));
-        snprintf(text, NET_TEXT_MAX, "%s:%u", host, ntohs(in.sin_port));
+        put_text(text, "", host, "", ntohs(in.sin_port));
     } else {
         snprintf(text, NET_TEXT_MAX, "unknown");
     }

@@ -10,6 +10,7 @@
 
 #define NET_BACKLOG 4096
 #define NET_TEXT_MAX 64
+#define NET_IP_SIZE 16 /* bytes */
 
 struct net_addr {
     struct sockaddr_storage ss;
@@ -19,6 +20,15 @@ struct net_addr {
 /* "127.0.0.1:8080", "[::1]:8080", "*:8080", ":8080". Numeric only. 0 or -1. */
 int net_parse(struct net_addr *a, const char *text) MUST_CHECK;
 
+/* "10.0.0.1", "::1": an address without a port. 0 or -1. */
+int net_parse_ip(struct net_addr *a, const char *text) MUST_CHECK;
+
+/* The address as that of IPv6, an IPv4 one as ::ffff:a.b.c.d. False when it is neither. */
+bool net_ip(const struct net_addr *a, uint8_t ip[NET_IP_SIZE]) MUST_CHECK;
+
+/* Made of 4 or 16 bytes in the order of the network. */
+void net_from_ip(struct net_addr *a, bool is_v6, const uint8_t *ip, uint16_t port);
+
 /* A listening, non-blocking, close-on-exec socket (SO_REUSEADDR; SO_REUSEPORT if `shared`). fd or
  * -errno. */
 int net_listen(const struct net_addr *a, bool shared) MUST_CHECK;
@@ -27,7 +37,7 @@ int net_listen(const struct net_addr *a, bool shared) MUST_CHECK;
  * or -errno. */
 int net_accept(int listener, struct net_addr *peer) MUST_CHECK;
 
-/* "127.0.0.1:8080" into `text`. Returns `text`. */
+/* "127.0.0.1:8080" into `text`, without the port if that is 0. Returns `text`. */
 const char *net_text(const struct net_addr *a, char text[NET_TEXT_MAX]);
 
 #endif

@@ -98,6 +98,24 @@ static void forget(struct outq *q, size_t sent)
     }
 }
 
+size_t outq_move(struct outq *q, char *at, size_t size)
+{
+    size_t moved = 0;
+
+    while (moved < size && q->count > 0) {
+        struct blob *b = *slot(q, 0);
+        size_t part = MIN(b->size - q->head_sent, size - moved);
+
+        memcpy(at + moved, b->bytes + q->head_sent, part);
+        moved += part;
+        forget(q, part);
+    }
+    if (q->count == 0) {
+        outq_deinit(q);
+    }
+    return moved;
+}
+
 int outq_flush(struct outq *q, int fd)
 {
     size_t share = OUTQ_TURN_BYTES;

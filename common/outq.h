@@ -45,4 +45,8 @@ void outq_take(struct outq *q, struct blob *b);
  * OUTQ_DRAINED, OUTQ_BLOCKED, or -errno. */
 int outq_flush(struct outq *q, int fd) MUST_CHECK;
 
+/* Copies up to `size` bytes from the front to `at` and forgets them, for who writes them by other
+ * means. Returns how many. */
+size_t outq_move(struct outq *q, char *at, size_t size);
+
 #endif

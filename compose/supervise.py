@@ -202,6 +202,7 @@ class Warren:
             "WARREN_GATEWAY_ID": f"gateway-{number}",
             "WARREN_GATEWAY_LISTEN": f"127.0.0.1:{self.base_port + number}",
             "WARREN_GATEWAY_ADMIN": f"127.0.0.1:{admin}",
+            "WARREN_GATEWAY_TRUSTED": "127.0.0.1",  # the balancer
             "WARREN_GATEWAY_DEMO": "yes",
             "WARREN_AUTH_HMAC_KEY_FILE": str(key_file(self.run_dir)),
             "WARREN_AUTH_ANONYMOUS": "yes",

@@ -20,6 +20,17 @@ static const struct conf_key keys[] = {
     {"gateway", "id", CONF_TEXT, AT(id), "", 0, 0,
      "unique name [A-Za-z0-9._-]; default: host name and a random part"},
     {"gateway", "listen", CONF_TEXT, AT(listen), "127.0.0.1:8080", 0, 0, "address for WebSockets"},
+    {"gateway", "tls_cert", CONF_TEXT, AT(tls_cert), "", 0, 0,
+     "certificate chain (PEM): clients are served with TLS only; several, comma-separated, are "
+     "chosen "
+     "by the name asked for"},
+    {"gateway", "tls_key", CONF_TEXT, AT(tls_key), "", 0, 0,
+     "its key (PEM); as many as certificates"},
+    {"gateway", "trusted", CONF_TEXT, AT(trusted), "", 0, 0,
+     "balancers, as addresses and networks (10.0.0.0/8): they say whom they speak for, in "
+     "X-Forwarded-For"},
+    {"gateway", "proxy_protocol", CONF_BOOL, AT(proxy_protocol), "no", 0, 0,
+     "trusted balancers begin each connection with a PROXY header, version 2"},
     {"gateway", "admin", CONF_TEXT, AT(admin), "127.0.0.1:9180", 0, 0,
      "address for /live, /ready and /metrics"},
     {"gateway", "demo", CONF_BOOL, AT(demo), "no", 0, 0,
@@ -27,8 +38,14 @@ static const struct conf_key keys[] = {
     {"gateway", "echo", CONF_BOOL, AT(echo), "no", 0, 0, "serve an echo service at /echo"},
     {"gateway", "connections", CONF_NUMBER, AT(connections_max), "15000", 1, 10000000,
      "sessions and handshakes at once; more are answered 503"},
+    {"gateway", "per_address", CONF_NUMBER, AT(per_address), "1000", 0, 10000000,
+     "of them from one address (IPv6: /64) that is not trusted; 429 above it; 0: any number"},
+    {"gateway", "handshakes", CONF_NUMBER, AT(handshakes_max), "4000", 1, 10000000,
+     "connections without a whole request at once; more are answered 503"},
     {"gateway", "handshake", CONF_DURATION, AT(handshake_ms), "5s", 100, 600000,
-     "time for a whole request head"},
+     "time for TLS and a whole request head"},
+    {"gateway", "max_head", CONF_SIZE, AT(head_max), "8k", 1024, HTTP_HEAD_CEILING,
+     "of a request head; 431 above it"},
     {"gateway", "stale", CONF_DURATION, AT(stale_ms), "10s", 100, 600000,
      "time from the upgrade to the connect command"},
     {"gateway", "ping", CONF_DURATION, AT(ping_ms), "25s", 100, 3600000, "between two pings"},
@@ -44,6 +61,15 @@ static const struct conf_key keys[] = {
      "pings and pongs of a client in a second; 1008 above it"},
     {"gateway", "out_queue", CONF_SIZE, AT(out_queue), "1m", 1024, 1 << 30,
      "that a session may be behind; 3008 above it"},
+    {"gateway", "out_queue_age", CONF_DURATION, AT(out_queue_age_ms), "30s", 100, 3600000,
+     "that a session's socket may take for what is queued; then 3008"},
+    {"gateway", "reads", CONF_NUMBER, AT(reads_max), "4", 1, 1000,
+     "reads (of 16k) of a session before others have their turn"},
+    {"gateway", "message_rate", CONF_NUMBER, AT(message_rate), "1000", 0, 1000000,
+     "messages and commands of a session in a second, on average; above it it is read more slowly; "
+     "0: any number"},
+    {"gateway", "message_burst", CONF_NUMBER, AT(message_burst), "10000", 1, 100000000,
+     "of them at once, before that"},
     {"gateway", "rooms", CONF_NUMBER, AT(rooms_max), "128", 1, 10000, "rooms of one session"},
     {"gateway", "user_sessions", CONF_NUMBER, AT(user_sessions), "0", 0, 1000000,
      "sessions of one user on this gateway; 3504 above it; 0: any number"},
@@ -168,6 +194,12 @@ static int conf_check(struct gateway_conf *c)
     }
     if (rules_settle(&c->rules, error, sizeof(error)) != 0) {
         return complain(error);
+    }
+    if ((c->tls_cert[0] == '\0') != (c->tls_key[0] == '\0')) {
+        return complain("[gateway] tls_cert and tls_key: one needs the other");
+    }
+    if (c->proxy_protocol && c->trusted[0] == '\0') {
+        return complain("[gateway] proxy_protocol: nobody is trusted to speak it");
     }
     if (c->pong_ms >= c->ping_ms) {
         return complain("[gateway] pong: has to be shorter than ping");

@@ -7,6 +7,7 @@
 #include "common/base.h"
 #include "common/buf.h"
 #include "common/conf.h"
+#include "common/http.h"
 #include "gateway/keys.h"
 #include "proto/limits.h"
 #include "proto/rules.h"
@@ -20,10 +21,16 @@ struct gateway_conf {
     int64_t log_max_bytes; /* of the broadcaster: one file may serve both */
     char *log_max_age;
     char *id, *listen, *admin;
-    bool id_is_made_up; /* none was given */
+    bool id_is_made_up;       /* none was given */
+    char *tls_cert, *tls_key; /* lists of files; both empty: plain */
+    char *trusted;            /* balancers */
+    bool proxy_protocol;
     bool demo, echo;
     int64_t connections_max; /* sessions and handshakes together */
-    int64_t handshake_ms;    /* whole HTTP head */
+    int64_t per_address;     /* of them; 0: any number */
+    int64_t handshakes_max;  /* of them, without a whole head yet */
+    int64_t handshake_ms;    /* TLS and the whole HTTP head */
+    int64_t head_max;        /* bytes */
     int64_t stale_ms;        /* from the upgrade to the first good connect command */
     int64_t ping_ms, pong_ms;
     int64_t max_message, max_payload, max_fragments, max_control_rate;
@@ -32,10 +39,13 @@ struct gateway_conf {
     int64_t user_sessions;               /* of one user; 0: any number */
     int64_t publish_rate, publish_burst; /* of one session; rate 0: any */
     int64_t user_publish_rate, user_publish_burst;
-    int64_t errors_max;        /* error replies in 10 s before 3509 */
-    int64_t publish_wait_ms;   /* behind a batch in doubt */
-    int64_t subscribe_wait_ms; /* for the owner's answer */
-    int64_t refresh_wait_ms;   /* after a token's end, for a client that can refresh it */
+    int64_t errors_max;                  /* error replies in 10 s before 3509 */
+    int64_t publish_wait_ms;             /* behind a batch in doubt */
+    int64_t subscribe_wait_ms;           /* for the owner's answer */
+    int64_t refresh_wait_ms;             /* after a token's end, for a client that can refresh it */
+    int64_t out_queue_age_ms;            /* until all that is queued now has left */
+    int64_t reads_max;                   /* of a session in a turn */
+    int64_t message_rate, message_burst; /* in a second, 0: any number; at once */
     int64_t recent_records, recent_bytes; /* of each followed room, kept for those who come back */
     int64_t drain_ms;
     char *hmac_key, *public_key_file, *public_key_algorithm, *jwks_file;

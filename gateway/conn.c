@@ -1,77 +1,55 @@
 /*
  * conn.c: see conn.h.
  *
- *     READING ──► ANSWERING ──► LINGERING ──► freed
- *        ├─────────────────────────────────────▲
- *        └──► upgraded: the socket is a session's, freed
+ *     arriving ──► READING ──► ANSWERING ──► LINGERING ──► freed
+ *                     ├─────────────────────────────────────▲
+ *                     └──► upgraded: the socket is a session's, freed
  *
- * READING collects the head. ANSWERING has bytes to write. LINGERING has shut
- * its writing side and throws away what still comes, for a close over unread
+ * conn_arrive.c has the first part. READING collects the head. ANSWERING has bytes to write.
+ * LINGERING has shut its writing side and throws away what still comes, for a close over unread
  * bytes would reset the connection and take the answer with it.
  */
 #include "gateway/conn.h"
 
 #include <errno.h>
-#include <ev.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/buf.h"
 #include "common/clock.h"
-#include "common/deadline.h"
 #include "common/http.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "gateway/admit.h"
+#include "gateway/conn_internal.h"
 #include "gateway/gateway.h"
 #include "gateway/page.h"
 #include "gateway/route.h"
 #include "gateway/sessions.h"
+#include "gateway/transport.h"
 #include "gateway/upgrade.h"
 
-#define READ_SIZE 4096     /* bytes for each read */
 #define LINGER_MS 1000     /* for the peer to take the answer and go */
 #define LINGER_BYTES 65536 /* thrown away at most */
 #define REFUSING_MAX 256   /* refused for want of room and not gone yet; more are closed at once */
-#define RETRY_AFTER "Retry-After: 2\r\n"
 
-enum conn_state { CONN_READING, CONN_ANSWERING, CONN_LINGERING };
-
-struct conn {
-    struct conns *conns;      /* borrowed: outlives its members */
-    struct conn *prev, *next; /* links: all connections */
-    int fd;                   /* owns; -1 once a session has it */
-    enum conn_state state;
-    ev_io io;
-    struct deadline deadline; /* of the head, of taking the answer, of lingering */
-    struct http_head *head;   /* owns; NULL before the first byte and after the verdict */
-    struct buf answer;        /* owns; what is still to be written */
-    size_t discarded;         /* bytes, while lingering */
-    bool is_surplus;          /* refused for want of room */
-    char peer[48];
-};
-
-struct conns {
-    struct gateway *gateway; /* borrowed: outlives its parts */
-    struct conn *all;        /* owns: list */
-    size_t count, surplus;
-    struct deadline_queue head_wait, linger_wait;
-};
-
-static struct conn *conn_free(struct conn *c)
+struct conn *conn_free(struct conn *c)
 {
     struct conns *all = c->conns;
 
     ev_io_stop(all->gateway->loop, &c->io);
     deadline_stop(&c->deadline);
     if (c->fd >= 0) {
-        close(c->fd);
+        transport_close(c->fd, c->tls);
     }
+    crowd_leave(c->place);
+    mem_free(c->proxy);
     if (c->head != NULL) {
         http_head_deinit(c->head);
         mem_free(c->head);
     }
-    buf_deinit(&c->answer);
+    outq_deinit(&c->answer);
+    conn_has_arrived(c);
     if (c->prev != NULL) {
         c->prev->next = c->next;
     } else {
@@ -87,7 +65,7 @@ static struct conn *conn_free(struct conn *c)
     return NULL;
 }
 
-static void watch(struct conn *c, int events)
+void conn_watch(struct conn *c, int events)
 {
     struct ev_loop *loop = c->conns->gateway->loop;
 
@@ -99,41 +77,37 @@ static void watch(struct conn *c, int events)
 static void begin_lingering(struct conn *c)
 {
     c->state = CONN_LINGERING;
-    buf_deinit(&c->answer);
     deadline_stop(&c->deadline);
-    if (shutdown(c->fd, SHUT_WR) < 0) {
+    if (transport_end(c->fd, c->tls) < 0) {
         conn_free(c); /* the peer is gone */
         return;
     }
     deadline_start(&c->conns->linger_wait, &c->deadline);
-    watch(c, EV_READ);
+    conn_watch(c, EV_READ);
 }
 
 /* Writes what can be written now. May free the connection. */
 static void write_answer(struct conn *c)
 {
     assert(c->state == CONN_ANSWERING);
-    while (c->answer.size > 0) {
-        ssize_t sent = send(c->fd, c->answer.at, c->answer.size, MSG_NOSIGNAL);
-        if (sent < 0 && errno == EINTR) {
-            continue;
-        }
-        if (sent < 0 && errno != EAGAIN) {
-            conn_free(c);
-            return;
-        }
-        if (sent < 0) {
-            watch(c, EV_WRITE);
-            return;
-        }
-        buf_consume(&c->answer, (size_t)sent);
+    int r = transport_flush(c->fd, c->tls, &c->answer);
+    if (r == OUTQ_BLOCKED) {
+        conn_watch(c, EV_WRITE);
+        return;
+    }
+    if (r != OUTQ_DRAINED) {
+        conn_free(c);
+        return;
     }
     begin_lingering(c);
 }
 
-/* The answer is in c->answer. May free the connection. */
-static void begin_answering(struct conn *c)
+/* Empties `answer`. May free the connection. */
+static void begin_answering(struct conn *c, struct buf *answer)
 {
+    conn_has_arrived(c);
+    outq_take(&c->answer, blob_copy(answer->at, answer->size));
+    buf_deinit(answer);
     c->state = CONN_ANSWERING;
     if (c->head != NULL) {
         http_head_deinit(c->head);
@@ -153,7 +127,7 @@ static void count_refusal(struct conn *c, int status, const char *why)
     assert(status >= 400 && (size_t)status < ARRAY_LEN(g->metrics.refused));
     stat_add(&g->metrics.refused[status], 1);
     if (log_is_debug()) { /* the path only: a query may hold a token */
-        log_debug("refused peer=%s status=%d path=%s reason=\"%s\"", c->peer, status,
+        log_debug("refused peer=%s status=%d path=%s reason=\"%s\"", c->peer_text, status,
                   log_quote(path.at, path.size), why);
     }
 }
@@ -167,15 +141,16 @@ static void drop_body(struct buf *answer)
     answer->size = (size_t)(end + 4 - answer->at);
 }
 
-/* May free the connection. */
-static void refuse(struct conn *c, int status, const char *extra, const char *why)
+void conn_refuse(struct conn *c, int status, const char *extra, const char *why)
 {
+    struct buf answer = BUF_EMPTY;
+
     count_refusal(c, status, why);
-    http_refuse(&c->answer, status, extra, why);
+    http_refuse(&answer, status, extra, why);
     if (c->head != NULL && slice_equal(c->head->method, SLICE_LIT("HEAD"))) {
-        drop_body(&c->answer);
+        drop_body(&answer);
     }
-    begin_answering(c);
+    begin_answering(c, &answer);
 }
 
 /* Gives the socket to a new session and frees the connection. */
@@ -188,7 +163,9 @@ static void upgrade(struct conn *c, struct admission *a)
     upgrade_accept(&text, h, a->subprotocol);
     struct session_opening opening = {
         .fd = c->fd,
-        .peer = c->peer,
+        .tls = c->tls,
+        .place = c->place,
+        .peer = c->peer_text,
         .dialect = a->dialect,
         .room = buf_slice(&a->room),
         .wants_events = a->wants_events,
@@ -200,6 +177,8 @@ static void upgrade(struct conn *c, struct admission *a)
     ev_io_stop(g->loop, &c->io);
     deadline_stop(&c->deadline);
     c->fd = -1;
+    c->tls = NULL;
+    c->place = NULL;
     a->identity = NULL;
     sessions_open(g->sessions, &opening);
     conn_free(c);
@@ -212,7 +191,7 @@ static void answer_websocket(struct conn *c, enum dialect dialect)
     struct admission a;
 
     if (g->is_draining) {
-        refuse(c, 503, RETRY_AFTER, "shutting down");
+        conn_refuse(c, 503, RETRY_AFTER, "shutting down");
         return;
     }
     admit(&a, g->conf, g->verifier, g->origins, c->head, dialect, clock_wall_ms() / 1000);
@@ -221,18 +200,18 @@ static void answer_websocket(struct conn *c, enum dialect dialect)
     if (a.status == 101) {
         upgrade(c, &a);
     } else {
-        refuse(c, a.status, a.extra, a.why);
+        conn_refuse(c, a.status, a.extra, a.why);
     }
     admission_deinit(&a);
 }
 
-/* The answer of a page is in c->answer. May free the connection. */
-static void finish_page(struct conn *c, int status)
+/* Empties `answer`. May free the connection. */
+static void finish_page(struct conn *c, int status, struct buf *answer)
 {
     if (status != 200) {
         count_refusal(c, status, http_reason(status));
     }
-    begin_answering(c);
+    begin_answering(c, answer);
 }
 
 /* A whole, legal head has come. May free the connection. */
@@ -240,65 +219,66 @@ static void answer_head(struct conn *c)
 {
     const struct gateway_conf *conf = c->conns->gateway->conf;
     struct route route = route_find(conf, c->head->path);
+    struct buf answer = BUF_EMPTY;
+    int status;
 
+    if (!conn_take_forwarded(c)) {
+        return;
+    }
     switch (route.kind) {
     case ROUTE_NOWHERE:
-        refuse(c, 404, "", "not found");
+        conn_refuse(c, 404, "", "not found");
         return;
     case ROUTE_WEBSOCKET:
         answer_websocket(c, route.dialect);
         return;
     case ROUTE_PAGE:
-        finish_page(c, page_file(&c->answer, c->head, route.file));
+        status = page_file(&answer, c->head, route.file);
+        finish_page(c, status, &answer);
         return;
     case ROUTE_DEMO_TOKEN:
-        finish_page(c, page_token(&c->answer, conf, c->head, clock_wall_ms() / 1000));
+        status = page_token(&answer, conf, c->head, clock_wall_ms() / 1000);
+        finish_page(c, status, &answer);
         return;
     }
     assert(false);
 }
 
-/* Reads some bytes. Their count; 0: nothing now; -1: the peer is gone, and so is the connection. */
-static ssize_t read_some(struct conn *c, char bytes[READ_SIZE])
+static void read_head(struct conn *c)
 {
-    ssize_t size = recv(c->fd, bytes, READ_SIZE, 0);
+    char bytes[TRANSPORT_READ_SIZE];
+    ssize_t size = transport_read(c->fd, c->tls, bytes, sizeof(bytes));
 
-    if (size < 0 && (errno == EAGAIN || errno == EINTR)) {
-        return 0;
+    if (size == -EAGAIN || size == -EINTR) {
+        return;
     }
     if (size <= 0) {
         conn_free(c);
-        return -1;
-    }
-    return size;
-}
-
-static void read_head(struct conn *c)
-{
-    char bytes[READ_SIZE];
-    ssize_t size = read_some(c, bytes);
-
-    if (size <= 0) {
         return;
     }
     if (c->head == NULL) {
         c->head = mem_new(struct http_head);
         http_head_init(c->head);
+        c->head->size_max = (size_t)c->conns->gateway->conf->head_max;
     }
     int verdict = http_head_feed(c->head, bytes, (size_t)size);
     if (verdict == HTTP_DONE) {
         answer_head(c);
     } else if (verdict != HTTP_MORE) {
-        refuse(c, verdict, "", "bad request");
+        conn_refuse(c, verdict, "", "bad request");
     }
 }
 
 static void discard(struct conn *c)
 {
-    char bytes[READ_SIZE];
-    ssize_t size = read_some(c, bytes);
+    char bytes[TRANSPORT_READ_SIZE];
+    ssize_t size = recv(c->fd, bytes, sizeof(bytes), 0); /* nobody decrypts what nobody reads */
 
+    if (size < 0 && (errno == EAGAIN || errno == EINTR)) {
+        return;
+    }
     if (size <= 0) {
+        conn_free(c);
         return;
     }
     c->discarded += (size_t)size;
@@ -317,6 +297,10 @@ static void on_io(struct ev_loop *loop, ev_io *watcher, int events)
         return;
     }
     switch (c->state) {
+    case CONN_PROXY:
+    case CONN_HANDSHAKE:
+        conn_go_on_arriving(c);
+        return;
     case CONN_READING:
         read_head(c);
         return;
@@ -337,7 +321,7 @@ static void on_head_due(struct deadline_queue *q, struct deadline *d)
     struct conn *c = container_of(d, struct conn, deadline);
 
     if (c->state == CONN_READING && c->head != NULL) {
-        refuse(c, 408, "", "request timed out");
+        conn_refuse(c, 408, "", "request timed out");
         return;
     }
     conn_free(c);
@@ -373,12 +357,13 @@ struct conns *conns_free(struct conns *all)
     return NULL;
 }
 
-static struct conn *conn_new(struct conns *all, int fd, const char *peer)
+static struct conn *conn_new(struct conns *all, int fd)
 {
     struct conn *c = mem_new(struct conn);
 
     c->conns = all;
     c->fd = fd;
+    c->answer = OUTQ_EMPTY;
     c->next = all->all;
     if (c->next != NULL) {
         c->next->prev = c;
@@ -386,31 +371,54 @@ static struct conn *conn_new(struct conns *all, int fd, const char *peer)
     all->all = c;
     all->count++;
     stat_set(&all->gateway->metrics.connections, all->count);
-    size_t size = MIN(strlen(peer), sizeof(c->peer) - 1);
-    memcpy(c->peer, peer, size);
     ev_io_init(&c->io, on_io, fd, EV_READ);
     return c;
 }
 
-void conns_take(struct conns *all, int fd, const char *peer)
+/* Whether there is room for one more; decides what it is told if there is none. */
+static bool is_surplus(struct conns *all, const char **why)
 {
     struct gateway *g = all->gateway;
-    bool is_surplus = g->is_draining || !gateway_has_room(g);
 
-    if (is_surplus && all->surplus >= REFUSING_MAX) {
-        stat_add(&g->metrics.refused[503], 1);
-        close(fd);
+    if (g->is_draining || !gateway_has_room(g)) {
+        *why = g->is_draining ? "shutting down" : "full";
+        return true;
+    }
+    if (all->arriving >= (size_t)g->conf->handshakes_max) {
+        stat_add(&g->metrics.handshakes_refused, 1);
+        *why = "too many unfinished handshakes";
+        return true;
+    }
+    return false;
+}
+
+void conns_take(struct conns *all, int fd, const struct net_addr *peer)
+{
+    struct gateway *g = all->gateway;
+    const char *why = NULL;
+    bool surplus = is_surplus(all, &why);
+    struct conn *c = conn_new(all, fd);
+
+    conn_set_client(c, peer);
+    if (surplus) {
+        c->refusal = 503;
+        c->refusal_why = why;
+    }
+    if (c->refusal != 0 && all->surplus >= REFUSING_MAX) {
+        stat_add(&g->metrics.refused[c->refusal], 1);
+        conn_free(c);
         return;
     }
-    struct conn *c = conn_new(all, fd, peer);
-    if (is_surplus) {
+    if (c->refusal != 0) {
         c->is_surplus = true;
         all->surplus++;
-        refuse(c, 503, RETRY_AFTER, g->is_draining ? "shutting down" : "full");
-        return;
+    } else {
+        c->is_arriving = true;
+        all->arriving++;
+        stat_set(&g->metrics.handshakes, all->arriving);
     }
-    ev_io_start(g->loop, &c->io);
     deadline_start(&all->head_wait, &c->deadline);
+    conn_arrive(c);
 }
 
 size_t conns_count(const struct conns *all)

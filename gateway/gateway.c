@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "gateway/bus.h"
 #include "gateway/conn.h"
+#include "gateway/edge.h"
 #include "gateway/lanes.h"
 #include "gateway/links.h"
 #include "gateway/listener.h"
@@ -117,6 +118,9 @@ int gateway_start(struct gateway *g, const struct gateway_conf *conf, struct ev_
     g->revoked = revoked_new(&g->metrics);
     g->verifier = verifier_new(conf, g->revoked, &g->metrics);
     g->users = users_new(g);
+    if (edge_start(g) != 0) {
+        return -1;
+    }
     g->sessions = sessions_new(g);
     g->rooms = rooms_new(g);
     g->links = links_new(g);
@@ -201,5 +205,6 @@ void gateway_stop(struct gateway *g)
     g->verifier = verifier_free(g->verifier);
     g->revoked = revoked_free(g->revoked);
     g->origins = origins_free(g->origins);
+    edge_stop(g);
     log_info("gateway ended gateway=%s", g->conf->id);
 }

@@ -19,6 +19,7 @@
 struct admin;
 struct bus;
 struct conns;
+struct crowd;
 struct lanes;
 struct links;
 struct listener;
@@ -26,6 +27,8 @@ struct questions;
 struct revoked;
 struct rooms;
 struct sessions;
+struct tls;
+struct trust;
 struct users;
 struct verifier;
 
@@ -36,6 +39,9 @@ struct gateway {
     struct origins *origins;
     struct revoked *revoked;
     struct verifier *verifier;
+    struct trust *trust; /* these three: see edge.h */
+    struct crowd *crowd;
+    struct tls *tls; /* NULL: plain */
     struct metrics metrics;
     /* Parts, owned, in the order of their birth. */
     struct users *users;

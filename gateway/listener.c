@@ -51,7 +51,6 @@ static void pause_accepting(struct listener *l, int error)
 static bool accept_one(struct listener *l)
 {
     struct net_addr peer;
-    char text[NET_TEXT_MAX];
     int fd = net_accept(l->fd, &peer);
 
     if (fd < 0 && means_shortage(-fd)) {
@@ -66,7 +65,7 @@ static bool accept_one(struct listener *l)
         log_info("accepting goes on");
     }
     stat_add(&l->gateway->metrics.connections_accepted, 1);
-    conns_take(l->gateway->conns, fd, net_text(&peer, text));
+    conns_take(l->gateway->conns, fd, &peer);
     return true;
 }
 

@@ -8,6 +8,7 @@
 
 #include "common/log.h"
 #include "common/loop.h"
+#include "gateway/edge.h"
 #include "gateway/gateway.h"
 #include "gateway/libraries.h"
 #include "gateway/reload.h"
@@ -23,7 +24,7 @@ static void usage(FILE *out)
           "\n"
           "Terminates WebSockets, authenticates, and exchanges messages with RabbitMQ.\n"
           "Settings come from FILE (INI) and the environment (WARREN_<SECTION>_<KEY>).\n"
-          "SIGHUP reads keys, origins and rules of rooms anew.\n"
+          "SIGHUP reads keys, certificates, origins and rules of rooms anew.\n"
           "SIGTERM or SIGINT ends sessions over [gateway] drain; a second one ends at once.\n",
           out);
 }
@@ -142,7 +143,11 @@ int main(int argc, char **argv)
     }
     int status = EXIT_OK;
     if (check) {
-        puts("the configuration is good");
+        if (edge_check(&conf) != 0) {
+            status = EXIT_USAGE;
+        } else {
+            puts("the configuration is good");
+        }
     } else {
         status = run(&conf, path);
     }

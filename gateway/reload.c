@@ -6,6 +6,7 @@
 #include <utlist.h>
 
 #include "common/log.h"
+#include "gateway/edge.h"
 #include "gateway/links.h"
 #include "gateway/rights.h"
 #include "gateway/rooms_internal.h"
@@ -52,6 +53,10 @@ int gateway_reload(struct gateway *g, struct gateway_conf *conf, const char *pat
 
     assert(g->conf == conf);
     if (gateway_conf_load(&fresh, path) != 0) {
+        return fail(g);
+    }
+    if (edge_reload(g) != 0) {
+        gateway_conf_free(&fresh);
         return fail(g);
     }
     struct origins *origins = origins_new(fresh.origins, error, sizeof(error));

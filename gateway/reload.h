@@ -2,7 +2,8 @@
  * reload.h: SIGHUP: other settings while everything runs.
  *
  * The new ones are read and checked whole, with all files that they name. If
- * anything is wrong with them, one line says what, and the old ones stay.
+ * anything is wrong with them, one line says what, and the old ones stay. Certificates are read
+ * again from the files that the gateway began with.
  */
 #ifndef WARREN_GATEWAY_RELOAD_H
 #define WARREN_GATEWAY_RELOAD_H

@@ -1,11 +1,8 @@
 /*
- * session.c: the states of one client and the bytes that come and go.
+ * session.c: the states of one client and what its frames mean; session_io.c has the socket.
  */
 #include "gateway/session.h"
 
-#include <errno.h>
-#include <sys/socket.h>
-#include <unistd.h>
 #include <utlist.h>
 
 #include "common/clock.h"
@@ -50,6 +47,7 @@ void session_enter(struct session *s, enum session_state next)
         rooms_leave_all(s);
         session_stop_waiting(s);
         session_release(s); /* its close frame is behind what waits */
+        session_unstrain(s);
         deadline_start(&all->close_wait, &s->wait);
         session_mark_dirty(s);
         break;
@@ -57,6 +55,7 @@ void session_enter(struct session *s, enum session_state next)
         connecting_end(s);
         rooms_leave_all(s);
         session_stop_waiting(s);
+        session_unstrain(s);
         ev_io_stop(s->gateway->loop, &s->io);
         DL_DELETE(all->all, s);
         LL_PREPEND(all->dead, s);
@@ -353,141 +352,15 @@ void session_take_bytes(struct session *s, const char *at, size_t size)
     if (s->state == SESSION_DEAD) {
         return;
     }
-    stat_add(&s->gateway->metrics.bytes_in, size);
-    ws_feed(&s->ws, &s->gateway->sessions->limits, at, size, clock_mono_ms(), &session_events, s);
-}
+    struct metrics *m = &s->gateway->metrics;
+    uint64_t messages = stat_get(&m->messages_in), commands = stat_get(&m->commands);
+    int64_t now_ms = clock_mono_ms();
 
-/* Watches for what is to be done: reading unless held, writing if blocked. */
-static void session_watch(struct session *s, bool is_blocked)
-{
-    int events = (s->is_held ? 0 : EV_READ) | (is_blocked ? EV_WRITE : 0);
-
-    if ((s->io.events & (EV_READ | EV_WRITE)) == events) {
-        return;
-    }
-    ev_io_stop(s->gateway->loop, &s->io);
-    ev_io_set(&s->io, s->io.fd, events);
-    if (events != 0) {
-        ev_io_start(s->gateway->loop, &s->io);
-    }
-}
-
-void session_hold(struct session *s)
-{
-    assert(s->state == SESSION_OPEN);
-    s->is_held = true;
-    session_watch(s, (s->io.events & EV_WRITE) != 0);
-}
-
-void session_release(struct session *s)
-{
-    if (!s->is_held) {
-        return;
-    }
-    s->is_held = false;
-    session_watch(s, (s->io.events & EV_WRITE) != 0);
-    if (s->early != NULL) {
-        /* Not from here: whoever releases it is in the middle of something. */
-        ev_feed_event(s->gateway->loop, &s->io, EV_READ);
-    }
-}
-
-/* What was read before it was held. */
-static void session_take_early(struct session *s)
-{
-    struct blob *early = s->early;
-
-    if (early != NULL) {
-        s->early = NULL;
-        session_take_bytes(s, early->bytes, early->size);
-        blob_unref(early);
-    }
-}
-
-static void session_lose(struct session *s)
-{
-    if (s->state == SESSION_OPEN) {
-        session_close(s, CLOSE_PEER_GONE);
-    } else {
-        session_enter(s, SESSION_DEAD); /* the peer ended TCP: nobody waits for us */
-    }
-}
-
-/* One read; false when there is nothing more to read now. */
-static bool session_read_once(struct session *s)
-{
-    struct sessions *all = s->gateway->sessions;
-    ssize_t size = recv(s->io.fd, all->read_buffer, sizeof(all->read_buffer), 0);
-
-    if (size > 0) {
-        session_take_bytes(s, all->read_buffer, (size_t)size);
-        return s->state != SESSION_DEAD && (size_t)size == sizeof(all->read_buffer);
-    }
-    if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-        return false;
-    }
-    if (size < 0 && errno == EINTR) {
-        return true;
-    }
-    session_lose(s);
-    return false;
-}
-
-static void on_io(struct ev_loop *loop, ev_io *watcher, int events)
-{
-    struct session *s = container_of(watcher, struct session, io);
-
-    (void)loop;
-    assert(s->state != SESSION_DEAD);
-    if (events & EV_ERROR) {
-        session_lose(s); /* common/loop.h: nobody would tell us of it any more */
-        return;
-    }
-    if (events & EV_WRITE) {
-        session_mark_dirty(s);
-    }
-    if ((events & EV_READ) != 0 && !s->is_held) {
-        session_take_early(s);
-        /* A fast talker must not starve its neighbours: what is left brings us back on the next
-         * turn. */
-        for (int i = 0; i < SESSION_READS_MAX && s->state != SESSION_DEAD && session_read_once(s);
-             i++) {
-        }
-    }
-}
-
-void session_begin(struct session *s)
-{
-    int fd = s->io.fd;
-
-    ev_io_init(&s->io, on_io, fd, EV_READ);
-    ev_io_start(s->gateway->loop, &s->io);
-}
-
-void session_flush(struct session *s)
-{
-    uint64_t before = s->out.bytes;
-    int r = outq_flush(&s->out, s->io.fd);
-
-    stat_add(&s->gateway->metrics.bytes_out, before - s->out.bytes);
-    if (r == OUTQ_BLOCKED) {
-        session_watch(s, true);
-        return;
-    }
-    if (r == OUTQ_DRAINED) {
-        session_watch(s, false);
-        if (s->state == SESSION_CLOSING && s->is_closed_by_peer) {
-            /* Both close frames have been exchanged: the server ends TCP (RFC 6455 7.1.1). */
-            session_enter(s, SESSION_DEAD);
-        } else if (s->state == SESSION_CLOSING && s->ws.is_closed) {
-            /* After a violation nothing is understood any more, a close frame neither. */
-            shutdown(s->io.fd, SHUT_WR);
-        }
-        return;
-    }
-    if (s->state == SESSION_OPEN) {
-        session_close(s, CLOSE_PEER_GONE);
-    } else {
-        session_enter(s, SESSION_DEAD);
+    stat_add(&m->bytes_in, size);
+    ws_feed(&s->ws, &s->gateway->sessions->limits, at, size, now_ms, &session_events, s);
+    messages = stat_get(&m->messages_in) - messages;
+    commands = stat_get(&m->commands) - commands;
+    if (messages > 0 || commands > 0) {
+        session_charge(s, MAX(messages, commands), now_ms);
     }
 }

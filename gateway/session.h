@@ -25,7 +25,6 @@
 #include "proto/reply.h"
 
 #define SESSION_READ_SIZE 16384 /* bytes for each read, from one buffer that all sessions share */
-#define SESSION_READS_MAX 4     /* reads of one session in one turn */
 #define CLOSE_WAIT_MS 5000
 
 enum dialect {
@@ -41,8 +40,11 @@ enum session_state { SESSION_OPEN, SESSION_CLOSING, SESSION_DEAD };
 struct codec;
 struct account;
 struct connecting;
+struct crowd_place;
 struct gateway;
+struct session_strain;
 struct subscription;
+struct tls_peer;
 
 typedef uint64_t session_handle; /* 0: nobody */
 
@@ -58,6 +60,10 @@ struct session {
     struct session *prev, *next;   /* links: all sessions */
     struct account *account;       /* borrowed; users.h; NULL: nothing is limited by user */
     ev_io io;                      /* readable, and writable while blocked */
+    struct tls_peer *tls;          /* owns; NULL: plain */
+    struct crowd_place *place;     /* owns; NULL: its address is not counted */
+    struct session_strain *strain; /* owns; NULL unless it speaks too fast or reads too slowly */
+    int64_t spent_us;              /* see session_charge() */
     struct ws ws;
     struct outq out;
     struct blob *early;     /* owns: input that is held and was read already; NULL: none */

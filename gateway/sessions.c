@@ -3,24 +3,23 @@
  */
 #include "gateway/sessions.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
-#include <sys/socket.h>
-#include <unistd.h>
 #include <utlist.h>
 
 #include "common/clock.h"
 #include "common/hash.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "gateway/crowd.h"
 #include "gateway/dialect.h"
 #include "gateway/frame.h"
 #include "gateway/gateway.h"
 #include "gateway/revoked.h"
 #include "gateway/sessions_internal.h"
+#include "gateway/transport.h"
 
 #define EXPIRY_LOOK_MS 1000
+#define PACE_MS 50 /* between two looks at those who spoke too fast */
 
 static void on_ping_due(struct deadline_queue *q, struct deadline *d)
 {
@@ -42,8 +41,13 @@ static void on_ping_due(struct deadline_queue *q, struct deadline *d)
 
 static void on_pong_due(struct deadline_queue *q, struct deadline *d)
 {
-    (void)q;
-    session_close(container_of(d, struct session, wait), CLOSE_NO_PONG);
+    struct session *s = container_of(d, struct session, wait);
+
+    if (session_is_paced(s)) {
+        deadline_start(q, d); /* its pong may be among what we have not read yet */
+        return;
+    }
+    session_close(s, CLOSE_NO_PONG);
 }
 
 static void on_stale_due(struct deadline_queue *q, struct deadline *d)
@@ -138,6 +142,8 @@ struct sessions *sessions_new(struct gateway *g)
     deadline_queue_init(&all->pong, g->loop, conf->pong_ms, on_pong_due);
     deadline_queue_init(&all->stale, g->loop, conf->stale_ms, on_stale_due);
     deadline_queue_init(&all->close_wait, g->loop, CLOSE_WAIT_MS, on_close_due);
+    deadline_queue_init(&all->paced, g->loop, PACE_MS, sessions_on_pace_due);
+    deadline_queue_init(&all->late, g->loop, conf->out_queue_age_ms, sessions_on_late_due);
     deadline_queue_init(&all->expiry, g->loop, EXPIRY_LOOK_MS, on_expiry_due);
     for (size_t i = 0; i < DIALECT_COUNT; i++) {
         all->ping_frames[i] = ping_frame(dialect_codec((enum dialect)i));
@@ -170,6 +176,8 @@ struct sessions *sessions_free(struct sessions *all)
     deadline_queue_deinit(&all->pong);
     deadline_queue_deinit(&all->stale);
     deadline_queue_deinit(&all->close_wait);
+    deadline_queue_deinit(&all->paced);
+    deadline_queue_deinit(&all->late);
     deadline_queue_deinit(&all->expiry);
     for (size_t i = 0; i < DIALECT_COUNT; i++) {
         blob_unref(all->ping_frames[i]);
@@ -246,6 +254,8 @@ void sessions_open(struct sessions *all, const struct session_opening *o)
     s->out = OUTQ_EMPTY;
     s->opened_ms = clock_mono_ms();
     s->io.fd = o->fd;
+    s->tls = o->tls;
+    s->place = o->place;
     client_id_make(s->client);
     snprintf(s->peer, sizeof(s->peer), "%s", o->peer);
     DL_APPEND(all->all, s);
@@ -279,7 +289,8 @@ void session_free(struct session *s)
     assert(s->state == SESSION_DEAD);
     assert(s->subscriptions == NULL);
     assert(!s->is_dirty);
-    close(s->io.fd);
+    transport_close(s->io.fd, s->tls);
+    crowd_leave(s->place);
     slot_give(all, s->handle);
     ws_deinit(&s->ws);
     outq_deinit(&s->out);

@@ -17,8 +17,10 @@ struct sessions *sessions_free(struct sessions *all);
 
 /* What an upgraded connection brings. */
 struct session_opening {
-    int fd;           /* taken over */
-    const char *peer; /* address as text */
+    int fd;                    /* taken over */
+    struct tls_peer *tls;      /* taken over; NULL: plain */
+    struct crowd_place *place; /* taken over; may be NULL */
+    const char *peer;          /* address as text */
     enum dialect dialect;
     struct slice room;         /* plain dialect: the room to enter */
     bool wants_events;         /* plain dialect: joins and leaves, too */

@@ -30,6 +30,8 @@ struct sessions {
     struct deadline_queue ping_first[PING_STARTS];
     struct deadline_queue ping; /* every ping_ms */
     struct deadline_queue pong, stale, close_wait;
+    struct deadline_queue paced;  /* sessions that are not read for a while */
+    struct deadline_queue late;   /* those whose peers do not take what is queued */
     struct deadline_queue expiry; /* once a second: looks at the token's end */
     struct blob *ping_frames[DIALECT_COUNT];
     struct ws_limits limits;
@@ -51,6 +53,21 @@ void session_begin(struct session *s);
 
 /* Writes what is queued and watches for writability if needed. */
 void session_flush(struct session *s);
+
+/* `count` messages came: beyond [gateway] message_rate and message_burst it is not read for a
+ * while.
+ */
+void session_charge(struct session *s, uint64_t count, int64_t now_ms);
+
+/* True while it is not read. */
+bool session_is_paced(const struct session *s);
+
+/* Ends all waits of session_io.c. */
+void session_unstrain(struct session *s);
+
+/* For the queues of that name. */
+void sessions_on_pace_due(struct deadline_queue *q, struct deadline *d);
+void sessions_on_late_due(struct deadline_queue *q, struct deadline *d);
 
 /* Bytes that came from the peer. */
 void session_take_bytes(struct session *s, const char *at, size_t size);

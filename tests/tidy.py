@@ -16,7 +16,7 @@ DOORS = {
     r"wslay/": r"gateway/ws\.c",
     r"amqp|rabbitmq-c/": r"common/mq\w*\.[ch]",
     r"jansson\.h": r"gateway/(jwks|libraries)\.c",
-    r"openssl/": r"gateway/(key|libraries|upgrade|verdicts)\.c",
+    r"openssl/": r"gateway/((key|libraries|upgrade|verdicts)\.c|tls\w*\.[ch])",
     r"http_parser\.h": r"common/http\.c",
     r"ini\.h": r"common/conf\.c",
     r"xxhash\.h": r"common/hash\.[ch]",

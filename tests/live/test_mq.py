@@ -6,7 +6,7 @@ import subprocess
 import ports
 import pytest
 
-from kit import Broker
+from kit import Broker, certs
 from kit.services import build_folder
 
 _PATIENCE = 500.0  # for one program, under sanitizers, on a busy machine
@@ -26,26 +26,12 @@ def _run(program, broker, **more):
     assert process.returncode == 0, f"{program} ended with {process.returncode}:\n{said}"
 
 
-def _openssl(folder, *args):
-    subprocess.run(["openssl", *args], cwd=folder, stdin=subprocess.DEVNULL, check=True,
-                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-def _certificate(folder, name, *signing):
-    """NAME.key and NAME.pem in the folder: an authority by itself, or signed by one."""
-    _openssl(folder, "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-             "-x509", "-days", "2", "-subj", f"/CN={name}", "-keyout", f"{name}.key",
-             "-out", f"{name}.pem", *signing)
-
-
 @pytest.fixture
 def tls_broker(tmp_path):
     """A broker with a TLS door, whose certificate for localhost authority.pem has signed."""
-    _certificate(tmp_path, "authority")
-    _certificate(tmp_path, "stranger")
-    _certificate(tmp_path, "localhost", "-CA", "authority.pem", "-CAkey", "authority.key",
-                 "-addext", "subjectAltName=DNS:localhost",
-                 "-addext", "basicConstraints=critical,CA:FALSE")
+    certs.make(tmp_path, "authority")
+    certs.make(tmp_path, "stranger")
+    certs.make(tmp_path, "localhost", authority="authority")
     node = Broker(tmp_path / "broker")
     node.tls_port = ports.claim_any()
     extra = tmp_path / "broker" / "conf.d"

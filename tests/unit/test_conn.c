@@ -17,9 +17,12 @@
 #include <cmocka.h>
 
 #include "common/buf.h"
+#include "common/net.h"
 #include "gateway/conn.h"
+#include "gateway/crowd.h"
 #include "gateway/gateway.h"
 #include "gateway/sessions.h"
+#include "gateway/trust.h"
 #include "gateway/verifier.h"
 #include "tests/unit/tokens.h"
 
@@ -31,6 +34,8 @@
 
 static struct gateway_conf conf = {
     .demo = true,
+    .head_max = HTTP_HEAD_MAX,
+    .handshakes_max = 1000,
     .hmac_key = (char *)(uintptr_t) "0123456789abcdef0123456789abcdef",
     .audience = (char *)(uintptr_t) "",
     .issuer = (char *)(uintptr_t) "",
@@ -48,7 +53,11 @@ static struct {
     enum dialect dialect;
     struct buf answer, early, room;
     bool has_identity;
+    char peer[NET_TEXT_MAX];
+    struct crowd_place *place;
 } opened;
+
+static const char *trusted = "";
 
 bool gateway_has_room(const struct gateway *g)
 {
@@ -62,6 +71,9 @@ void sessions_open(struct sessions *all, const struct session_opening *o)
     opened.count++;
     opened.fd = o->fd;
     opened.dialect = o->dialect;
+    snprintf(opened.peer, sizeof(opened.peer), "%s", o->peer);
+    crowd_leave(opened.place);
+    opened.place = o->place;
     opened.has_identity = o->identity != NULL;
     buf_add_slice(&opened.answer, blob_slice(o->answer));
     buf_add_slice(&opened.early, o->early);
@@ -81,6 +93,8 @@ static int set_up_with(int64_t handshake_ms)
     conf.keys = tokens_keys(conf.hmac_key);
     gateway.revoked = revoked_new(&gateway.metrics);
     gateway.verifier = verifier_new(&conf, gateway.revoked, &gateway.metrics);
+    gateway.trust = trust_new(trusted, error, sizeof(error));
+    gateway.crowd = crowd_new(conf.per_address);
     gateway.conns = conns_new(&gateway);
     is_full = false;
     conf.anonymous = true;
@@ -108,6 +122,9 @@ static int tear_down(void **state)
     gateway.verifier = verifier_free(gateway.verifier);
     gateway.revoked = revoked_free(gateway.revoked);
     conf.keys = keys_free(conf.keys);
+    crowd_leave(opened.place);
+    gateway.crowd = crowd_free(gateway.crowd);
+    gateway.trust = trust_free(gateway.trust);
     gateway.origins = origins_free(gateway.origins);
     ev_loop_destroy(gateway.loop);
     if (opened.fd >= 0) {
@@ -125,7 +142,9 @@ static int connect_peer(void)
     int pair[2];
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
-    conns_take(gateway.conns, pair[0], "127.0.0.1:1");
+    struct net_addr peer;
+    assert_int_equal(net_parse(&peer, "127.0.0.1:1"), 0);
+    conns_take(gateway.conns, pair[0], &peer);
     return pair[1];
 }
 
