@@ -10,13 +10,23 @@ _OLD = "o" * 40
 _NEW = "n" * 40
 
 
-@pytest.fixture
-def warren(broker):
+@pytest.fixture(scope="module", name="running")
+def _running(broker):
     settings = {"auth.hmac_key": None}  # it stands in the file
     config = _config(_OLD)
     with Deployment(broker, gateways=1, broadcasters=1, gateway=settings, config=config) as running:
-        running.key = _OLD
+        running.broadcasters[0].wait_metric("warren_broadcaster_owned_partitions", 4)
         yield running
+
+
+@pytest.fixture
+def warren(running):
+    """All of it with the first settings again."""
+    running.key = _OLD
+    running.config.write_text(_config(_OLD), encoding="utf-8")
+    for service in running.gateways + running.broadcasters:
+        _reload(service)
+    return running
 
 
 def _config(key, origin="https://old.example", more=""):
