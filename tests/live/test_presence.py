@@ -1,7 +1,7 @@
 """Who is in a room, and who comes and goes, on all gateways."""
 
 import pytest
-from kit import CentrifugeClient, CommandError, Deployment
+from kit import CentrifugeClient, CommandError, Deployment, PlainClient
 from kit.waiting import eventually_async
 
 _CONFIG = """
@@ -139,3 +139,20 @@ async def test_the_list_is_right_after_a_gateway_and_a_broadcaster_died(warren):
             await ann.expect(lambda m: "join" in str(m) and "bob" in str(m))
         # A new owner does not take those who were there for newcomers.
         assert _moves(ann, "frail")[:4] == ["+ann", "+cid", "-cid", "+bob"]
+
+
+async def test_a_plain_client_is_told_more_when_it_asks(warren):
+    url = f"{warren.gateways[0].ws_url('plain')}&events=1"
+    async with await PlainClient.join(url, token=warren.token("joe")) as joe:
+        await joe.expect({"event": "entered", "room": "plain"})
+        async with await _connect(warren, "ann", 1) as ann:
+            await ann.subscribe("plain")
+            joined = await joe.expect({"event": "join", "user": "ann"})
+            assert joined["client"] == ann.client
+            assert joined["info"]["gateway"] == warren.gateways[1].name
+            await ann.publish("plain", {"message": "hello"})
+            await joe.expect({"message": "hello"})
+        await joe.expect({"event": "leave", "user": "ann"})
+    async with await PlainClient.settled(warren.gateways[0], "plain",
+                                         token=warren.token("joe")) as quiet:
+        assert not [message for message in quiet.received if "event" in message]

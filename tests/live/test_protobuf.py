@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -155,3 +156,44 @@ async def test_the_golden_bytes_are_those_of_the_sdk():
     for vector, written in zip(commands, told["commands"], strict=True):
         assert written == vector["hex"], vector["text"]
     assert len(commands) > 10
+
+
+async def test_what_the_server_decides_comes_in_both_codecs(warren):
+    one, two = warren.gateways
+    named = {"ttl": 3600, "channels": ["news"], "subs": {"#ann": {"data": {"hello": 1}}}}
+    for codec in CODECS:
+        token = warren.token("ann", **named)
+        async with await Sdk.start(one, token, codec) as ann, \
+                await Sdk.start(two, warren.token("bob"), "json") as bob:
+            for person in (ann, bob):
+                await person.do("connect")
+            rooms = [await ann.expect("serverSubscribed") for _ in range(2)]
+            assert {room["channel"]: room.get("data") for room in rooms} == \
+                {"news": None, "#ann": {"hello": 1}}
+            await ann.do("subscribe", channel="$vip", withToken=True, joinLeave=True)
+            await ann.expect("getToken", channel="$vip")
+            await ann.do("token", token=warren.token("ann", channel="$vip", info={"seat": 7}))
+            joined = await ann.expect("join", channel="$vip")
+            assert joined["info"]["user"] == "ann" and joined["info"]["chanInfo"] == {"seat": 7}
+            await bob.do("publish", channel="news", data=codec)
+            await ann.expect("serverPublication", channel="news", data=codec)
+            assert "error" not in await ann.do("send", data={"typing": True})
+            mine = (await ann.do("rpc", method="session", data={}))["result"]["data"]
+            assert sorted(mine["rooms"]) == ["#ann", "$vip", "news"]
+            await ann.do("unsubscribe", channel="$vip")
+            await ann.expect("unsubscribed", channel="$vip", code=0)
+
+
+async def test_a_token_is_refreshed_in_protobuf(warren):
+    token = warren.token("ann", ttl=2)
+    async with await Sdk.start(warren.gateways[0], token, "protobuf") as ann:
+        await ann.do("connect")
+        await ann.expect("getToken")
+        await ann.do("token", token=warren.token("ann", ttl=3600))
+
+        async def ends():
+            return (await ann.do("rpc", method="session", data={}))["result"]["data"]["expires_at"]
+
+        while await ends() < time.time() + 1800:  # the refresh is on its way
+            pass
+        assert not [e for e in ann.events if e["event"] == "disconnected"]

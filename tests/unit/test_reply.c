@@ -125,6 +125,8 @@ static void what_is_done_is_answered_with_nothing_more(void **state)
     assert_vector(&out, "unsubscribed");
     codec_json.rpc(&out, 3, SLICE_LIT("{}"));
     assert_vector(&out, "published by rpc");
+    codec_json.rpc(&out, 13, SLICE_LIT("{\"user\":\"ann\",\"roles\":[\"mod\"]}"));
+    assert_vector(&out, "rpc");
 }
 
 static void records_are_pushed(void **state)
@@ -194,6 +196,10 @@ static void what_the_server_decides_is_pushed(void **state)
     assert_vector(&out, "server subscribe");
     codec_json.push_message(&out, SLICE_LIT("{\"seen\":true}"));
     assert_vector(&out, "message");
+    reply_plain_message(&out, SLICE_LIT("{\"seen\":true}"));
+    assert_vector(&out, "plain: message");
+    reply_plain_entered(&out, SLICE_LIT("lobby"));
+    assert_vector(&out, "plain: entered");
 }
 
 static void refreshes_are_answered(void **state)

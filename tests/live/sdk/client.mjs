@@ -12,7 +12,9 @@ const Centrifuge = codec === 'protobuf' ? CentrifugeProtobuf : CentrifugeJson;
 // What the Protobuf build takes and gives are bytes: here, too, they are JSON.
 const pack = (data) => (codec === 'protobuf' ? new TextEncoder().encode(JSON.stringify(data)) : data);
 const unpack = (data) => (data instanceof Uint8Array ? JSON.parse(new TextDecoder().decode(data)) : data);
-const unpackInfo = (info) => info && { ...info, connInfo: unpack(info.connInfo) };
+const unpackInfo = (info) => info && {
+  ...info, connInfo: unpack(info.connInfo), chanInfo: unpack(info.chanInfo),
+};
 const say = (event, more = {}) => console.log(JSON.stringify({ event, ...more }));
 
 // A token that the SDK asks for is asked of whoever drives it.
@@ -33,14 +35,17 @@ client.on('connecting', (c) => say('connecting', { code: c.code, reason: c.reaso
 client.on('connected', (c) => say('connected', { client: c.client, data: unpack(c.data) }));
 client.on('disconnected', (c) => say('disconnected', { code: c.code, reason: c.reason }));
 client.on('error', (c) => say('error', { code: c.error.code }));
-client.on('message', (c) => say('message', { data: c.data }));
+client.on('message', (c) => say('message', { data: unpack(c.data) }));
 // Of rooms that the server has put it into.
 client.on('subscribed', (c) => say('serverSubscribed', {
-  channel: c.channel, recovered: c.recovered, wasRecovering: c.wasRecovering, data: c.data,
+  channel: c.channel, recovered: c.recovered, wasRecovering: c.wasRecovering,
+  data: unpack(c.data),
 }));
-client.on('publication', (c) => say('serverPublication', { channel: c.channel, data: c.data }));
+client.on('publication', (c) => say('serverPublication', {
+  channel: c.channel, data: unpack(c.data),
+}));
 client.on('unsubscribed', (c) => say('serverUnsubscribed', { channel: c.channel }));
-client.on('join', (c) => say('serverJoin', { channel: c.channel, info: c.info }));
+client.on('join', (c) => say('serverJoin', { channel: c.channel, info: unpackInfo(c.info) }));
 
 function subscribe(channel, { withToken, ...options }) {
   const sub = client.newSubscription(channel, {
@@ -54,8 +59,8 @@ function subscribe(channel, { withToken, ...options }) {
   sub.on('publication', (c) => say('publication', {
     channel, data: unpack(c.data), offset: c.offset, info: unpackInfo(c.info),
   }));
-  sub.on('join', (c) => say('join', { channel, info: c.info }));
-  sub.on('leave', (c) => say('leave', { channel, info: c.info }));
+  sub.on('join', (c) => say('join', { channel, info: unpackInfo(c.info) }));
+  sub.on('leave', (c) => say('leave', { channel, info: unpackInfo(c.info) }));
   sub.on('unsubscribed', (c) => say('unsubscribed', { channel, code: c.code }));
   sub.subscribe();
 }
@@ -65,7 +70,7 @@ const actions = {
   disconnect: () => client.disconnect(),
   subscribe: ({ channel, ...options }) => subscribe(channel, options),
   token: ({ token: given }) => askers.shift()(given),
-  send: ({ data }) => client.send(data),
+  send: ({ data }) => client.send(pack(data)),
   unsubscribe: ({ channel }) => client.getSubscription(channel).unsubscribe(),
   publish: ({ channel, data }) => client.publish(channel, pack(data)),
   rpc: async ({ method, data }) => ({ data: unpack((await client.rpc(method, pack(data))).data) }),
