@@ -11,7 +11,8 @@ const Centrifuge = codec === 'protobuf' ? CentrifugeProtobuf : CentrifugeJson;
 
 // What the Protobuf build takes and gives are bytes: here, too, they are JSON.
 const pack = (data) => (codec === 'protobuf' ? new TextEncoder().encode(JSON.stringify(data)) : data);
-const unpack = (data) => (data instanceof Uint8Array ? JSON.parse(new TextDecoder().decode(data)) : data);
+const parse = (bytes) => (bytes.length > 0 ? JSON.parse(new TextDecoder().decode(bytes)) : undefined);
+const unpack = (data) => (data instanceof Uint8Array ? parse(data) : data);
 const unpackInfo = (info) => info && {
   ...info, connInfo: unpack(info.connInfo), chanInfo: unpack(info.chanInfo),
 };
