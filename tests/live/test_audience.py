@@ -169,6 +169,7 @@ async def test_the_plain_dialect_obeys_the_same_rules(warren):
             await PlainClient.settled(warren.gateways[1], room, token=tokens["bob"]) as bob, \
             await PlainClient.settled(warren.gateways[0], room, token=tokens["cy"]) as cy:
         await ann.send({"message": "for bob", "to": "bob"})
+        await bob.expect({"message": "for bob"})
         await bob.send({"message": "for all"})
         for client in (ann, bob, cy):
             await client.expect(lambda m: m.get("message") == "for all")
