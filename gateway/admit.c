@@ -41,6 +41,19 @@ static void choose_codec(struct admission *a, const struct http_head *h)
     }
 }
 
+/* What is no list of extensions is refused even if none is wanted. */
+static bool choose_extension(struct admission *a, const struct gateway_conf *conf,
+                             const struct http_head *h)
+{
+    if (extension_choose(h, &a->extension) != 0) {
+        return refuse(a, 400, "bad Sec-WebSocket-Extensions", "");
+    }
+    if (!conf->compression) {
+        a->extension = EXTENSION_NONE;
+    }
+    return true;
+}
+
 static bool same_name(struct slice a, const char *b)
 {
     return a.size == strlen(b) && strncasecmp(a.at, b, a.size) == 0;
@@ -197,7 +210,8 @@ void admit(struct admission *a, const struct gateway_conf *conf, struct verifier
     if (dialect == DIALECT_CENTRIFUGE) {
         choose_codec(a, h);
     }
-    if (a->status != 101 || !find_credentials(a, conf, h, &c) || !check_origin(a, origins, h, &c)) {
+    if (a->status != 101 || !choose_extension(a, conf, h) || !find_credentials(a, conf, h, &c) ||
+        !check_origin(a, origins, h, &c)) {
         return;
     }
     if (c.is_present ? !check_token(a, verifier, &c, now_s) : !admit_nobody(a, conf, dialect)) {

@@ -1,7 +1,7 @@
 /*
  * admit.h: whether a request may become a session, and whose. Pure.
  *
- * In this order: the upgrade's own rules, the sub-protocol, the page's origin,
+ * In this order: the upgrade's own rules, the extension, the sub-protocol, the page's origin,
  * the token, the room. A token comes as "Authorization: Bearer" or in the cookie
  * [auth] cookie names. Browsers send cookies along with any page's requests: so a
  * cookie counts only when the Origin is there and is named in [origin] allow, or is this very host
@@ -17,6 +17,7 @@
 #include "common/buf.h"
 #include "common/http.h"
 #include "gateway/conf.h"
+#include "gateway/extension.h"
 #include "gateway/identity.h"
 #include "gateway/origin.h"
 #include "gateway/session.h"
@@ -31,11 +32,12 @@ enum admit_token {
 };
 
 struct admission {
-    int status;                /* 101, or the refusal's */
-    const char *why;           /* words for the refusal's body */
-    const char *extra;         /* header lines of the refusal, may be "" */
-    const char *subprotocol;   /* the one to select, or "" */
-    enum dialect dialect;      /* the one that was asked for, in the codec that was asked for */
+    int status;              /* 101, or the refusal's */
+    const char *why;         /* words for the refusal's body */
+    const char *extra;       /* header lines of the refusal, may be "" */
+    const char *subprotocol; /* the one to select, or "" */
+    enum dialect dialect;    /* the one that was asked for, in the codec that was asked for */
+    struct extension extension;
     struct buf room;           /* owns; plain dialect: a valid name */
     bool wants_events;         /* plain dialect: ?events=1 */
     struct identity *identity; /* owns; NULL: the connect command has to bring a token */

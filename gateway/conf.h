@@ -34,10 +34,13 @@ struct gateway_conf {
     int64_t stale_ms;        /* from the upgrade to the first good connect command */
     int64_t ping_ms, pong_ms;
     int64_t max_message, max_payload, max_fragments, max_control_rate;
-    int64_t out_queue;                   /* bytes a session may be behind */
-    int64_t rooms_max;                   /* per session */
-    int64_t user_sessions;               /* of one user; 0: any number */
-    int64_t publish_rate, publish_burst; /* of one session; rate 0: any */
+    bool compression;
+    int64_t compression_level, compression_memory; /* zlib's, 1 to 9 */
+    int64_t compression_min;                       /* bytes of a message: smaller ones stay */
+    int64_t out_queue;                             /* bytes a session may be behind */
+    int64_t rooms_max;                             /* per session */
+    int64_t user_sessions;                         /* of one user; 0: any number */
+    int64_t publish_rate, publish_burst;           /* of one session; rate 0: any */
     int64_t user_publish_rate, user_publish_burst;
     int64_t errors_max;                  /* error replies in 10 s before 3509 */
     int64_t publish_wait_ms;             /* behind a batch in doubt */

@@ -160,13 +160,14 @@ static void upgrade(struct conn *c, struct admission *a)
     struct http_head *h = c->head;
     struct buf text = BUF_EMPTY;
 
-    upgrade_accept(&text, h, a->subprotocol);
+    upgrade_accept(&text, h, a->subprotocol, &a->extension);
     struct session_opening opening = {
         .fd = c->fd,
         .tls = c->tls,
         .place = c->place,
         .peer = c->peer_text,
         .dialect = a->dialect,
+        .window = a->extension.window,
         .room = buf_slice(&a->room),
         .wants_events = a->wants_events,
         .identity = a->identity,

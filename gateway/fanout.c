@@ -2,7 +2,8 @@
  * fanout.c: the records of one message, to everybody who is in their rooms.
  *
  * Records of one room are gathered into a run; a run becomes one frame for each
- * dialect, which all sessions share. A session that has been given part of a run
+ * dialect, and one for each window it is compressed for, made when the first
+ * session needs it and shared by all. A session that has been given part of a run
  * before (it came ahead of its gateway) gets a frame of its own. So does a record that
  * not everybody may see: it is no part of a run.
  */
@@ -39,16 +40,40 @@ static size_t run_seen(const struct record *const *run, size_t count, uint64_t l
     return seen;
 }
 
+/* Makes the frames of a run as sessions of that variant get them. The plain ones of the dialect are
+ * made on the way. */
+static void run_frames_make(struct rooms *all, struct blob *frames[SESSION_VARIANTS],
+                            unsigned variant, const struct record *const *run, size_t count)
+{
+    enum dialect dialect = session_variant_dialect(variant);
+    unsigned window = session_variant_window(variant);
+    struct blob **plain = &frames[session_variant(dialect, 0)];
+
+    if (*plain == NULL) {
+        *plain = dialect_frame(dialect, run, count);
+        stat_add(&all->gateway->metrics.frames_built, 1);
+    }
+    if (window != 0) {
+        frames[variant] = compress_shared(&all->gateway->compress, *plain, window);
+    }
+}
+
+static void run_frames_free(struct blob *frames[SESSION_VARIANTS])
+{
+    for (size_t i = 0; i < SESSION_VARIANTS; i++) {
+        if (frames[i] != NULL) {
+            blob_unref(frames[i]);
+        }
+    }
+}
+
 static void give_rest(struct subscription *sub, const struct record *const *run, size_t count)
 {
     size_t seen = run_seen(run, count, sub->last);
 
     if (seen < count) {
-        struct blob *frame =
-            dialect_frame((enum dialect)sub->session->dialect, run + seen, count - seen);
-
-        session_send_frame(sub->session, frame);
-        blob_unref(frame);
+        session_take_frames(sub->session, dialect_frame((enum dialect)sub->session->dialect,
+                                                        run + seen, count - seen));
     }
 }
 
@@ -60,12 +85,12 @@ static int64_t record_age_us(const struct record *r)
     return r->time > 0 && r->time < now ? MIN(now - r->time, AGE_MAX_MS) * 1000 : 0;
 }
 
-/* One frame a dialect, a counted pointer a session. Nobody asks who may see what: everybody may. */
+/* One frame a variant, a counted pointer a session. Nobody asks who may see what: everybody may. */
 static void run_deliver(struct rooms *all, struct room *room, const struct record *const *run,
                         size_t count)
 {
     struct metrics *metrics = &all->gateway->metrics;
-    struct blob *frames[DIALECT_COUNT] = {NULL};
+    struct blob *frames[SESSION_VARIANTS] = {NULL};
     uint64_t first = run[0]->offset, last = run[count - 1]->offset;
     uint64_t given = 0;
 
@@ -88,17 +113,14 @@ static void run_deliver(struct rooms *all, struct room *room, const struct recor
             give_rest(&copy, run, count);
             continue;
         }
-        if (frames[s->dialect] == NULL) {
-            frames[s->dialect] = dialect_frame((enum dialect)s->dialect, run, count);
-            stat_add(&metrics->frames_built, 1);
+        if (frames[s->variant] == NULL) {
+            run_frames_make(all, frames, s->variant, run, count);
         }
         sub->last = last;
         given += count;
-        session_send_frame(s, frames[s->dialect]);
+        session_send_frame(s, frames[s->variant]);
     }
-    for (size_t i = 0; i < DIALECT_COUNT; i++) {
-        blob_unref(frames[i]);
-    }
+    run_frames_free(frames);
     stat_add(&metrics->deliveries, given);
     histogram_add(&metrics->delivery_us, record_age_us(run[0]));
 }
@@ -107,7 +129,7 @@ static void run_deliver(struct rooms *all, struct room *room, const struct recor
 static void narrow_deliver(struct rooms *all, struct room *room, const struct record *r)
 {
     struct metrics *metrics = &all->gateway->metrics;
-    struct blob *frames[DIALECT_COUNT] = {NULL};
+    struct blob *frames[SESSION_VARIANTS] = {NULL};
     uint64_t given = 0, kept_back = 0;
     struct sight sight;
 
@@ -127,16 +149,13 @@ static void narrow_deliver(struct rooms *all, struct room *room, const struct re
             kept_back++;
             continue;
         }
-        if (frames[s->dialect] == NULL) {
-            frames[s->dialect] = dialect_frame((enum dialect)s->dialect, &r, 1);
-            stat_add(&metrics->frames_built, 1);
+        if (frames[s->variant] == NULL) {
+            run_frames_make(all, frames, s->variant, &r, 1);
         }
         given++;
-        session_send_frame(s, frames[s->dialect]);
+        session_send_frame(s, frames[s->variant]);
     }
-    for (size_t i = 0; i < DIALECT_COUNT; i++) {
-        blob_unref(frames[i]);
-    }
+    run_frames_free(frames);
     stat_add(&metrics->deliveries, given);
     stat_add(&metrics->kept_back[sight.audience.rule], kept_back);
     histogram_add(&metrics->delivery_us, record_age_us(r));

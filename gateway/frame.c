@@ -4,6 +4,7 @@
 #include "gateway/frame.h"
 
 #define FIN 0x80
+#define RSV1 0x40
 #define OPCODE_TEXT 0x1
 #define OPCODE_BINARY 0x2
 #define OPCODE_CLOSE 0x8
@@ -67,6 +68,38 @@ void frame_add_text(struct buf *out, struct slice text)
 void frame_add_binary(struct buf *out, struct slice data)
 {
     frame_add(out, OPCODE_BINARY, data);
+}
+
+void frame_add_packed(struct buf *out, bool is_text, struct slice packed)
+{
+    frame_add(out, RSV1 | (is_text ? OPCODE_TEXT : OPCODE_BINARY), packed);
+}
+
+bool frame_next(struct slice *rest, struct frame_part *out)
+{
+    const unsigned char *at = (const unsigned char *)rest->at;
+    size_t head_size = 2;
+
+    if (rest->size == 0) {
+        return false;
+    }
+    uint64_t size = at[1];
+    if (size >= 126) {
+        size_t digits = size == 126 ? 2 : 8;
+        size = 0;
+        for (size_t i = 0; i < digits; i++) {
+            size = size << 8 | at[2 + i];
+        }
+        head_size += digits;
+    }
+    assert(at[0] == (FIN | OPCODE_TEXT) || at[0] == (FIN | OPCODE_BINARY));
+    assert(rest->size >= head_size + size);
+    out->is_text = at[0] == (FIN | OPCODE_TEXT);
+    out->whole = (struct slice){rest->at, head_size + size};
+    out->payload = (struct slice){rest->at + head_size, size};
+    rest->at += head_size + size;
+    rest->size -= head_size + size;
+    return true;
 }
 
 struct blob *frame_ping(void)

@@ -20,6 +20,19 @@ void frame_add_binary(struct buf *out, struct slice data);
 /* The same with a binary frame. */
 struct blob *frame_binary(struct slice data) MUST_CHECK;
 
+/* A frame of ours, as it stands in a blob. */
+struct frame_part {
+    bool is_text; /* else binary */
+    struct slice whole, payload;
+};
+
+/* Takes the next frame off `rest`, which frames of text and data fill (frame_add_*()). False: there
+ * is none left. */
+bool frame_next(struct slice *rest, struct frame_part *out) MUST_CHECK;
+
+/* Appends a frame whose payload permessage-deflate made (RFC 7692 6: its RSV1 is set). */
+void frame_add_packed(struct buf *out, bool is_text, struct slice packed);
+
 /* A ping without payload; a pong that returns what came (at most 125 bytes). */
 struct blob *frame_ping(void) MUST_CHECK;
 struct blob *frame_pong(struct slice data) MUST_CHECK;

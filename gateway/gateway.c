@@ -39,6 +39,7 @@ static void on_turn_end(struct ev_loop *loop, ev_prepare *watcher, int events)
     lanes_flush(g->lanes);             /* what clients published, as one batch a partition */
     sessions_flush(g->sessions);       /* one write for each session that was given something */
     sessions_reap(g->sessions);        /* nobody can hold a dead session any more */
+    compress_turn(&g->compress);
 }
 
 static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
@@ -121,6 +122,7 @@ int gateway_start(struct gateway *g, const struct gateway_conf *conf, struct ev_
     if (edge_start(g) != 0) {
         return -1;
     }
+    compress_init(&g->compress, conf, &g->metrics);
     g->sessions = sessions_new(g);
     g->rooms = rooms_new(g);
     g->links = links_new(g);
@@ -204,6 +206,7 @@ void gateway_stop(struct gateway *g)
     g->links = links_free(g->links);
     g->verifier = verifier_free(g->verifier);
     g->revoked = revoked_free(g->revoked);
+    compress_deinit(&g->compress);
     g->origins = origins_free(g->origins);
     edge_stop(g);
     log_info("gateway ended gateway=%s", g->conf->id);

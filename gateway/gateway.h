@@ -11,6 +11,7 @@
 #include <ev.h>
 
 #include "common/base.h"
+#include "gateway/compress.h"
 #include "gateway/conf.h"
 #include "gateway/metrics.h"
 #include "gateway/origin.h"
@@ -43,6 +44,7 @@ struct gateway {
     struct crowd *crowd;
     struct tls *tls; /* NULL: plain */
     struct metrics metrics;
+    struct compress compress;
     /* Parts, owned, in the order of their birth. */
     struct users *users;
     struct sessions *sessions;

@@ -16,8 +16,6 @@
 #include "gateway/sessions_internal.h"
 #include "gateway/users.h"
 
-#define ERROR_WINDOW_MS 10000
-
 /* Which moves exist. Anything else is our bug, not the peer's. */
 static const uint8_t session_moves[] = {
     [SESSION_OPEN] = 1 << SESSION_CLOSING | 1 << SESSION_DEAD,
@@ -154,68 +152,6 @@ void session_send_frame(struct session *s, struct blob *frame)
     session_mark_dirty(s);
 }
 
-void session_send_text(struct session *s, struct slice text)
-{
-    if (s->state != SESSION_OPEN) {
-        return;
-    }
-    struct blob *frame = frame_text(text);
-    session_send_frame(s, frame);
-    blob_unref(frame);
-}
-
-const struct codec *session_codec(const struct session *s)
-{
-    return dialect_codec((enum dialect)s->dialect);
-}
-
-struct buf *session_reply(struct session *s)
-{
-    struct buf *reply = &s->gateway->sessions->scratch;
-
-    buf_clear(reply);
-    return reply;
-}
-
-void session_send_reply(struct session *s, const struct buf *reply)
-{
-    const struct codec *codec = session_codec(s);
-
-    if (s->state != SESSION_OPEN) {
-        return;
-    }
-    struct blob *frame = codec != NULL && codec->is_binary ? frame_binary(buf_slice(reply))
-                                                           : frame_text(buf_slice(reply));
-    session_send_frame(s, frame);
-    blob_unref(frame);
-}
-
-void session_send_error(struct session *s, uint32_t id, enum reply_error code)
-{
-    const struct codec *codec = session_codec(s);
-    struct buf *out = session_reply(s);
-    int64_t now = clock_mono_ms();
-
-    stat_add(&s->gateway->metrics.errors_sent, 1);
-    stat_add(&s->gateway->metrics.errors[code - METRICS_ERROR_FIRST], 1);
-    if (codec != NULL) {
-        codec->error(out, id, code);
-    } else {
-        reply_plain_error(out, code);
-    }
-    session_send_reply(s, out);
-    if (code == REPLY_INTERNAL) {
-        return; /* not the client's fault */
-    }
-    if (now - s->error_window_ms > ERROR_WINDOW_MS) {
-        s->error_window_ms = now;
-        s->errors = 0;
-    }
-    if (++s->errors > s->gateway->conf->errors_max) {
-        session_close(s, CLOSE_TOO_MANY_ERRORS);
-    }
-}
-
 void session_connected(struct session *s)
 {
     struct sessions *all = s->gateway->sessions;
@@ -286,12 +222,9 @@ static void on_binary(void *user, struct slice data)
     case DIALECT_PROTOBUF:
         centrifuge_on_message(s, data);
         break;
-    case DIALECT_ECHO: {
-        struct blob *frame = frame_binary(data);
-        session_send_frame(s, frame);
-        blob_unref(frame);
+    case DIALECT_ECHO:
+        session_take_frames(s, frame_binary(data));
         break;
-    }
     case DIALECT_COUNT:
         assert(false);
     }
@@ -338,6 +271,13 @@ static void on_violation(void *user, enum close_reason reason)
     session_close(user, reason);
 }
 
+static int unpack(void *user, struct slice payload, size_t size_max, struct slice *message)
+{
+    struct session *s = user;
+
+    return compress_undo(&s->gateway->compress, payload, size_max, message);
+}
+
 static const struct ws_events session_events = {
     .on_text = on_text,
     .on_binary = on_binary,
@@ -345,6 +285,7 @@ static const struct ws_events session_events = {
     .on_pong = on_pong,
     .on_close = on_close,
     .on_violation = on_violation,
+    .unpack = unpack,
 };
 
 void session_take_bytes(struct session *s, const char *at, size_t size)

@@ -19,6 +19,7 @@
 #include "common/deadline.h"
 #include "common/outq.h"
 #include "gateway/close.h"
+#include "gateway/deflate.h"
 #include "gateway/identity.h"
 #include "gateway/ws.h"
 #include "proto/limits.h"
@@ -34,6 +35,27 @@ enum dialect {
     DIALECT_ECHO,       /* /echo */
     DIALECT_COUNT
 };
+
+/* Sessions of one variant get the very same frames: its dialect, and how these are compressed. */
+#define SESSION_WINDOWS (DEFLATE_WINDOW_MAX - DEFLATE_WINDOW_MIN + 2)
+#define SESSION_VARIANTS (DIALECT_COUNT * SESSION_WINDOWS)
+
+/* The variant of a dialect and a window's bits (0: not compressed). */
+static inline unsigned session_variant(enum dialect dialect, unsigned window)
+{
+    assert(window == 0 || (window >= DEFLATE_WINDOW_MIN && window <= DEFLATE_WINDOW_MAX));
+    return (window == 0 ? 0 : window - DEFLATE_WINDOW_MIN + 1) * DIALECT_COUNT + dialect;
+}
+
+static inline unsigned session_variant_window(unsigned variant)
+{
+    return variant < DIALECT_COUNT ? 0 : variant / DIALECT_COUNT + DEFLATE_WINDOW_MIN - 1;
+}
+
+static inline enum dialect session_variant_dialect(unsigned variant)
+{
+    return (enum dialect)(variant % DIALECT_COUNT);
+}
 
 enum session_state { SESSION_OPEN, SESSION_CLOSING, SESSION_DEAD };
 
@@ -76,7 +98,7 @@ struct session {
     uint32_t errors;         /* error replies in this window */
     uint16_t questions;      /* open ones */
     uint16_t room_count;
-    uint8_t dialect, state, reason;
+    uint8_t dialect, variant, state, reason;
     bool is_dirty;     /* in the flush list */
     bool is_held;      /* nothing is read: what it says has to wait */
     bool is_connected; /* centrifuge: connect was answered; plain: from the start */
@@ -101,6 +123,9 @@ const struct codec *session_codec(const struct session *s);
 struct buf *session_reply(struct session *s) MUST_CHECK;
 /* Sends what was written there, as one frame. */
 void session_send_reply(struct session *s, const struct buf *reply);
+
+/* Frames for this session alone, compressed if it likes that; takes them over. */
+void session_take_frames(struct session *s, struct blob *frames);
 
 /* A frame that others get too; takes a reference of its own. Whoever is further behind than
  * out_queue is closed. */

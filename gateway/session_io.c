@@ -13,6 +13,9 @@
 #include "gateway/sessions_internal.h"
 #include "gateway/transport.h"
 
+#define UNPACK_MAX                                                                                 \
+    262144 /* bytes inflated for a session in one turn: it reads on in the next one */
+
 static_assert(SESSION_READ_SIZE >= TRANSPORT_READ_SIZE, "or TLS records stay unseen");
 
 struct session_strain {
@@ -105,10 +108,12 @@ static bool session_read_once(struct session *s)
 /* A fast talker must not starve its neighbours: what is left brings us back on the next turn. */
 static void session_read(struct session *s)
 {
+    const stat_value *unpacked = &s->gateway->metrics.unpacked_after;
+    uint64_t before = stat_get(unpacked);
     int64_t reads = s->gateway->conf->reads_max;
 
     while (s->state != SESSION_DEAD && session_read_once(s)) {
-        if (--reads <= 0) {
+        if (--reads <= 0 || stat_get(unpacked) - before >= UNPACK_MAX) {
             stat_add(&s->gateway->metrics.reads_cut, 1);
             return;
         }

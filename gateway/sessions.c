@@ -249,8 +249,10 @@ void sessions_open(struct sessions *all, const struct session_opening *o)
     s->identity = o->identity;
     s->dialect = (uint8_t)o->dialect;
     s->wants_events = o->wants_events;
+    s->variant = (uint8_t)session_variant(o->dialect, o->window);
     s->state = SESSION_OPEN;
     s->ws = WS_IDLE;
+    s->ws.may_packed = o->window != 0;
     s->out = OUTQ_EMPTY;
     s->opened_ms = clock_mono_ms();
     s->io.fd = o->fd;

@@ -22,6 +22,7 @@ struct session_opening {
     struct crowd_place *place; /* taken over; may be NULL */
     const char *peer;          /* address as text */
     enum dialect dialect;
+    unsigned window;           /* bits: permessage-deflate is spoken (extension.h); 0: it is not */
     struct slice room;         /* plain dialect: the room to enter */
     bool wants_events;         /* plain dialect: joins and leaves, too */
     struct identity *identity; /* taken over; NULL: connect has to bring a token (centrifuge) */

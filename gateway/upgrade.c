@@ -95,7 +95,8 @@ static void add_accept(struct buf *out, struct slice key)
     base64_encode(out, digest, sizeof(digest));
 }
 
-void upgrade_accept(struct buf *out, const struct http_head *h, const char *subprotocol)
+void upgrade_accept(struct buf *out, const struct http_head *h, const char *subprotocol,
+                    const struct extension *extension)
 {
     const struct slice *key = find_one(h, "Sec-WebSocket-Key");
     assert(key != NULL);
@@ -107,6 +108,10 @@ void upgrade_accept(struct buf *out, const struct http_head *h, const char *subp
     add_accept(out, *key);
     if (subprotocol[0] != '\0') {
         buf_addf(out, "\r\nSec-WebSocket-Protocol: %s", subprotocol);
+    }
+    if (extension->window != 0) {
+        buf_add_lit(out, "\r\n");
+        extension_add_answer(out, extension);
     }
     buf_add_lit(out, "\r\n\r\n");
 }

@@ -17,31 +17,22 @@
 
 #include "common/buf.h"
 #include "common/mem.h"
+#include "gateway/deflate.h"
+#include "gateway/ws_rules.h"
 
-#define HEAD_MAX 14      /* bytes: 2, a length of 8, a mask of 4 */
-#define CONTROL_SIZE 125 /* bytes of a control frame's payload at most */
-#define EMPTY_MAX 100    /* frames without payload in one message: 1008 above it */
-
-enum opcode {
-    OPCODE_CONTINUATION = 0x0,
-    OPCODE_TEXT = 0x1,
-    OPCODE_BINARY = 0x2,
-    OPCODE_CLOSE = 0x8,
-    OPCODE_PING = 0x9,
-    OPCODE_PONG = 0xa,
-};
+#define EMPTY_MAX 100 /* frames without payload in one message: 1008 above it */
 
 struct ws_engine {
     wslay_event_context_ptr wslay; /* owns; NULL before the first data frame */
     /* The frame in progress. */
-    unsigned char head[HEAD_MAX];
-    uint8_t head_size; /* bytes of the header so far; 0 between frames */
+    struct ws_head head; /* size 0 between frames */
     bool is_head_whole;
     uint64_t frame_left; /* bytes of the payload to come */
-    unsigned char control[CONTROL_SIZE];
+    unsigned char control[WS_CONTROL_SIZE];
     uint8_t control_size;
     /* The message in progress. */
     bool in_message; /* a data frame has begun, the final one has not ended */
+    bool is_packed;  /* it is compressed */
     uint32_t fragments, empty_fragments;
     uint64_t announced; /* bytes of its frames so far, as their headers say */
     struct buf message; /* owns */
@@ -54,25 +45,39 @@ struct ws_engine {
     struct slice input; /* what wslay may take now */
 };
 
-static bool is_control(const struct ws_engine *e)
-{
-    return (e->head[0] & 0x8) != 0;
-}
-
-static bool is_final(const struct ws_engine *e)
-{
-    return (e->head[0] & 0x80) != 0;
-}
-
-static enum opcode opcode_of(const struct ws_engine *e)
-{
-    return (enum opcode)(e->head[0] & 0x0f);
-}
-
 static void violate(struct ws_engine *e, enum close_reason reason)
 {
     e->ws->is_closed = true;
     e->events->on_violation(e->user, reason);
+}
+
+/* The bytes that may come for one message. One that does not get smaller gets a little longer when
+ * it is compressed. */
+static uint64_t payload_max(const struct ws_engine *e)
+{
+    uint64_t max = e->limits->message_max;
+
+    return e->is_packed ? max + max / 16 + 64 : max;
+}
+
+/* Inflates the message that has come. False: it was a violation. */
+static bool unpack(struct ws_engine *e, bool is_text, struct slice *message)
+{
+    switch (e->events->unpack(e->user, *message, e->limits->message_max, message)) {
+    case DEFLATE_BROKEN:
+        violate(e, CLOSE_BAD_DEFLATE);
+        return false;
+    case DEFLATE_TOO_BIG:
+        violate(e, CLOSE_TOO_BIG);
+        return false;
+    default:
+        break;
+    }
+    if (is_text && !ws_text_is_legal(*message)) {
+        violate(e, CLOSE_BAD_UTF8);
+        return false;
+    }
+    return true;
 }
 
 /* wslay's three callbacks. */
@@ -101,7 +106,7 @@ static void on_wslay_chunk(wslay_event_context_ptr ctx,
     struct ws_engine *e = user;
 
     buf_add(&e->message, chunk->data, chunk->data_length);
-    assert(e->message.size <= e->limits->message_max);
+    assert(e->message.size <= e->announced);
 }
 
 static void on_wslay_message(wslay_event_context_ptr ctx,
@@ -109,13 +114,18 @@ static void on_wslay_message(wslay_event_context_ptr ctx,
 {
     (void)ctx;
     struct ws_engine *e = user;
+    struct slice whole = buf_slice(&e->message);
+    bool is_text = message->opcode == WSLAY_TEXT_FRAME;
     assert(!wslay_is_ctrl_frame(message->opcode));
 
     e->in_message = false;
-    if (message->opcode == WSLAY_TEXT_FRAME) {
-        e->events->on_text(e->user, buf_slice(&e->message));
+    if (e->is_packed && !unpack(e, is_text, &whole)) {
+        return;
+    }
+    if (is_text) {
+        e->events->on_text(e->user, whole);
     } else {
-        e->events->on_binary(e->user, buf_slice(&e->message));
+        e->events->on_binary(e->user, whole);
     }
     buf_clear(&e->message);
 }
@@ -133,7 +143,8 @@ static wslay_event_context_ptr wslay_new(struct ws_engine *e)
         mem_exhausted(); /* there is no other reason */
     }
     wslay_event_config_set_no_buffering(ctx, 1);
-    wslay_event_config_set_max_recv_msg_length(ctx, e->limits->message_max);
+    wslay_event_config_set_allowed_rsv_bits(ctx, WSLAY_RSV1_BIT); /* its text is not judged then */
+    wslay_event_config_set_max_recv_msg_length(ctx, UINT32_MAX);  /* begin_data_frame() looks */
     wslay_event_shutdown_write(ctx);
     return ctx;
 }
@@ -160,72 +171,6 @@ static void wslay_push(struct ws_engine *e, const void *at, size_t size)
     assert(e->input.size == 0);
 }
 
-/* The size of the header that is being collected, as far as it is known. */
-static size_t head_wanted(const struct ws_engine *e)
-{
-    if (e->head_size < 2) {
-        return 2;
-    }
-    size_t mask = (e->head[1] & 0x80) != 0 ? 4 : 0;
-    switch (e->head[1] & 0x7f) {
-    case 126:
-        return 4 + mask;
-    case 127:
-        return 10 + mask;
-    default:
-        return 2 + mask;
-    }
-}
-
-static uint64_t payload_size(const struct ws_engine *e)
-{
-    uint64_t size = e->head[1] & 0x7f;
-    int length_bytes = size == 126 ? 2 : size == 127 ? 8 : 0;
-
-    if (length_bytes > 0) {
-        size = 0;
-        for (int i = 0; i < length_bytes; i++) {
-            size = size << 8 | e->head[2 + i];
-        }
-    }
-    return size;
-}
-
-/* What the first two bytes of a header show. */
-static bool start_is_legal(const struct ws_engine *e)
-{
-    unsigned size = e->head[1] & 0x7f;
-
-    if ((e->head[0] & 0x70) != 0 || (e->head[1] & 0x80) == 0) {
-        return false; /* reserved bits (no extension is spoken), no mask */
-    }
-    switch (opcode_of(e)) {
-    case OPCODE_CONTINUATION:
-        return e->in_message;
-    case OPCODE_TEXT:
-    case OPCODE_BINARY:
-        return !e->in_message;
-    case OPCODE_CLOSE:
-        return is_final(e) && size <= CONTROL_SIZE && size != 1;
-    case OPCODE_PING:
-    case OPCODE_PONG:
-        return is_final(e) && size <= CONTROL_SIZE;
-    }
-    return false;
-}
-
-static bool length_is_shortest(const struct ws_engine *e, uint64_t size)
-{
-    switch (e->head[1] & 0x7f) {
-    case 126:
-        return size > 125;
-    case 127:
-        return size > UINT16_MAX && size <= INT64_MAX;
-    default:
-        return true;
-    }
-}
-
 /* Counts a ping or pong. False: there are too many in this second. */
 static bool control_is_allowed(struct ws_engine *e)
 {
@@ -249,10 +194,11 @@ static void begin_data_frame(struct ws_engine *e, uint64_t size)
 {
     if (!e->in_message) {
         e->in_message = true;
+        e->is_packed = ws_head_is_packed(&e->head);
         e->fragments = e->empty_fragments = 0;
         e->announced = 0;
     }
-    if (size > e->limits->message_max || e->announced > e->limits->message_max - size) {
+    if (size > payload_max(e) || e->announced > payload_max(e) - size) {
         violate(e, CLOSE_TOO_BIG);
         return;
     }
@@ -263,26 +209,26 @@ static void begin_data_frame(struct ws_engine *e, uint64_t size)
         violate(e, CLOSE_TOO_MANY_FRAGMENTS);
         return;
     }
-    wslay_push(e, e->head, e->head_size);
+    wslay_push(e, e->head.at, e->head.size);
 }
 
 /* The header is complete. */
 static void begin_frame(struct ws_engine *e)
 {
-    uint64_t size = payload_size(e);
+    uint64_t size;
 
-    if (!length_is_shortest(e, size)) {
+    if (!ws_head_payload(&e->head, &size)) {
         violate(e, CLOSE_PROTOCOL_ERROR);
         return;
     }
     e->is_head_whole = true;
     e->frame_left = size;
-    if (!is_control(e)) {
+    if (!ws_head_is_control(&e->head)) {
         begin_data_frame(e, size);
         return;
     }
     e->control_size = 0;
-    if (opcode_of(e) != OPCODE_CLOSE && !control_is_allowed(e)) {
+    if (ws_head_opcode(&e->head) != WS_OPCODE_CLOSE && !control_is_allowed(e)) {
         violate(e, CLOSE_PING_FLOOD);
     }
 }
@@ -290,49 +236,17 @@ static void begin_frame(struct ws_engine *e)
 /* Takes what belongs to the header; returns how many bytes that was. */
 static size_t take_head(struct ws_engine *e, const char *at, size_t size)
 {
-    size_t taken = MIN(size, head_wanted(e) - e->head_size);
+    struct ws_head *h = &e->head;
+    size_t taken = MIN(size, ws_head_wanted(h) - h->size);
 
-    memcpy(e->head + e->head_size, at, taken);
-    e->head_size = (uint8_t)(e->head_size + taken);
-    if (e->head_size == 2 && !start_is_legal(e)) {
+    memcpy(h->at + h->size, at, taken);
+    h->size = (uint8_t)(h->size + taken);
+    if (h->size == 2 && !ws_head_start_is_legal(h, e->in_message, e->ws->may_packed)) {
         violate(e, CLOSE_PROTOCOL_ERROR);
-    } else if (e->head_size >= 2 && e->head_size == head_wanted(e)) {
+    } else if (h->size >= 2 && h->size == ws_head_wanted(h)) {
         begin_frame(e);
     }
     return taken;
-}
-
-/* The codes that may be sent (RFC 6455 7.4 and IANA's registry). */
-static bool close_code_is_legal(uint16_t code)
-{
-    return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) ||
-           (code >= 3000 && code <= 4999);
-}
-
-/* True if the bytes are UTF-8 (RFC 3629). */
-static bool is_utf8(const unsigned char *at, size_t size)
-{
-    for (size_t i = 0; i < size;) {
-        unsigned char c = at[i++];
-        if (c < 0x80) {
-            continue;
-        }
-        int more = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : 1;
-        if (c < 0xc2 || c > 0xf4 || size - i < (size_t)more) {
-            return false;
-        }
-        unsigned char low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
-        unsigned char high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
-        if (at[i] < low || at[i] > high) {
-            return false; /* overlong, surrogate, or above U+10FFFF */
-        }
-        for (i++; --more > 0; i++) {
-            if ((at[i] & 0xc0) != 0x80) {
-                return false;
-            }
-        }
-    }
-    return true;
 }
 
 static void end_close_frame(struct ws_engine *e)
@@ -342,11 +256,11 @@ static void end_close_frame(struct ws_engine *e)
     if (e->control_size > 0) {
         assert(e->control_size >= 2);
         code = (uint16_t)(e->control[0] << 8 | e->control[1]);
-        if (!close_code_is_legal(code)) {
+        if (!ws_close_code_is_legal(code)) {
             violate(e, CLOSE_PROTOCOL_ERROR);
             return;
         }
-        if (!is_utf8(e->control + 2, e->control_size - 2u)) {
+        if (!ws_text_is_legal((struct slice){(const char *)e->control + 2, e->control_size - 2u})) {
             violate(e, CLOSE_BAD_UTF8);
             return;
         }
@@ -358,24 +272,20 @@ static void end_close_frame(struct ws_engine *e)
 /* A control frame is whole: acts on it. */
 static void end_control_frame(struct ws_engine *e)
 {
-    const unsigned char *mask = e->head + 2;
-
-    for (unsigned i = 0; i < e->control_size; i++) {
-        e->control[i] ^= mask[i % 4];
-    }
-    switch (opcode_of(e)) {
-    case OPCODE_PING:
+    ws_head_unmask(&e->head, e->control, e->control_size);
+    switch (ws_head_opcode(&e->head)) {
+    case WS_OPCODE_PING:
         e->events->on_ping(e->user, (struct slice){(const char *)e->control, e->control_size});
         return;
-    case OPCODE_PONG:
+    case WS_OPCODE_PONG:
         e->events->on_pong(e->user);
         return;
-    case OPCODE_CLOSE:
+    case WS_OPCODE_CLOSE:
         end_close_frame(e);
         return;
-    case OPCODE_CONTINUATION:
-    case OPCODE_TEXT:
-    case OPCODE_BINARY:
+    case WS_OPCODE_CONTINUATION:
+    case WS_OPCODE_TEXT:
+    case WS_OPCODE_BINARY:
         break;
     }
     assert(false);
@@ -390,7 +300,7 @@ static size_t take_payload(struct ws_engine *e, const char *at, size_t size)
         return 0;
     }
     e->frame_left -= taken;
-    if (is_control(e)) {
+    if (ws_head_is_control(&e->head)) {
         memcpy(e->control + e->control_size, at, taken);
         e->control_size = (uint8_t)(e->control_size + taken);
     } else {
@@ -406,11 +316,11 @@ static size_t take_some(struct ws_engine *e, const char *at, size_t size)
     size_t taken = e->is_head_whole ? take_payload(e, at, size) : take_head(e, at, size);
 
     if (!e->ws->is_closed && e->is_head_whole && e->frame_left == 0) {
-        if (is_control(e)) {
+        if (ws_head_is_control(&e->head)) {
             end_control_frame(e);
         }
         e->is_head_whole = false;
-        e->head_size = 0;
+        e->head.size = 0;
     }
     return taken;
 }
@@ -447,7 +357,7 @@ void ws_feed(struct ws *w, const struct ws_limits *limits, const char *at, size_
         at += taken;
         size -= taken;
     }
-    if (w->is_closed || (e->head_size == 0 && !e->in_message)) {
+    if (w->is_closed || (e->head.size == 0 && !e->in_message)) {
         w->engine = engine_free(e);
     }
 }

@@ -1,5 +1,5 @@
 /*
- * ws.h: WebSocket frames of one connection (RFC 6455), as a server.
+ * ws.h: WebSocket frames of one connection (RFC 6455, RFC 7692 6), as a server.
  *
  * The only user of wslay, which unmasks, joins fragments and checks UTF-8.
  * In front of it stands a check of our own: every frame header is judged
@@ -7,6 +7,11 @@
  * and control frames are held until they are whole. That check also knows when
  * nothing is in progress; then the wslay context (8.7 KB) is given back, so that an idle
  * connection costs only this struct.
+ *
+ * Text is judged while it comes, across fragments. A compressed message is
+ * collected as it came, inflated when it is whole, and its text judged then:
+ * an inflater of its own, and memory between its fragments, is what it must not
+ * have.
  */
 #ifndef WARREN_GATEWAY_WS_H
 #define WARREN_GATEWAY_WS_H
@@ -16,7 +21,8 @@
 #include "gateway/close.h"
 
 struct ws_limits {
-    uint32_t message_max;   /* bytes of a message: 1009 above it, before memory is taken */
+    uint32_t message_max;   /* bytes of a message: 1009 above it, before memory is taken; also of
+                             * a compressed one, and of what it becomes */
     uint32_t fragments_max; /* frames of one message: 1008 above it */
     uint32_t control_max;   /* ping and pong frames in one second: 1008 above it */
 };
@@ -27,10 +33,11 @@ struct ws {
     struct ws_engine *engine; /* owns; NULL while idle */
     int64_t control_second;
     uint16_t control_count;
-    bool is_closed; /* a close frame came or a violation was found: what follows is ignored */
+    bool is_closed;  /* a close frame came or a violation was found: what follows is ignored */
+    bool may_packed; /* permessage-deflate was negotiated: messages may come with RSV1 */
 };
 
-#define WS_IDLE ((struct ws){NULL, 0, 0, false})
+#define WS_IDLE ((struct ws){NULL, 0, 0, false, false})
 
 /* What happened; called from ws_feed(), in order. The slices are valid during the call. A callback
  * may not call ws_feed() or ws_deinit() of the same connection, but may set ws.is_closed to have
@@ -45,6 +52,9 @@ struct ws_events {
     void (*on_close)(void *user, uint16_t code);
     /* A violation: close with this reason. Nothing more is reported. */
     void (*on_violation)(void *user, enum close_reason reason);
+    /* Inflates a message that came compressed: promises as deflate_unpack(). Never called without
+     * ws.may_packed. */
+    int (*unpack)(void *user, struct slice payload, size_t size_max, struct slice *message);
 };
 
 /* Takes bytes from the peer. `now_ms` for the rate of control frames. */

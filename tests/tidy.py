@@ -20,7 +20,7 @@ DOORS = {
     r"http_parser\.h": r"common/http\.c",
     r"ini\.h": r"common/conf\.c",
     r"xxhash\.h": r"common/hash\.[ch]",
-    r"zlib\.h": r"gateway/deflate\.c",
+    r"zlib\.h": r"gateway/deflate\.c|tests/unit/test_deflate\.c",
     r"cmocka\.h": r"tests/.*",
 }
 TEXT = {"", ".build", ".c", ".cfg", ".conf", ".css", ".def", ".Dockerfile", ".h", ".html", ".js",

@@ -137,6 +137,7 @@ struct peer {
     struct buf bytes;   /* received and not looked at */
     struct buf message; /* the last frame, see peer_next() */
     bool is_ended;      /* the gateway has ended TCP */
+    unsigned packed;    /* frames that came compressed; they are heard as any other */
 };
 
 /* Opens a session of user `user` ("": nobody yet). Plain ones enter `room`. */
@@ -144,6 +145,9 @@ void peer_open(struct peer *p, struct kit *k, enum dialect dialect, const char *
                const char *room);
 /* A plain one with ?events=1. */
 void peer_open_with_events(struct peer *p, struct kit *k, const char *user, const char *room);
+/* The same, with permessage-deflate and a window of so many bits. */
+void peer_open_packed(struct peer *p, struct kit *k, enum dialect dialect, const char *user,
+                      const char *room, unsigned window);
 /* Opens a Centrifuge session and connects it. */
 void peer_connect(struct peer *p, struct kit *k, const char *user);
 /* The same, and subscribes, which needs a room with a position. */

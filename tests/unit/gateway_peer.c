@@ -11,6 +11,7 @@
 #include "gateway/sessions_internal.h"
 #include "tests/unit/gateway_kit.h"
 
+#define RSV1 0x40
 #define OPCODE_TEXT 0x1
 #define OPCODE_CLOSE 0x8
 #define OPCODE_PING 0x9
@@ -29,7 +30,7 @@ static struct identity *identity_of(const char *user)
 }
 
 static void open_peer(struct peer *p, struct kit *k, enum dialect dialect, const char *user,
-                      const char *room, bool wants_events)
+                      const char *room, bool wants_events, unsigned window)
 {
     int fds[2];
 
@@ -40,6 +41,7 @@ static void open_peer(struct peer *p, struct kit *k, enum dialect dialect, const
                                            .fd = fds[0],
                                            .peer = "127.0.0.1:1",
                                            .dialect = dialect,
+                                           .window = window,
                                            .room = slice_of(room),
                                            .wants_events = wants_events,
                                            .identity = identity_of(user),
@@ -52,12 +54,18 @@ static void open_peer(struct peer *p, struct kit *k, enum dialect dialect, const
 void peer_open(struct peer *p, struct kit *k, enum dialect dialect, const char *user,
                const char *room)
 {
-    open_peer(p, k, dialect, user, room, false);
+    open_peer(p, k, dialect, user, room, false, 0);
+}
+
+void peer_open_packed(struct peer *p, struct kit *k, enum dialect dialect, const char *user,
+                      const char *room, unsigned window)
+{
+    open_peer(p, k, dialect, user, room, false, window);
 }
 
 void peer_open_with_events(struct peer *p, struct kit *k, const char *user, const char *room)
 {
-    open_peer(p, k, DIALECT_PLAIN, user, room, true);
+    open_peer(p, k, DIALECT_PLAIN, user, room, true, 0);
 }
 
 void peer_connect(struct peer *p, struct kit *k, const char *user)
@@ -145,7 +153,7 @@ static bool take_frame(struct peer *p, int *opcode, struct slice *payload, size_
         return false;
     }
     size = at[1];
-    assert_int_equal(at[0] & 0xf0, 0x80);
+    assert_int_equal(at[0] & 0xb0, 0x80);
     assert_true(size <= 127);
     if (size >= 126) {
         size_t digits = size == 126 ? 2 : 8;
@@ -159,7 +167,7 @@ static bool take_frame(struct peer *p, int *opcode, struct slice *payload, size_
             size = size << 8 | at[2 + i];
         }
     }
-    *opcode = at[0] & 0x0f;
+    *opcode = at[0] & (RSV1 | 0x0f);
     *payload = (struct slice){p->bytes.at + head, size};
     *taken = head + size;
     return p->bytes.size >= head + size;
@@ -168,6 +176,12 @@ static bool take_frame(struct peer *p, int *opcode, struct slice *payload, size_
 static void describe(struct peer *p, int opcode, struct slice payload)
 {
     buf_clear(&p->message);
+    if ((opcode & RSV1) != 0) {
+        assert_int_equal(
+            deflate_unpack(p->kit->gateway.compress.deflate, payload, 1 << 20, &payload), 0);
+        p->packed++;
+        opcode &= ~RSV1;
+    }
     if (opcode == OPCODE_TEXT) {
         buf_add_slice(&p->message, payload);
     } else if (opcode == OPCODE_PING) {

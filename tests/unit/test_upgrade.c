@@ -159,6 +159,7 @@ static void the_answer_is_the_one_of_the_rfc(void **state)
 {
     (void)state;
     static const char *const subprotocols[] = {"", "centrifuge-json"};
+    static const struct extension extensions[] = {{0, false}, {10, true}};
     static const char request[] = LINE HOST UPGRADE CONNECTION KEY VERSION END;
 
     for (size_t i = 0; i < ARRAY_LEN(subprotocols); i++) {
@@ -166,7 +167,7 @@ static void the_answer_is_the_one_of_the_rfc(void **state)
         struct buf out = BUF_EMPTY;
         http_head_init(&h);
         assert_int_equal(http_head_feed(&h, request, sizeof(request) - 1), HTTP_DONE);
-        upgrade_accept(&out, &h, subprotocols[i]);
+        upgrade_accept(&out, &h, subprotocols[i], &extensions[i]);
         buf_add_char(&out, '\0');
         assert_ptr_equal(strstr(out.at, "HTTP/1.1 101 Switching Protocols\r\n"), out.at);
         assert_non_null(strstr(out.at, "\r\nUpgrade: websocket\r\n"));
@@ -174,6 +175,10 @@ static void the_answer_is_the_one_of_the_rfc(void **state)
         assert_non_null(
             strstr(out.at, "\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"));
         assert_int_equal(strstr(out.at, "\r\nSec-WebSocket-Protocol: centrifuge-json\r\n") != NULL,
+                         i == 1);
+        assert_int_equal(strstr(out.at, "\r\nSec-WebSocket-Extensions: permessage-deflate; "
+                                        "server_no_context_takeover; client_no_context_takeover; "
+                                        "server_max_window_bits=10\r\n") != NULL,
                          i == 1);
         assert_int_equal(strstr(out.at, "\r\n\r\n") + 4 - out.at, out.size - 1);
         buf_deinit(&out);

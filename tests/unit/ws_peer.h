@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "common/buf.h"
+#include "gateway/deflate.h"
 #include "gateway/ws.h"
 
 #define MESSAGE_MAX 1000
@@ -29,8 +30,12 @@ static const struct ws_limits limits = {MESSAGE_MAX, FRAGMENTS_MAX, CONTROL_MAX}
 struct listener {
     struct ws ws;
     struct buf heard;
-    bool stops_at_text; /* closes at the first message, as a session does that refuses it */
+    bool stops_at_text;      /* closes at the first message, as a session does that refuses it */
+    struct deflate *deflate; /* borrowed; NULL: permessage-deflate was not negotiated */
 };
+
+/* The inflater of listeners that expect() makes; NULL: they have none. */
+static struct deflate *shared_deflate;
 
 static inline void hear(struct listener *l, const char *what, struct slice bytes)
 {
@@ -78,8 +83,17 @@ static inline void on_violation(void *user, enum close_reason reason)
     buf_addf(&l->heard, "violation(%s)", close_label(reason));
 }
 
+static inline int on_unpack(void *user, struct slice payload, size_t size_max,
+                            struct slice *message)
+{
+    struct listener *l = user;
+
+    assert_non_null(l->deflate);
+    return deflate_unpack(l->deflate, payload, size_max, message);
+}
+
 static const struct ws_events events = {
-    on_text, on_binary, on_ping, on_pong, on_close, on_violation,
+    on_text, on_binary, on_ping, on_pong, on_close, on_violation, on_unpack,
 };
 
 /* One frame of a table. */
@@ -145,6 +159,15 @@ static inline void feed(struct listener *l, const char *at, size_t size)
     ws_feed(&l->ws, &limits, at, size, 5000, &events, l);
 }
 
+static inline struct listener listener_new(bool stops_at_text)
+{
+    return (struct listener){
+        .ws = {.may_packed = shared_deflate != NULL},
+        .stops_at_text = stops_at_text,
+        .deflate = shared_deflate,
+    };
+}
+
 static inline void expect_heard(struct listener *l, const char *want, const char *how, size_t at)
 {
     buf_add_char(&l->heard, '\0');
@@ -154,13 +177,13 @@ static inline void expect_heard(struct listener *l, const char *want, const char
     ws_deinit(&l->ws);
     assert_true(ws_is_idle(&l->ws));
     buf_deinit(&l->heard);
-    *l = (struct listener){.stops_at_text = l->stops_at_text};
+    *l = listener_new(l->stops_at_text);
 }
 
 /* Feeds the stream in all the ways. */
 static inline void expect(struct slice stream, const char *want, bool stops_at_text)
 {
-    struct listener l = {.stops_at_text = stops_at_text};
+    struct listener l = listener_new(stops_at_text);
 
     feed(&l, stream.at, stream.size);
     expect_heard(&l, want, "whole", stream.size);
