@@ -1,0 +1,174 @@
+/*
+ * standing.c: see standing.h: one map, keyed by kind and texts.
+ */
+#include "gateway/standing.h"
+
+#include "common/hash.h"
+#include "common/mem.h"
+#include "proto/limits.h"
+
+/* Kind, what, NUL, room. A user's text may be all escapes of six bytes. */
+#define KEY_SIZE (2 + USER_MAX * 6 + ROOM_NAME_MAX)
+
+struct entry {
+    UT_hash_handle hh;
+    int64_t until_ms; /* of a lifted one: when it may be forgotten */
+    int64_t at;
+    bool is_lifted;
+    uint16_t what_size, key_size;
+    char key[];
+};
+
+struct standing {
+    struct entry *entries; /* owns */
+    size_t count[STANDING_KINDS];
+};
+
+struct standing *standing_new(void)
+{
+    return mem_new(struct standing);
+}
+
+static enum standing_kind kind_of(const struct entry *e)
+{
+    return (enum standing_kind)e->key[0];
+}
+
+static void entry_free(struct standing *s, struct entry *e)
+{
+    s->count[kind_of(e)] -= !e->is_lifted;
+    HASH_DELETE(hh, s->entries, e);
+    mem_free(e);
+}
+
+struct standing *standing_free(struct standing *s)
+{
+    struct entry *e, *next;
+
+    if (s != NULL) {
+        HASH_ITER (hh, s->entries, e, next) {
+            entry_free(s, e);
+        }
+        mem_free(s);
+    }
+    return NULL;
+}
+
+/* The size of the key, or 0: no such thing can stand. */
+static size_t make_key(char key[KEY_SIZE], enum standing_kind kind, struct slice what,
+                       struct slice room)
+{
+    if (what.size == 0 || what.size > USER_MAX * 6 || room.size > ROOM_NAME_MAX) {
+        return 0;
+    }
+    key[0] = (char)kind;
+    memcpy(key + 1, what.at, what.size);
+    key[1 + what.size] = '\0';
+    if (room.size > 0) {
+        memcpy(key + 2 + what.size, room.at, room.size);
+    }
+    return 2 + what.size + room.size;
+}
+
+static struct entry *find(const struct standing *s, const char *key, size_t size)
+{
+    struct entry *e;
+
+    HASH_FIND(hh, s->entries, key, size, e);
+    return e;
+}
+
+static bool stands(const struct entry *e, int64_t now_ms)
+{
+    return !e->is_lifted && now_ms < e->until_ms;
+}
+
+int standing_set(struct standing *s, const struct standing_order *o, int64_t now_ms)
+{
+    char key[KEY_SIZE];
+    size_t size = make_key(key, o->kind, o->what, o->room);
+    struct entry *e = size > 0 ? find(s, key, size) : NULL;
+
+    if (size == 0 || (e != NULL && e->at > o->at) || (!o->is_lifted && o->until_ms <= now_ms)) {
+        return STANDING_OLD;
+    }
+    if (e == NULL) {
+        if (!standing_has_room(s)) {
+            return STANDING_FULL;
+        }
+        e = mem_zalloc(1, sizeof(*e) + size);
+        memcpy(e->key, key, size);
+        e->key_size = (uint16_t)size;
+        e->what_size = (uint16_t)o->what.size;
+        HASH_ADD_KEYPTR(hh, s->entries, e->key, e->key_size, e);
+        s->count[o->kind]++;
+    }
+    s->count[o->kind] += (size_t)e->is_lifted - (size_t)o->is_lifted;
+    e->is_lifted = o->is_lifted;
+    e->until_ms = o->is_lifted ? now_ms + STANDING_LIFTED_MS : o->until_ms;
+    e->at = o->at;
+    return 0;
+}
+
+bool standing_has(const struct standing *s, enum standing_kind kind, struct slice what,
+                  struct slice room, int64_t now_ms)
+{
+    char key[KEY_SIZE];
+
+    if (s->count[kind] == 0) {
+        return false;
+    }
+    size_t size = make_key(key, kind, what, room);
+    const struct entry *e = size > 0 ? find(s, key, size) : NULL;
+    return e != NULL && stands(e, now_ms);
+}
+
+bool mutes_has(const struct standing *s, struct slice user, struct slice room, int64_t now_ms)
+{
+    return standing_has(s, STANDING_MUTE, user, SLICE_NONE, now_ms) ||
+           standing_has(s, STANDING_MUTE, user, room, now_ms);
+}
+
+bool standing_has_room(const struct standing *s)
+{
+    return standing_size(s) < STANDING_MAX;
+}
+
+size_t standing_count(const struct standing *s, enum standing_kind kind)
+{
+    return s->count[kind];
+}
+
+size_t standing_size(const struct standing *s)
+{
+    return HASH_COUNT(s->entries);
+}
+
+void standing_forget(struct standing *s, int64_t now_ms)
+{
+    struct entry *e, *next;
+
+    HASH_ITER (hh, s->entries, e, next) {
+        if (now_ms >= e->until_ms) {
+            entry_free(s, e);
+        }
+    }
+}
+
+void standing_each(const struct standing *s, int64_t now_ms,
+                   void (*each)(void *user, const struct standing_order *o), void *user)
+{
+    for (const struct entry *e = s->entries; e != NULL; e = e->hh.next) {
+        if (stands(e, now_ms)) {
+            size_t room_at = 2u + e->what_size;
+
+            each(user, &(struct standing_order){
+                           .kind = kind_of(e),
+                           .what = {e->key + 1, e->what_size},
+                           .room = {e->key + room_at, e->key_size - room_at},
+                           .until_ms = e->until_ms,
+                           .at = e->at,
+                       });
+        }
+    }
+}
