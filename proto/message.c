@@ -60,7 +60,7 @@ const char *message_type_name(enum message_type type)
 static bool is_kept(enum message_type type)
 {
     return type == MESSAGE_PUBLISH || type == MESSAGE_APPEND || type == MESSAGE_CLAIM ||
-           type == MESSAGE_TERM || type == MESSAGE_CHECKPOINT;
+           type == MESSAGE_TERM || type == MESSAGE_CHECKPOINT || type == MESSAGE_CONTROL;
 }
 
 /* The number that tells a message of one sender and partition from the others, as far as there is

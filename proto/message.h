@@ -14,6 +14,8 @@
  * presence, history   questions; present, past: the answers, matched by `request`
  * owner       owner to all gateways ("I serve this partition now") or to one ("attach anew")
  * released    broadcaster to all broadcasters: a partition is free
+ * control     gateway to all gateways, those to come included: orders (order.h); `request` counts
+ *             the sender's. With `checkpoint` it is a summary of what stood at that stream offset
  *
  * In deliver and positions, `boot` and `link` are the receiver's own: a gateway that was
  * started anew does not mistake an old link for its own. Of log messages `checkpoint` is a stream

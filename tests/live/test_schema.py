@@ -65,6 +65,13 @@ def test_lines_are_what_their_schema_says(vector):
             assert _validator("line", vector["kind"]).is_valid(value)
 
 
+@pytest.mark.parametrize("vector", _vectors("order"))
+def test_orders_are_what_their_schema_says(vector):
+    if _is_seen(vector):
+        value, = _lines(vector["text"])
+        assert _validator("order").is_valid(value) == vector["valid"]
+
+
 def _body(vector):
     """The lines, and the two lines of each record as one list."""
     lines = _lines(vector["body"])
@@ -108,6 +115,11 @@ def test_the_schema_knows_every_type_of_message_and_what_it_must_have():
              for name, part in SCHEMAS["message"]["$defs"].items() if name in told}
     assert told == known
     assert set(SCHEMAS["message"]["properties"]["type"]["enum"]) == set(told)
+
+
+def test_the_schema_knows_every_order():
+    told = dict(_table("order.def", r'^ORDER\(\w+, "(\w+)", (.*)\)$'))
+    assert SCHEMAS["order"]["properties"]["do"]["enum"] == list(told)
 
 
 def test_the_schema_knows_every_error():

@@ -1,0 +1,96 @@
+/*
+ * test_order.c: orders are read back as they were written, and nothing else is an order. The golden
+ * vectors say what the wire looks like.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "proto/order.h"
+#include "tests/unit/vectors.h"
+
+static void orders_are_read_and_written_as_the_vectors_say(void **state)
+{
+    struct vectors v = vectors_open("order");
+    struct buf text = BUF_EMPTY, want = BUF_EMPTY, again = BUF_EMPTY;
+    (void)state;
+
+    while (vectors_next(&v)) {
+        bool is_valid = vector_is(v.now, "valid", "true");
+        struct order o;
+
+        buf_clear(&text);
+        buf_clear(&want);
+        buf_clear(&again);
+        assert_true(vector_add_text(v.now, "text", &text));
+        struct slice rest = buf_slice(&text);
+        int answer = order_next(&rest, &o);
+        if (answer != (is_valid ? 0 : ORDER_BAD)) {
+            fail_msg("%.*s: answer %d", VECTOR_NAME(&v), answer);
+        }
+        if (!is_valid) {
+            assert_ptr_equal(rest.at, text.at);
+            assert_int_equal(rest.size, text.size);
+            continue;
+        }
+        assert_int_equal(order_next(&rest, &(struct order){.code = 0}), ORDER_END);
+        order_encode(&again, &o);
+        if (!vector_add_text(v.now, "again", &want)) {
+            buf_add_slice(&want, buf_slice(&text));
+        }
+        if (!slice_equal(buf_slice(&again), buf_slice(&want))) {
+            fail_msg("%.*s: written as %.*s", VECTOR_NAME(&v), SLICE_ARG(buf_slice(&again)));
+        }
+    }
+    buf_deinit(&text);
+    buf_deinit(&want);
+    buf_deinit(&again);
+}
+
+static void all_fields_are_told_apart(void **state)
+{
+    struct slice rest = SLICE_LIT(
+        "{\"do\":\"revoke\",\"user\":\"u\",\"client\":\"c\",\"room\":\"r\",\"address\":\"a\","
+        "\"token\":\"t\",\"reason\":\"why\",\"data\":7,\"info\":{},\"code\":1,\"until\":-2,"
+        "\"before\":3,\"expired\":true}\n{\"do\":\"hello\"}\n");
+    struct order o;
+    (void)state;
+
+    assert_int_equal(order_next(&rest, &o), 0);
+    assert_int_equal(o.kind, ORDER_REVOKE);
+    assert_true(slice_equal(o.user, SLICE_LIT("u")) && slice_equal(o.client, SLICE_LIT("c")));
+    assert_true(slice_equal(o.room, SLICE_LIT("r")) && slice_equal(o.address, SLICE_LIT("a")));
+    assert_true(slice_equal(o.token, SLICE_LIT("t")) && slice_equal(o.reason, SLICE_LIT("why")));
+    assert_true(slice_equal(o.data, SLICE_LIT("7")) && slice_equal(o.info, SLICE_LIT("{}")));
+    assert_true(o.code == 1 && o.until == -2 && o.before == 3 && o.expired);
+    assert_int_equal(order_next(&rest, &o), 0);
+    assert_int_equal(o.user.size + o.client.size + o.room.size + o.address.size + o.token.size +
+                         o.reason.size + o.data.size + o.info.size,
+                     0);
+    assert_true(o.code == 0 && o.until == 0 && o.before == 0 && !o.expired);
+    assert_int_equal(order_next(&rest, &o), ORDER_END);
+}
+
+static void every_order_has_another_name(void **state)
+{
+    (void)state;
+
+    for (int a = 0; a < ORDER_KINDS; a++) {
+        for (int b = 0; b < a; b++) {
+            assert_string_not_equal(order_name((enum order_kind)a), order_name((enum order_kind)b));
+        }
+    }
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(orders_are_read_and_written_as_the_vectors_say),
+        cmocka_unit_test(all_fields_are_told_apart),
+        cmocka_unit_test(every_order_has_another_name),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
