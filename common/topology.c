@@ -10,6 +10,9 @@
 #define OWNER_MAX_LENGTH 10000      /* messages in the mailbox of an owner */
 #define BROADCASTER_MAX_LENGTH 1000 /* notices */
 #define GATEWAY_MAX_BYTES 67108864  /* deliveries that wait for one gateway */
+#define CONTROL_MAX_BYTES 64000000  /* of orders; what stands is summed up anew in time */
+#define CONTROL_MAX_AGE "30D"
+#define CONTROL_SEGMENT_BYTES 4000000
 
 /* Where a series of declarations stands. The first failure stays; the rest is skipped. */
 struct declaring {
@@ -247,6 +250,25 @@ int topology_declare_broadcaster(struct mq *m, uint16_t channel, const struct to
     return d.rc;
 }
 
+static void declare_control(struct declaring *d)
+{
+    const struct mq_arg args[] = {
+        {.name = "x-queue-type", .text = "stream"},
+        {.name = "x-max-length-bytes", .number = CONTROL_MAX_BYTES},
+        {.name = "x-max-age", .text = CONTROL_MAX_AGE},
+        {.name = "x-stream-max-segment-size-bytes", .number = CONTROL_SEGMENT_BYTES},
+        {.name = "x-initial-cluster-size", .number = d->t->cluster_size},
+        {.name = NULL},
+    };
+    char name[TOPOLOGY_NAME_SIZE];
+    const struct mq_queue q = {
+        .name = topology_name(name, d->t, "control"), .durable = true, .args = args};
+
+    exchange(d, name, "fanout");
+    queue(d, &q);
+    bind(d, name, name, "");
+}
+
 int topology_declare_gateway(struct mq *m, uint16_t channel, const struct topology *t,
                              const char *id, char *error, size_t error_size)
 {
@@ -267,6 +289,7 @@ int topology_declare_gateway(struct mq *m, uint16_t channel, const struct topolo
     bind(&d, own, own, "");
     chain(&d, own, gateways, id);
     chain(&d, own, gateways, "all");
+    declare_control(&d);
     return d.rc;
 }
 

@@ -11,6 +11,7 @@
  *   PREFIX.owner      direct, durable            soft state for owners, key p; notices, key "all"
  *   PREFIX.gateways   direct, durable            deliveries, key of a gateway, or "all"
  *   PREFIX.gateway.ID fanout, auto-delete        between PREFIX.gateways and one gateway
+ *   PREFIX.control    fanout, durable            orders to all gateways
  *   PREFIX.dead       fanout, durable            what nobody could use
  *
  *   queue             kind                       bound to
@@ -20,6 +21,7 @@
  *   PREFIX.broadcasters    classic; its consumers are the broadcasters
  *   PREFIX.broadcaster.ID  exclusive             PREFIX.owner, key "all"
  *   PREFIX.gateway.ID exclusive                  the exchange of its name
+ *   PREFIX.control    stream                     the exchange of its name
  *   PREFIX.dead       classic or quorum          the exchange of its name
  *
  * A durable classic queue is away while its node is, and to declare it is
@@ -82,7 +84,7 @@ int topology_declare_logs(struct mq *m, uint16_t channel, const struct topology 
 int topology_declare_broadcaster(struct mq *m, uint16_t channel, const struct topology *t,
                                  const char *id, char *error, size_t error_size) MUST_CHECK;
 
-/* Exchange and queue PREFIX.gateway.ID. 405 and 404: as above, try again. */
+/* Exchange and queue PREFIX.gateway.ID, and PREFIX.control. 405 and 404: as above, try again. */
 int topology_declare_gateway(struct mq *m, uint16_t channel, const struct topology *t,
                              const char *id, char *error, size_t error_size) MUST_CHECK;
 

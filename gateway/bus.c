@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "gateway/bus_internal.h"
+#include "gateway/control.h"
 #include "gateway/gateway.h"
 #include "gateway/links.h"
 
@@ -77,6 +78,7 @@ static void bus_switch(struct bus *b, bool from_publisher, bool up)
     if (bus_is_up(b)) {
         log_info("bus up gateway=%s", g->conf->id);
         links_up(g->links);
+        control_up(g->control);
     } else if (was_up) {
         links_down(g->links);
     }
@@ -98,10 +100,18 @@ static void bus_take_news(struct bus *b, struct bus_news *news)
         log_warn("%s", b->is_blocked ? "bus blocked: the broker raised an alarm" : "bus unblocked");
         break;
     case NEWS_RESULT:
-        lanes_on_result(g->lanes, news->batch, news->result);
+        if (news->batch->target == BUS_TO_CONTROL) {
+            control_on_result(g->control, news->batch, news->result);
+        } else {
+            lanes_on_result(g->lanes, news->batch, news->result);
+        }
         break;
     case NEWS_MESSAGE:
         links_on_message(g->links, &news->message);
+        blob_unref(news->bytes);
+        break;
+    case NEWS_CONTROL:
+        control_on_message(g->control, &news->message, news->at);
         blob_unref(news->bytes);
         break;
     case NEWS_FATAL:
@@ -148,6 +158,7 @@ static void thread_init(struct bus *b, struct bus_thread *t, const char *role)
 {
     t->bus = b;
     t->role = role;
+    t->control_at = -1;
     t->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     pthread_mutex_init(&t->mutex, NULL);
     chan_init(&t->to_loop, BUS_IN_MAX, wake_loop, b);

@@ -24,8 +24,10 @@ struct gateway;
 struct bus;
 
 enum bus_target {
-    BUS_TO_INPUT, /* warren.in, with a confirm: comes back through lanes_on_result() */
-    BUS_TO_OWNER, /* warren.owner: sent and forgotten */
+    BUS_TO_INPUT,   /* warren.in, with a confirm: comes back through lanes_on_result() */
+    BUS_TO_OWNER,   /* warren.owner: sent and forgotten */
+    BUS_TO_CONTROL, /* warren.control, with a confirm: comes back through control_on_result() */
+    BUS_TARGETS
 };
 
 /* A message to publish. The slices of `message` other than the body must outlive it: they name this

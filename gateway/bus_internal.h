@@ -17,6 +17,7 @@
 #define BUS_BACKOFF_MAX_MS 2000
 #define BUS_POLL_MS 200 /* longest sleep of a thread: heartbeats are served after it */
 #define BUS_ERROR_SIZE 256
+#define BUS_CHANNEL_DECLARE 1 /* of both threads; each has its own for the rest */
 
 enum bus_news_kind {
     NEWS_UP,
@@ -25,6 +26,7 @@ enum bus_news_kind {
     NEWS_UNBLOCKED,
     NEWS_RESULT,  /* a batch comes back */
     NEWS_MESSAGE, /* from an owner */
+    NEWS_CONTROL, /* from the control stream */
     NEWS_FATAL,   /* the broker holds another topology: the process has to end */
     NEWS_POISON,  /* a message that could not be understood */
 };
@@ -36,7 +38,8 @@ struct bus_news {
     bool from_publisher;
     struct bus_out *batch; /* RESULT: owns */
     enum bus_result result;
-    struct message message; /* MESSAGE: slices point into `bytes` */
+    struct message message; /* MESSAGE, CONTROL: slices point into `bytes` */
+    int64_t at;             /* CONTROL: its offset in the stream */
     struct blob *bytes;     /* owns */
 };
 
@@ -52,7 +55,8 @@ struct bus_thread {
     pthread_mutex_t mutex;       /* guards mq against the watchdog */
     struct mq *mq;               /* owned by the thread */
     struct chan to_loop;
-    uint32_t attempts; /* since the last time it was up */
+    uint32_t attempts;  /* since the last time it was up */
+    int64_t control_at; /* consume: offset of the last control message handed over, or -1 */
 };
 
 struct bus {
@@ -65,8 +69,26 @@ struct bus {
     bool publish_is_up, consume_is_up, is_blocked;
 };
 
-/* bus_threads.c */
+/* bus_threads.c: the publishing thread, and what both threads share. */
 void *bus_publish_run(void *user);
+
+/* Tells the loop something that costs nothing, so that there is always room. Takes it over. */
+void bus_tell(struct bus_thread *t, struct bus_news *news);
+struct bus_news *bus_news_new(const struct bus_thread *t, enum bus_news_kind kind) MUST_CHECK;
+
+/* Opens the connection and declares what every service needs. */
+bool bus_connect(struct bus_thread *t, size_t which) MUST_CHECK;
+void bus_disconnect(struct bus_thread *t);
+
+/* The thread is alive; it has to end; it waits before the next attempt. */
+void bus_progress(struct bus_thread *t);
+bool bus_stops(struct bus_thread *t);
+void bus_pause_before_retry(struct bus_thread *t);
+
+/* Says why, once for each time that the broker goes away. */
+void bus_complain(struct bus_thread *t, const char *what, const char *error);
+
+/* bus_consume.c */
 void *bus_consume_run(void *user);
 
 #endif

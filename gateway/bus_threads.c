@@ -1,5 +1,6 @@
 /*
- * bus_threads.c: the two threads that speak AMQP for the gateway.
+ * bus_threads.c: the thread that publishes for the gateway, and what it has in common with the one
+ * that consumes (bus_consume.c).
  *
  * Both live the same way: connect with a growing pause between attempts,
  * declare, tell the loop, work until the connection is lost, tell the loop. Only
@@ -17,16 +18,14 @@
 #include "gateway/bus_internal.h"
 #include "gateway/gateway.h"
 
-#define CHANNEL_DECLARE 1
 #define CHANNEL_INPUT 2 /* publishes with confirms */
 #define CHANNEL_OWNER 3 /* publishes without */
-#define CHANNEL_CONSUME 4
 #define BUS_TAKE_MAX 64 /* messages published between two looks at what the broker says */
 /* Refusals of one batch until the channel is opened anew, and of which number after that. */
 #define BUS_REOPEN_FIRST 3
 #define BUS_REOPEN_EVERY 25
 
-static struct bus_news *news_new(const struct bus_thread *t, enum bus_news_kind kind)
+struct bus_news *bus_news_new(const struct bus_thread *t, enum bus_news_kind kind)
 {
     struct bus_news *news = mem_new(struct bus_news);
 
@@ -35,8 +34,7 @@ static struct bus_news *news_new(const struct bus_thread *t, enum bus_news_kind 
     return news;
 }
 
-/* Costs nothing, so there is always room. */
-static void tell(struct bus_thread *t, struct bus_news *news)
+void bus_tell(struct bus_thread *t, struct bus_news *news)
 {
     news->node.cost = 0;
     if (!chan_put(&t->to_loop, &news->node)) {
@@ -49,19 +47,19 @@ static void tell(struct bus_thread *t, struct bus_news *news)
 
 static void tell_result(struct bus_thread *t, struct bus_out *batch, enum bus_result result)
 {
-    struct bus_news *news = news_new(t, NEWS_RESULT);
+    struct bus_news *news = bus_news_new(t, NEWS_RESULT);
 
     news->batch = batch;
     news->result = result;
-    tell(t, news);
+    bus_tell(t, news);
 }
 
-static void progress(struct bus_thread *t)
+void bus_progress(struct bus_thread *t)
 {
     atomic_store_explicit(&t->progress_ms, clock_mono_ms(), memory_order_relaxed);
 }
 
-static bool stops(struct bus_thread *t)
+bool bus_stops(struct bus_thread *t)
 {
     return atomic_load_explicit(&t->stops, memory_order_acquire);
 }
@@ -75,7 +73,7 @@ static void event_clear(struct bus_thread *t)
 }
 
 /* Full jitter: somewhere between nothing and twice as long as the last time. */
-static void pause_before_retry(struct bus_thread *t)
+void bus_pause_before_retry(struct bus_thread *t)
 {
     uint32_t r;
     int64_t top = BUS_BACKOFF_MIN_MS << MIN(t->attempts, 6u);
@@ -85,7 +83,7 @@ static void pause_before_retry(struct bus_thread *t)
     top = MIN(top, BUS_BACKOFF_MAX_MS);
     until = clock_mono_ms() + BUS_BACKOFF_MIN_MS / 2 + (int64_t)(r % (uint32_t)top);
     t->attempts++;
-    while (!stops(t)) {
+    while (!bus_stops(t)) {
         int64_t left = until - clock_mono_ms();
         struct pollfd fd = {.fd = t->event_fd, .events = POLLIN};
 
@@ -107,7 +105,7 @@ static void set_mq(struct bus_thread *t, struct mq *mq)
     pthread_mutex_unlock(&t->mutex);
 }
 
-static void disconnect(struct bus_thread *t)
+void bus_disconnect(struct bus_thread *t)
 {
     struct mq *mq = t->mq;
 
@@ -116,17 +114,15 @@ static void disconnect(struct bus_thread *t)
     mq_close(mq);
 }
 
-/* Tells why once for each time that the broker goes away. */
-static void complain(struct bus_thread *t, const char *what, const char *error)
+void bus_complain(struct bus_thread *t, const char *what, const char *error)
 {
-    if (t->attempts == 0 && !stops(t)) {
+    if (t->attempts == 0 && !bus_stops(t)) {
         log_warn("bus lost role=%s what=%s reason=%s", t->role, what,
                  log_quote(error, strlen(error)));
     }
 }
 
-/* Opens the connection and declares what every service needs. */
-static bool connect_bus(struct bus_thread *t, size_t which)
+bool bus_connect(struct bus_thread *t, size_t which)
 {
     struct bus *b = t->bus;
     char name[ID_MAX + 64], error[TOPOLOGY_ERROR_SIZE];
@@ -135,22 +131,22 @@ static bool connect_bus(struct bus_thread *t, size_t which)
 
     snprintf(name, sizeof(name), "warren-gateway %s %s", b->gateway->conf->id, t->role);
     if (mq_open(&mq, b->target[which], name, error, sizeof(error)) != MQ_OK) {
-        complain(t, "connect", error);
+        bus_complain(t, "connect", error);
         return false;
     }
     set_mq(t, mq);
-    progress(t);
-    r = mq_channel_open(mq, CHANNEL_DECLARE, false);
+    bus_progress(t);
+    r = mq_channel_open(mq, BUS_CHANNEL_DECLARE, false);
     if (r == MQ_OK) {
-        r = topology_declare_common(mq, CHANNEL_DECLARE, &b->topology, error, sizeof(error));
+        r = topology_declare_common(mq, BUS_CHANNEL_DECLARE, &b->topology, error, sizeof(error));
         if (r == MQ_REFUSED && mq_error_code(mq) == 406) {
             log_error("%s", error);
-            tell(t, news_new(t, NEWS_FATAL));
+            bus_tell(t, bus_news_new(t, NEWS_FATAL));
         }
     }
     if (r != MQ_OK) {
-        complain(t, "declare", r == MQ_REFUSED ? error : mq_error(mq));
-        disconnect(t);
+        bus_complain(t, "declare", r == MQ_REFUSED ? error : mq_error(mq));
+        bus_disconnect(t);
         return false;
     }
     return true;
@@ -164,7 +160,7 @@ struct publisher {
     uint64_t next_tag;
     bool is_blocked;
     bool must_reopen; /* the channel of the input */
-    char exchange_in[TOPOLOGY_NAME_SIZE], exchange_owner[TOPOLOGY_NAME_SIZE];
+    char exchange[BUS_TARGETS][TOPOLOGY_NAME_SIZE];
     char app_id[ID_MAX + 32];
 };
 
@@ -213,7 +209,7 @@ static void give_back(struct publisher *p)
 
         node = node->next;
         out->node.next = NULL;
-        if (out->target == BUS_TO_INPUT) {
+        if (out->target != BUS_TO_OWNER) {
             tell_result(p->thread, out, BUS_LOST);
         } else {
             bus_out_free(out); /* the link begins anew when the bus is up again */
@@ -226,14 +222,13 @@ static int publish_one(struct publisher *p, struct bus_out *out)
     struct mq *mq = p->thread->mq;
     char scratch[ID_MAX * 2], key[TOPOLOGY_KEY_SIZE];
     struct mq_props props;
-    bool to_input = out->target == BUS_TO_INPUT;
+    bool is_confirmed = out->target != BUS_TO_OWNER;
 
     message_to_props(&out->message, slice_of(p->app_id), scratch, &props);
     topology_key(key, out->message.partition);
-    int r = mq_publish(mq, to_input ? CHANNEL_INPUT : CHANNEL_OWNER,
-                       to_input ? p->exchange_in : p->exchange_owner, key, false, &props,
-                       blob_slice(out->body));
-    if (!to_input) {
+    int r = mq_publish(mq, is_confirmed ? CHANNEL_INPUT : CHANNEL_OWNER, p->exchange[out->target],
+                       key, false, &props, blob_slice(out->body));
+    if (!is_confirmed) {
         bus_out_free(out);
         return r;
     }
@@ -274,7 +269,8 @@ static int publisher_listen(struct publisher *p)
             confirm(p, e.tag, e.multiple, e.kind == MQ_ACK ? BUS_CONFIRMED : BUS_REFUSED);
         } else if (e.kind == MQ_BLOCKED || e.kind == MQ_UNBLOCKED) {
             p->is_blocked = e.kind == MQ_BLOCKED;
-            tell(p->thread, news_new(p->thread, p->is_blocked ? NEWS_BLOCKED : NEWS_UNBLOCKED));
+            bus_tell(p->thread,
+                     bus_news_new(p->thread, p->is_blocked ? NEWS_BLOCKED : NEWS_UNBLOCKED));
         } else if (e.kind == MQ_CHANNEL_CLOSED) {
             log_warn("bus channel closed role=publish reason=%s",
                      log_quote(mq_error(p->thread->mq), strlen(mq_error(p->thread->mq))));
@@ -303,8 +299,8 @@ static void publisher_work(struct publisher *p)
 {
     struct bus_thread *t = p->thread;
 
-    while (!stops(t)) {
-        progress(t);
+    while (!bus_stops(t)) {
+        bus_progress(t);
         if (publisher_listen(p) != MQ_TIMEOUT) {
             return;
         }
@@ -327,138 +323,29 @@ void *bus_publish_run(void *user)
     struct bus *b = t->bus;
     struct publisher p = {.thread = t};
 
-    topology_name(p.exchange_in, &b->topology, "in");
-    topology_name(p.exchange_owner, &b->topology, "owner");
+    topology_name(p.exchange[BUS_TO_INPUT], &b->topology, "in");
+    topology_name(p.exchange[BUS_TO_OWNER], &b->topology, "owner");
+    topology_name(p.exchange[BUS_TO_CONTROL], &b->topology, "control");
     snprintf(p.app_id, sizeof(p.app_id), "warren-gateway/%s", b->gateway->conf->id);
-    while (!stops(t)) {
-        if (connect_bus(t, 0)) {
+    while (!bus_stops(t)) {
+        if (bus_connect(t, 0)) {
             if (mq_channel_open(t->mq, CHANNEL_INPUT, true) == MQ_OK &&
                 mq_channel_open(t->mq, CHANNEL_OWNER, false) == MQ_OK) {
                 p.next_tag = 1;
                 p.is_blocked = p.must_reopen = false;
                 t->attempts = 0;
-                tell(t, news_new(t, NEWS_UP));
+                bus_tell(t, bus_news_new(t, NEWS_UP));
                 publisher_work(&p);
-                complain(t, "publish", mq_error(t->mq));
-                tell(t, news_new(t, NEWS_DOWN));
+                bus_complain(t, "publish", mq_error(t->mq));
+                bus_tell(t, bus_news_new(t, NEWS_DOWN));
             }
-            disconnect(t);
+            bus_disconnect(t);
         }
         give_back(&p);
-        if (!stops(t)) {
-            pause_before_retry(t);
+        if (!bus_stops(t)) {
+            bus_pause_before_retry(t);
         }
     }
     give_back(&p);
-    return NULL;
-}
-
-/* The consuming thread. */
-
-static struct slice news_copy(struct blob *bytes, size_t *at, struct slice s)
-{
-    struct slice copy = {bytes->bytes + *at, s.size};
-
-    if (s.size > 0) {
-        memcpy(bytes->bytes + *at, s.at, s.size);
-        *at += s.size;
-    }
-    return copy;
-}
-
-/* Waits for room on the way to the loop: then the broker keeps the rest. */
-static void hand_over(struct bus_thread *t, const struct mq_event *e)
-{
-    struct message m;
-    const char *why = e->too_large ? "too large" : message_from_event(e, &m);
-
-    if (why != NULL) {
-        log_warn("message not understood role=consume reason=\"%s\" type=%s", why,
-                 log_quote(e->props.type.at, e->props.type.size));
-        tell(t, news_new(t, NEWS_POISON));
-        return;
-    }
-    struct bus_news *news = news_new(t, NEWS_MESSAGE);
-    size_t at = 0;
-
-    news->bytes = blob_new((uint32_t)(m.boot.size + m.owner.size + m.body.size));
-    news->message = m;
-    news->message.boot = news_copy(news->bytes, &at, m.boot);
-    news->message.owner = news_copy(news->bytes, &at, m.owner);
-    news->message.body = news_copy(news->bytes, &at, m.body);
-    news->message.gateway = news->message.lanes = SLICE_NONE;
-    news->node.cost = sizeof(*news) + news->bytes->size;
-    if (!chan_put(&t->to_loop, &news->node)) {
-        blob_unref(news->bytes);
-        mem_free(news);
-    }
-}
-
-static void consumer_work(struct bus_thread *t)
-{
-    struct mq_event e;
-
-    while (!stops(t)) {
-        progress(t);
-        int r = mq_next(t->mq, &e, BUS_POLL_MS);
-
-        if (r == MQ_OK && e.kind == MQ_DELIVERY) {
-            hand_over(t, &e);
-        } else if (r == MQ_OK && (e.kind == MQ_CANCELLED || e.kind == MQ_CHANNEL_CLOSED)) {
-            log_warn("bus consumer cancelled role=consume");
-            return;
-        } else if (r == MQ_LOST) {
-            return;
-        }
-    }
-}
-
-static bool consumer_open(struct bus_thread *t)
-{
-    struct bus *b = t->bus;
-    char queue[TOPOLOGY_NAME_SIZE], tag[ID_MAX + 16], error[TOPOLOGY_ERROR_SIZE];
-    const char *id = b->gateway->conf->id;
-
-    if (topology_declare_gateway(t->mq, CHANNEL_DECLARE, &b->topology, id, error, sizeof(error)) !=
-        MQ_OK) {
-        complain(t, "declare", error);
-        return false;
-    }
-    topology_name_id(queue, &b->topology, "gateway", id);
-    snprintf(tag, sizeof(tag), "%s/deliveries", id);
-    const struct mq_consume consume = {
-        .queue = queue,
-        .tag = tag,
-        .no_ack = true,
-        .exclusive = true,
-        .stream_offset = -1,
-    };
-    if (mq_channel_open(t->mq, CHANNEL_CONSUME, false) != MQ_OK ||
-        mq_consume(t->mq, CHANNEL_CONSUME, &consume) != MQ_OK) {
-        complain(t, "consume", mq_error(t->mq));
-        return false;
-    }
-    return true;
-}
-
-void *bus_consume_run(void *user)
-{
-    struct bus_thread *t = user;
-
-    while (!stops(t)) {
-        if (connect_bus(t, 1)) {
-            if (consumer_open(t)) {
-                t->attempts = 0;
-                tell(t, news_new(t, NEWS_UP));
-                consumer_work(t);
-                complain(t, "consume", mq_error(t->mq));
-                tell(t, news_new(t, NEWS_DOWN));
-            }
-            disconnect(t);
-        }
-        if (!stops(t)) {
-            pause_before_retry(t);
-        }
-    }
     return NULL;
 }

@@ -118,7 +118,7 @@ void centrifuge_subscribe(struct session *s, const struct command *c)
     if (!is_served(s, c)) {
         return;
     }
-    if (c->token.size > 0) {
+    if (c->token.size > 0 && !control_is_closed(s->gateway->control, c->channel)) {
         subscribe_with_token(s, c, &entry);
     } else if (permits_subscribe(s, c->channel)) {
         enter(s, c, &entry);

@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "gateway/bus.h"
 #include "gateway/conn.h"
+#include "gateway/control.h"
 #include "gateway/edge.h"
 #include "gateway/lanes.h"
 #include "gateway/links.h"
@@ -54,6 +55,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
     links_tick(g->links);
     questions_tick(g->questions);
     users_tick(g->users);
+    control_tick(g->control);
     bus_tick(g->bus);
 }
 
@@ -74,7 +76,8 @@ static const char *not_ready(void *user)
     if (!gateway_has_room(g)) {
         return "full";
     }
-    return bus_not_ready(g->bus);
+    const char *why = bus_not_ready(g->bus);
+    return why != NULL ? why : control_not_ready(g->control);
 }
 
 static void print_metrics(void *user, struct buf *out)
@@ -128,6 +131,7 @@ int gateway_start(struct gateway *g, const struct gateway_conf *conf, struct ev_
     g->links = links_new(g);
     g->questions = questions_new(g);
     g->lanes = lanes_new(g);
+    g->control = control_new(g);
     g->conns = conns_new(g);
     g->bus = bus_new(g);
     if (g->bus == NULL) {
@@ -202,6 +206,7 @@ void gateway_stop(struct gateway *g)
     g->rooms = rooms_free(g->rooms);
     g->bus = bus_free(g->bus);
     g->lanes = lanes_free(g->lanes);
+    g->control = control_free(g->control);
     g->questions = questions_free(g->questions);
     g->links = links_free(g->links);
     g->verifier = verifier_free(g->verifier);

@@ -20,6 +20,7 @@
 struct admin;
 struct bus;
 struct conns;
+struct control;
 struct crowd;
 struct lanes;
 struct links;
@@ -52,6 +53,7 @@ struct gateway {
     struct links *links;
     struct questions *questions;
     struct lanes *lanes;
+    struct control *control;
     struct bus *bus;
     struct conns *conns;
     struct listener *listener;

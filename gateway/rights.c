@@ -3,6 +3,7 @@
  */
 #include "gateway/rights.h"
 
+#include "gateway/control.h"
 #include "gateway/dialect.h"
 #include "gateway/gateway.h"
 #include "gateway/rooms.h"
@@ -44,7 +45,7 @@ bool session_may_subscribe(const struct session *s, struct slice room)
 {
     struct slice users;
 
-    if (room_needs_token(room)) {
+    if (room_needs_token(room) || control_is_closed(s->gateway->control, room)) {
         return false;
     }
     if (room_users(room, &users)) {
@@ -57,6 +58,9 @@ bool session_may_publish(struct session *s, struct slice room)
 {
     struct slice users;
 
+    if (control_is_closed(s->gateway->control, room)) {
+        return false;
+    }
     if (room_needs_token(room) && rooms_find(s, room) == NULL) {
         return false; /* whoever is in has shown a token */
     }

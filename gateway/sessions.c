@@ -345,6 +345,17 @@ void sessions_reap(struct sessions *all)
     }
 }
 
+void sessions_each(struct sessions *all, void (*act)(struct session *s, void *user), void *user)
+{
+    struct session *s, *next;
+
+    DL_FOREACH_SAFE (all->all, s, next) {
+        if (s->state == SESSION_OPEN) {
+            act(s, user);
+        }
+    }
+}
+
 size_t sessions_close_some(struct sessions *all, size_t count, enum close_reason reason)
 {
     struct session *s, *next;

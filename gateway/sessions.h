@@ -46,6 +46,9 @@ void sessions_go_on(struct sessions *all);
 void sessions_flush(struct sessions *all);
 void sessions_reap(struct sessions *all);
 
+/* Calls `act` for every open session; it may end the session that it is given. */
+void sessions_each(struct sessions *all, void (*act)(struct session *s, void *user), void *user);
+
 /* Ends up to `count` sessions with `reason`; returns how many are still open. */
 size_t sessions_close_some(struct sessions *all, size_t count, enum close_reason reason);
 

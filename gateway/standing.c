@@ -89,7 +89,10 @@ int standing_set(struct standing *s, const struct standing_order *o, int64_t now
     size_t size = make_key(key, o->kind, o->what, o->room);
     struct entry *e = size > 0 ? find(s, key, size) : NULL;
 
-    if (size == 0 || (e != NULL && e->at > o->at) || (!o->is_lifted && o->until_ms <= now_ms)) {
+    bool is_over = !o->is_lifted && o->until_ms <= now_ms;
+    bool is_lifted = o->is_lifted || is_over;
+
+    if (size == 0 || (e != NULL ? e->at > o->at : is_over)) {
         return STANDING_OLD;
     }
     if (e == NULL) {
@@ -103,9 +106,9 @@ int standing_set(struct standing *s, const struct standing_order *o, int64_t now
         HASH_ADD_KEYPTR(hh, s->entries, e->key, e->key_size, e);
         s->count[o->kind]++;
     }
-    s->count[o->kind] += (size_t)e->is_lifted - (size_t)o->is_lifted;
-    e->is_lifted = o->is_lifted;
-    e->until_ms = o->is_lifted ? now_ms + STANDING_LIFTED_MS : o->until_ms;
+    s->count[o->kind] += (size_t)e->is_lifted - (size_t)is_lifted;
+    e->is_lifted = is_lifted;
+    e->until_ms = is_lifted ? now_ms + STANDING_LIFTED_MS : o->until_ms;
     e->at = o->at;
     return 0;
 }

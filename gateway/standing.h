@@ -43,7 +43,7 @@ struct standing_order {
 };
 
 enum standing_answer {
-    STANDING_OLD = 1,  /* a later order is known; or it has ended already */
+    STANDING_OLD = 1,  /* a later order is known; or it had ended before it came */
     STANDING_FULL = 2, /* no room for one more */
 };
 

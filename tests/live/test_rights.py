@@ -20,16 +20,19 @@ FORBIDDEN = [
     ("gateway", "declare", "owner.1"),
     ("gateway", "declare", "anything"),
     ("gateway", "delete", "log.0"),
-    # Nor a broadcaster publish in the name of people.
+    # Nor a broadcaster publish in the name of people, or order gateways about.
     ("broadcaster", "publish", "in"),
+    ("broadcaster", "publish", "control"),
     ("broadcaster", "publish", None),
+    ("broadcaster", "consume", "control"),
     ("broadcaster", "consume", "gateway.g1"),
     ("broadcaster", "declare", "gateway.g2"),
     ("broadcaster", "declare", "anything"),
     ("broadcaster", "delete", "gateway.g1"),
 ]
-EXCHANGES = ("in", "log", "owner", "gateways", "dead")
-QUEUES = ("in.0", "log.0", "owner.0", "broadcasters", "broadcaster.b1", "gateway.g1", "dead")
+EXCHANGES = ("in", "log", "owner", "gateways", "control", "dead")
+QUEUES = ("in.0", "log.0", "owner.0", "broadcasters", "broadcaster.b1", "gateway.g1", "control",
+          "dead")
 
 
 @pytest.fixture(name="topology", scope="module")
@@ -73,6 +76,7 @@ def test_what_an_account_does_not_need_is_refused(topology, user, action, name):
 @pytest.mark.parametrize(("user", "action", "name"), [
     ("gateway", "publish", "in"), ("gateway", "publish", "owner"),
     ("gateway", "consume", "gateway.g1"),
+    ("gateway", "publish", "control"), ("gateway", "consume", "control"),
     ("broadcaster", "publish", "log"), ("broadcaster", "publish", "gateways"),
     ("broadcaster", "publish", "dead"), ("broadcaster", "consume", "in.0"),
     ("broadcaster", "consume", "log.0"), ("broadcaster", "consume", "owner.0"),

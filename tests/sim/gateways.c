@@ -12,6 +12,7 @@
 #include "common/hash.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "gateway/control.h"
 #include "gateway/lanes.h"
 #include "gateway/links.h"
 #include "gateway/questions.h"
@@ -428,6 +429,7 @@ void gateways_start(struct sim *s, struct sim_gateway *g)
     gw->links = links_new(gw);
     gw->questions = questions_new(gw);
     gw->lanes = lanes_new(gw);
+    gw->control = control_new(gw);
     gw->bus = bus_new(gw);
     sim_trace(s, "%s: starts, boot %s", g->proc.name, gw->boot);
     connect_later(g, true);
@@ -448,6 +450,7 @@ void gateways_deinit(struct sim_gateway *g)
     gw->rooms = rooms_free(gw->rooms);
     gw->bus = bus_free(gw->bus);
     gw->lanes = lanes_free(gw->lanes);
+    gw->control = control_free(gw->control);
     gw->questions = questions_free(gw->questions);
     gw->links = links_free(gw->links);
 }

@@ -113,6 +113,10 @@ static void what_has_ended_before_it_came_is_not_kept(void **state)
 
     assert_int_equal(order(s, STANDING_BAN_USER, ann, SLICE_NONE, 1000, 1), STANDING_OLD);
     assert_int_equal(standing_size(s), 0);
+    assert_int_equal(order(s, STANDING_BAN_USER, ann, SLICE_NONE, 2000, 2), 0);
+    assert_int_equal(order(s, STANDING_BAN_USER, ann, SLICE_NONE, 900, 3), 0); /* made shorter */
+    assert_false(standing_has(s, STANDING_BAN_USER, ann, SLICE_NONE, 1500));
+    assert_int_equal(standing_count(s, STANDING_BAN_USER), 0);
     assert_null(standing_free(s));
 }
 
