@@ -386,11 +386,14 @@ const char *http_reason(int status)
         {404, "Not Found"},
         {405, "Method Not Allowed"},
         {408, "Request Timeout"},
+        {411, "Length Required"},
+        {413, "Content Too Large"},
         {414, "URI Too Long"},
         {426, "Upgrade Required"},
         {429, "Too Many Requests"},
         {431, "Request Header Fields Too Large"},
         {500, "Internal Server Error"},
+        {501, "Not Implemented"},
         {503, "Service Unavailable"},
         {505, "HTTP Version Not Supported"},
     };
@@ -413,6 +416,16 @@ void http_answer(struct buf *out, int status, const char *content_type, const ch
              "Connection: close\r\n"
              "%s\r\n",
              status, http_reason(status), content_type, body.size, extra);
+    buf_add_slice(out, body);
+}
+
+void http_answer_open(struct buf *out, int status, const char *content_type, struct slice body)
+{
+    buf_addf(out,
+             "HTTP/1.1 %d %s\r\n"
+             "Content-Type: %s\r\n"
+             "Content-Length: %zu\r\n\r\n",
+             status, http_reason(status), content_type, body.size);
     buf_add_slice(out, body);
 }
 

@@ -72,6 +72,9 @@ const char *http_reason(int status);
 void http_answer(struct buf *out, int status, const char *content_type, const char *extra,
                  struct slice body);
 
+/* The same without Connection: close and further header lines: the next request may follow. */
+void http_answer_open(struct buf *out, int status, const char *content_type, struct slice body);
+
 /* Appends an answer with the JSON body {"error":"..."}. */
 void http_refuse(struct buf *out, int status, const char *extra, const char *error);
 

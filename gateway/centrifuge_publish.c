@@ -42,8 +42,9 @@ void centrifuge_publish(struct session *s, const struct command *c, bool is_rpc)
         .payload = buf_slice(&payload),
     };
     permits_stamp(s, &r);
-    if (lanes_publish(s->gateway->lanes, &r, &(struct publish_origin){s->handle, c->id, is_rpc}) !=
-        0) {
+    if (lanes_publish(s->gateway->lanes, &r,
+                      &(struct publish_origin){
+                          .session = s->handle, .command_id = c->id, .is_rpc = is_rpc}) != 0) {
         session_send_error(s, c->id, REPLY_INTERNAL);
     }
     buf_deinit(&info);

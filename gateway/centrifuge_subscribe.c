@@ -9,6 +9,8 @@
 #include "common/mem.h"
 #include "gateway/centrifuge_internal.h"
 #include "gateway/connecting.h"
+#include "gateway/control.h"
+#include "gateway/gateway.h"
 #include "gateway/permits.h"
 #include "gateway/verifier.h"
 #include "proto/room.h"

@@ -7,6 +7,7 @@
 
 #include "common/mem.h"
 #include "common/service.h"
+#include "gateway/api.h"
 #include "gateway/jwt.h"
 #include "gateway/origin.h"
 
@@ -126,6 +127,15 @@ static const struct conf_key keys[] = {
     {"origin", "allow", CONF_TEXT, AT(origins), "", 0, 0,
      "origins of web pages that may connect, besides the gateway's own; * for any"},
     RULES_ROWS(struct gateway_conf, rules),
+    {"api", "listen", CONF_TEXT, AT(api_listen), "", 0, 0,
+     "address of the HTTP API for backends; empty: none"},
+    {"api", "key", CONF_SECRET, AT(api_key), "", 0, 0,
+     "that may call every method, at least 16 bytes; others: [api \"NAME\"]"},
+    {"api", "connections", CONF_NUMBER, AT(api_connections), "256", 1, 10000,
+     "of backends at once, each with one call at a time; more wait"},
+    {"api", "body", CONF_SIZE, AT(api_body), "1m", 128, 16 << 20, "of a call; 413 above it"},
+    {"api", "wait", CONF_DURATION, AT(api_wait_ms), "5s", 50, 60000,
+     "for an answer of the broker or an owner; then error 100"},
     SERVICE_LOG_ROW(struct gateway_conf),
 };
 
@@ -138,6 +148,9 @@ static int set_named(void *settings, const char *section, const char *name, cons
 
     if (strcmp(section, "key") == 0) {
         return key_sections_set(&c->key_sections, name, key, value, error, size);
+    }
+    if (strcmp(section, "api") == 0) {
+        return api_keys_set(&c->api_keys, name, key, value, error, size);
     }
     return rules_set(&c->rules, section, name, key, value, error, size);
 }
@@ -209,6 +222,12 @@ static int conf_check(struct gateway_conf *c)
     if (c->proxy_protocol && c->trusted[0] == '\0') {
         return complain("[gateway] proxy_protocol: nobody is trusted to speak it");
     }
+    if (api_keys_check(&c->api_keys, c->api_key, api_is_method, error, sizeof(error)) != 0) {
+        return complain(error);
+    }
+    if (c->api_listen[0] != '\0' && c->api_key[0] == '\0' && c->api_keys.count == 0) {
+        return complain("[api] listen: nobody could call it: set key (or key_file)");
+    }
     if (c->pong_ms >= c->ping_ms) {
         return complain("[gateway] pong: has to be shorter than ping");
     }
@@ -275,6 +294,7 @@ void gateway_conf_free(struct gateway_conf *c)
     rules_deinit(&c->rules);
     key_sections_deinit(&c->key_sections);
     c->keys = keys_free(c->keys);
+    api_keys_deinit(&c->api_keys);
     conf_free(&table, c);
 }
 

@@ -8,6 +8,7 @@
 #include "common/buf.h"
 #include "common/conf.h"
 #include "common/http.h"
+#include "gateway/api_keys.h"
 #include "gateway/keys.h"
 #include "proto/limits.h"
 #include "proto/rules.h"
@@ -60,6 +61,9 @@ struct gateway_conf {
     struct keys *keys; /* owns: all of them, read from their files */
     char *origins;
     struct rules rules;
+    char *api_listen, *api_key;
+    int64_t api_connections, api_body, api_wait_ms;
+    struct api_keys api_keys;
 };
 
 /* Reads file and environment and checks what a single key cannot show. 0, or -1 after one line on

@@ -9,6 +9,7 @@
 #include "common/clock.h"
 #include "common/hash.h"
 #include "common/log.h"
+#include "gateway/api.h"
 #include "gateway/bus.h"
 #include "gateway/conn.h"
 #include "gateway/control.h"
@@ -109,7 +110,7 @@ int gateway_start(struct gateway *g, const struct gateway_conf *conf, struct ev_
 
     g->conf = conf;
     g->loop = loop;
-    g->turned_ms = clock_mono_ms();
+    g->started_ms = g->turned_ms = clock_mono_ms();
     boot_id_make(g->boot);
     ev_prepare_init(&g->turn_end, on_turn_end);
     ev_timer_init(&g->tick, on_tick, GATEWAY_TICK_MS / 1e3, GATEWAY_TICK_MS / 1e3);
@@ -143,6 +144,9 @@ int gateway_start(struct gateway *g, const struct gateway_conf *conf, struct ev_
     }
     g->admin = admin_new(loop, conf->admin, &hooks);
     if (g->admin == NULL) {
+        return -1;
+    }
+    if (api_new(g, &g->api) != 0) {
         return -1;
     }
     ev_prepare_start(loop, &g->turn_end);
@@ -199,6 +203,7 @@ void gateway_stop(struct gateway *g)
     ev_timer_stop(g->loop, &g->tick);
     ev_timer_stop(g->loop, &g->drain);
     g->admin = admin_free(g->admin);
+    g->api = api_free(g->api);
     g->listener = listener_free(g->listener);
     g->conns = conns_free(g->conns);
     g->sessions = sessions_free(g->sessions);

@@ -18,6 +18,7 @@
 #include "proto/limits.h"
 
 struct admin;
+struct api;
 struct bus;
 struct conns;
 struct control;
@@ -58,11 +59,13 @@ struct gateway {
     struct conns *conns;
     struct listener *listener;
     struct admin *admin;
+    struct api *api; /* NULL: it is not on */
     ev_prepare turn_end;
     ev_timer tick; /* every GATEWAY_TICK_MS: retries, lanes' waits, the bus' watchdog */
     ev_timer drain;
     bool is_draining, has_failed;
     int64_t drain_until_ms;
+    int64_t started_ms;
     int64_t turned_ms; /* of the last tick: what /live looks at */
 };
 

@@ -8,6 +8,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "gateway/api.h"
 #include "gateway/bus.h"
 #include "gateway/dialect.h"
 #include "gateway/gateway.h"
@@ -188,7 +189,9 @@ static void waiter_tell(struct lanes *l, const struct waiter *w, bool ok)
 {
     struct session *s = sessions_find(l->gateway->sessions, w->origin.session);
 
-    if (s != NULL) {
+    if (w->origin.call != 0) {
+        api_published(l->gateway->api, w->origin.call, ok);
+    } else if (s != NULL) {
         dialect_published(s, w->origin.command_id,
                           !ok                ? NOT_PUBLISHED
                           : w->origin.is_rpc ? PUBLISHED_BY_RPC

@@ -32,7 +32,8 @@ enum lanes_answer {
 struct publish_origin {
     session_handle session;
     uint32_t command_id;
-    bool is_rpc; /* it was the rpc `publish` */
+    bool is_rpc;   /* it was the rpc `publish` */
+    uint64_t call; /* 0, or a call of the API instead of a session: api_published() is told */
 };
 
 /* Appends a record to the open batch of its room's partition. The publisher is told through

@@ -6,6 +6,7 @@
 #include "gateway/control.h"
 #include "gateway/dialect.h"
 #include "gateway/gateway.h"
+#include "gateway/revoked.h"
 #include "gateway/rooms.h"
 #include "gateway/session_ops.h"
 #include "gateway/sessions.h"
@@ -120,6 +121,24 @@ static void tell_sessions(struct gateway *g, const struct order *o)
     }
 }
 
+/* Texts are decoded there. A token whose end is not told is remembered for ever. */
+static void revoke_tokens(struct gateway *g, const struct order *o)
+{
+    struct buf text = BUF_EMPTY;
+    int r = 0;
+
+    json_unescape(&text, o->token.size > 0 ? o->token : o->user);
+    if (o->token.size > 0) {
+        r = revoked_add_token(g->revoked, buf_slice(&text), o->until / 1000);
+    } else if (o->user.size > 0) {
+        r = revoked_add_user(g->revoked, buf_slice(&text), o->before, o->until / 1000);
+    } else {
+        revoked_add_all(g->revoked, o->before);
+    }
+    buf_deinit(&text);
+    stat_add(&g->metrics.orders_refused, r != 0);
+}
+
 static void ban_one(struct session *s, void *user)
 {
     struct gateway *g = user;
@@ -157,6 +176,8 @@ void orders_apply(struct gateway *g, const struct order *o)
         sessions_each(g->sessions, leave_closed, &copy);
         break;
     case ORDER_REVOKE:
+        revoke_tokens(g, o);
+        break;
     case ORDER_HELLO:
     case ORDER_UNBAN:
     case ORDER_MUTE: /* looked at with each publish */

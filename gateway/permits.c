@@ -4,6 +4,7 @@
 #include "gateway/permits.h"
 
 #include "common/clock.h"
+#include "gateway/control.h"
 #include "gateway/gateway.h"
 #include "gateway/pace.h"
 #include "gateway/rights.h"
@@ -49,12 +50,10 @@ bool permits_see_history(const struct session *s, const struct rule *rule)
     return grant(s, PERMIT_HISTORY, identity_may(s->identity, rule->history_for));
 }
 
-/* Nobody orders it yet. */
 static bool is_muted(const struct session *s, struct slice room)
 {
-    (void)s;
-    (void)room;
-    return false;
+    return mutes_has(control_standing(s->gateway->control), slice_of(s->identity->user), room,
+                     clock_wall_ms());
 }
 
 /* False: the payload names whom it is for, but not in a way that can be followed. */

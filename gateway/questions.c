@@ -6,6 +6,7 @@
 #include "common/clock.h"
 #include "common/hash.h"
 #include "common/mem.h"
+#include "gateway/api.h"
 #include "gateway/gateway.h"
 #include "gateway/links.h"
 #include "gateway/rooms.h"
@@ -23,6 +24,7 @@ struct open_question {
     uint64_t request;
     enum question_kind kind;
     session_handle session;
+    uint64_t call; /* of the API, instead of a session */
     uint32_t command_id;
     int64_t asked_ms;
     uint64_t offset;
@@ -122,6 +124,7 @@ int questions_ask(struct questions *all, const struct question *q)
     open->request = ++all->last_request;
     open->kind = q->kind;
     open->session = q->session;
+    open->call = q->call;
     open->command_id = q->command_id;
     open->asked_ms = clock_mono_ms();
     open->offset = q->offset;
@@ -206,7 +209,9 @@ static void answer_nothing(struct questions *all, const struct open_question *q)
     struct session *s = sessions_find(all->gateway->sessions, q->session);
     struct room *room = rooms_get(all->gateway->rooms, (struct slice){q->room, q->room_size});
 
-    if (q->kind != QUESTION_RECOVER && s != NULL) {
+    if (q->call != 0) {
+        api_answered(all->gateway->api, q->call, NULL);
+    } else if (q->kind != QUESTION_RECOVER && s != NULL) {
         session_send_error(s, q->command_id, REPLY_INTERNAL);
     } else if (q->kind == QUESTION_RECOVER && room != NULL) {
         rooms_past_late(room, q->offset); /* the next who needs it asks again */
@@ -238,6 +243,11 @@ void questions_on_answer(struct questions *all, const struct message *m)
     HASH_FIND(hh, all->open, &m->request, sizeof(m->request), q);
     if (q == NULL) {
         return; /* it came too late: the asker was told */
+    }
+    if (q->call != 0) {
+        api_answered(all->gateway->api, q->call, m);
+        question_end(all, q);
+        return;
     }
     struct session *s = sessions_find(all->gateway->sessions, q->session);
     switch (q->kind) {

@@ -28,6 +28,7 @@ struct question {
     enum question_kind kind;
     struct slice room;
     session_handle session; /* who is told; 0 for a recovery */
+    uint64_t call;          /* 0, or a call of the API that is told instead: api_answered() */
     uint32_t command_id;
     struct slice epoch; /* history, recover: of `offset`; may be empty */
     uint64_t offset;    /* records after it (in reverse: before it) */

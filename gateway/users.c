@@ -8,6 +8,7 @@
 #include "common/clock.h"
 #include "common/hash.h"
 #include "common/mem.h"
+#include "gateway/control.h"
 #include "gateway/gateway.h"
 #include "gateway/pace.h"
 
@@ -79,6 +80,10 @@ bool users_enter(struct users *all, struct session *s)
     const struct gateway_conf *conf = all->gateway->conf;
 
     assert(s->account == NULL);
+    if (control_is_banned(all->gateway->control, s->identity, s->peer)) {
+        session_close(s, CLOSE_PERMISSION_DENIED);
+        return false;
+    }
     if (!s->identity->is_known || (conf->user_sessions == 0 && conf->user_publish_rate == 0)) {
         return true;
     }

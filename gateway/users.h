@@ -20,8 +20,8 @@ struct users *users_new(struct gateway *g) MUST_CHECK;
 /* See above. */
 struct users *users_free(struct users *all);
 
-/* The session has an identity now: it counts for its user. False: the user has as many as may be.
- */
+/* The session has an identity now: it counts for its user. False: the user has as many as may be,
+ * or is banned: the session is closing. */
 bool users_enter(struct users *all, struct session *s);
 
 /* It counts no more. Once is enough. */

@@ -148,6 +148,7 @@ void kit_init(struct kit *k)
                 .tokens_remember = 64,
                 .cookie = text(""),
                 .origins = text(""),
+                .api_listen = text(""),
                 .rules.defaults = {.subscribe = text("*"),
                                    .publish = text("*"),
                                    .presence_for = text("*"),

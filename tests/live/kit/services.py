@@ -183,6 +183,11 @@ class Gateway(Service):
         """The plain dialect's address."""
         return f"ws://127.0.0.1:{self.port}/ws" + (f"?room={room}" if room else "")
 
+    def open_api(self, key):
+        """Before its start: the HTTP API listens on a port of its own."""
+        self.api_port = ports.claim_any()
+        self.settings.update({"api.listen": f"127.0.0.1:{self.api_port}", "api.key": key})
+
     @property
     def centrifuge_url(self):
         return f"ws://127.0.0.1:{self.port}/connection/websocket"
