@@ -174,7 +174,7 @@ static void wslay_push(struct ws_engine *e, const void *at, size_t size)
 /* Counts a ping or pong. False: there are too many in this second. */
 static bool control_is_allowed(struct ws_engine *e)
 {
-    int64_t second = e->now_ms / 1000;
+    uint32_t second = (uint32_t)(e->now_ms / 1000);
 
     if (e->ws->control_second != second) {
         e->ws->control_second = second;

@@ -31,7 +31,7 @@ struct ws_engine; /* wslay's context and what is in progress; only while somethi
 
 struct ws {
     struct ws_engine *engine; /* owns; NULL while idle */
-    int64_t control_second;
+    uint32_t control_second;  /* of the clock: when control_count began */
     uint16_t control_count;
     bool is_closed;  /* a close frame came or a violation was found: what follows is ignored */
     bool may_packed; /* permessage-deflate was negotiated: messages may come with RSV1 */

@@ -1,7 +1,9 @@
 /*
  * fuzz_ws.c: WebSocket frames of a client: however they are cut, what is reported is the same; a
- * text is UTF-8; and what a client frames comes out as it went in.
+ * text is UTF-8; and what a client frames comes out as it went in. With and without
+ * permessage-deflate.
  */
+#include "gateway/deflate.h"
 #include "gateway/ws.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -11,6 +13,8 @@
 
 static const struct ws_limits limits = {
     .message_max = MESSAGE_MAX, .fragments_max = 8, .control_max = 20};
+
+static struct deflate *deflate;
 
 struct listener {
     struct ws ws;
@@ -81,6 +85,16 @@ static void on_violation(void *user, enum close_reason reason)
     buf_addf(&l->heard, "violation %d", reason);
 }
 
+static int on_unpack(void *user, struct slice payload, size_t size_max, struct slice *message)
+{
+    const struct listener *l = user;
+
+    FUZZ_CHECK(l->ws.may_packed);
+    FUZZ_CHECK(size_max == MESSAGE_MAX);
+    FUZZ_CHECK(payload.size <= 2 * MESSAGE_MAX);
+    return deflate_unpack(deflate, payload, size_max, message);
+}
+
 static const struct ws_events events = {
     .on_text = on_text,
     .on_binary = on_binary,
@@ -88,12 +102,15 @@ static const struct ws_events events = {
     .on_pong = on_pong,
     .on_close = on_close,
     .on_violation = on_violation,
+    .unpack = on_unpack,
 };
 
 /* `cuts`: 0 for one byte at a time, SIZE_MAX for all at once, else at random. */
-static void listen_to(struct listener *l, const char *at, size_t size, uint64_t cuts)
+static void listen_to(struct listener *l, bool may_packed, const char *at, size_t size,
+                      uint64_t cuts)
 {
     *l = (struct listener){WS_IDLE, BUF_EMPTY};
+    l->ws.may_packed = may_packed;
     while (size > 0) {
         size_t part = cuts == 0 ? 1 : cuts == SIZE_MAX ? size : fuzz_part(&cuts, size);
         char one = *at, *copy = part == 1 ? &one : fuzz_copy(at, part);
@@ -133,7 +150,7 @@ static void check_payload(const char *at, size_t size, int opcode)
             buf_add_char(&stream, (char)(at[n] ^ mask[(n - begin) % 4]));
         }
     }
-    listen_to(&l, stream.at, stream.size, SIZE_MAX);
+    listen_to(&l, false, stream.at, stream.size, SIZE_MAX);
     struct listener want = {.heard = BUF_EMPTY};
     hear(&want, opcode == TEXT ? "text" : "binary", (struct slice){at, size});
     if (opcode == BINARY || (l.heard.size > 0 && l.heard.at[0] == 't')) {
@@ -144,18 +161,27 @@ static void check_payload(const char *at, size_t size, int opcode)
     buf_deinit(&stream);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void check_cuts(const uint8_t *data, size_t size, bool may_packed)
 {
     const uint64_t cuts[] = {0, fuzz_seed(data, size), fuzz_seed(data, size / 2)};
     struct listener whole, parts;
 
-    listen_to(&whole, (const char *)data, size, SIZE_MAX);
+    listen_to(&whole, may_packed, (const char *)data, size, SIZE_MAX);
     for (size_t i = 0; i < ARRAY_LEN(cuts); i++) {
-        listen_to(&parts, (const char *)data, size, cuts[i]);
+        listen_to(&parts, may_packed, (const char *)data, size, cuts[i]);
         FUZZ_CHECK(slice_equal(buf_slice(&whole.heard), buf_slice(&parts.heard)));
         buf_deinit(&parts.heard);
     }
     buf_deinit(&whole.heard);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (deflate == NULL) {
+        deflate = deflate_new(1, 1);
+    }
+    check_cuts(data, size, false);
+    check_cuts(data, size, true);
     if (size > 0 && size <= MESSAGE_MAX) {
         check_payload((const char *)data, size, TEXT);
         check_payload((const char *)data, size, BINARY);
