@@ -79,7 +79,7 @@ static void subscribe_with_token(struct session *s, const struct command *c,
     entry->data = buf_slice(&data);
     entry->by_token = true;
     entry->expires_s = claims.expires_s;
-    entry->wants_moves |= override_wants_moves(jwt_text(&claims, claims.override));
+    entry->moves_granted = override_wants_moves(jwt_text(&claims, claims.override));
     enter(s, c, entry);
     buf_deinit(&info);
     buf_deinit(&data);

@@ -17,6 +17,14 @@ struct run {
     struct reply_move at[RUN_MAX];
 };
 
+/* Who may not ask who is here is not told either, whatever it asked for. */
+static bool is_told(const struct subscription *sub)
+{
+    return sub->wants_moves && sub->joining == NULL &&
+           (sub->moves_granted ||
+            identity_may(sub->session->identity, sub->room->rule->presence_for));
+}
+
 static void run_give(struct rooms *all, struct run *run)
 {
     struct blob *frames[DIALECT_COUNT] = {NULL};
@@ -31,7 +39,7 @@ static void run_give(struct rooms *all, struct run *run)
         struct subscription *sub = room->subscriptions[i];
         struct session *s = sub->session;
 
-        if (!sub->wants_moves || sub->joining != NULL) {
+        if (!is_told(sub)) {
             continue;
         }
         if (frames[s->dialect] == NULL) {

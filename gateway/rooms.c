@@ -205,8 +205,10 @@ static struct subscription *subscription_new(struct rooms *all, struct session *
     sub->room = room;
     sub->cause = (uint8_t)entry->cause;
     sub->by_token = entry->by_token;
-    sub->wants_moves = room->rule->presence &&
-                       (entry->wants_moves || (room->rule->join_leave && session_codec(s) != NULL));
+    sub->moves_granted = entry->moves_granted;
+    sub->wants_moves =
+        room->rule->presence && (entry->wants_moves || entry->moves_granted ||
+                                 (room->rule->join_leave && session_codec(s) != NULL));
     room->movers += sub->wants_moves;
     if (entry->expires_s != 0 || entry->info.size > 0) {
         sub->grant = grant_new(entry->expires_s, entry->info);

@@ -65,7 +65,8 @@ struct subscription {
     uint64_t last;                        /* offset of the last record given */
     uint32_t index;                       /* in room->subscriptions */
     uint8_t cause;                        /* enum rooms_cause */
-    bool wants_moves;                     /* is told who comes and goes */
+    bool wants_moves;                     /* is told who comes and goes, if it may see presence */
+    bool moves_granted;                   /* the server wants it told, whatever the rule says */
     bool by_token;                        /* a subscription token let it in */
     bool is_told;                         /* an owner has heard of it */
 };
@@ -128,11 +129,12 @@ struct rooms_entry {
     enum rooms_cause cause;
     uint32_t command_id; /* of the subscribe command */
     struct rooms_since since;
-    bool wants_moves;  /* asks for joins and leaves */
-    bool by_token;     /* a subscription token lets it in */
-    struct slice data; /* raw JSON that the client is told with the answer; empty: none */
-    int64_t expires_s; /* of the subscription; 0: never */
-    struct slice info; /* chan_info, raw JSON; empty: none */
+    bool wants_moves;   /* asks for joins and leaves */
+    bool moves_granted; /* a token or the server does */
+    bool by_token;      /* a subscription token lets it in */
+    struct slice data;  /* raw JSON that the client is told with the answer; empty: none */
+    int64_t expires_s;  /* of the subscription; 0: never */
+    struct slice info;  /* chan_info, raw JSON; empty: none */
 };
 
 /* Lets an open session in. Answered through dialect_subscribed(), perhaps before this returns. 0 or

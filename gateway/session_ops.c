@@ -55,7 +55,7 @@ size_t ops_subscribe(struct sessions *all, const struct ops_who *who, struct sli
 {
     const struct rooms_entry entry = {
         .cause = ROOMS_BY_SERVER,
-        .wants_moves = how->join_leave,
+        .moves_granted = how->join_leave,
         .data = how->data,
         .expires_s = how->expires_s,
         .info = how->info,

@@ -70,6 +70,37 @@ static void a_rule_asks_for_everybody_but_the_plain(void **state)
     kit_end(&k);
 }
 
+static void who_may_not_ask_who_is_here_is_not_told_either(void **state)
+{
+    (void)state;
+    struct kit k;
+    struct peer ann, bob;
+    static char staff[] = "staff", *roles[] = {staff, NULL};
+    char presence_for[] = "staff";
+
+    kit_begin(&k);
+    char *everybody = k.conf.rules.defaults.presence_for;
+    k.conf.rules.defaults.presence_for = presence_for;
+    k.conf.rules.defaults.join_leave = true;
+    ask(&ann, &k, "ann");
+    kit_position(&k, ROOM, "e1", 3);
+    peer_expect_part(&ann, "{\"id\":2,\"subscribe\":");
+    peer_open_with_events(&bob, &k, "bob", ROOM);
+    peer_expect(&bob, "{\"event\":\"entered\",\"room\":\"" ROOM "\"}");
+    kit_say(&k, kit_partition(ROOM), MESSAGE_MOVES, MOVED("c1", ""));
+    peer_expect_nothing(&ann);
+    peer_expect_nothing(&bob);
+    peer_session(&ann)->identity->roles = roles;
+    kit_say(&k, kit_partition(ROOM), MESSAGE_MOVES, MOVED("c2", ""));
+    peer_expect(&ann, JOIN("c2"));
+    peer_expect_nothing(&bob);
+    peer_session(&ann)->identity->roles = NULL;
+    k.conf.rules.defaults.presence_for = everybody;
+    peer_end(&ann);
+    peer_end(&bob);
+    kit_end(&k);
+}
+
 static void owners_hear_whether_anybody_wants_to_know(void **state)
 {
     (void)state;
@@ -162,6 +193,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_asks_is_told_and_nobody_else),
         cmocka_unit_test(a_rule_asks_for_everybody_but_the_plain),
+        cmocka_unit_test(who_may_not_ask_who_is_here_is_not_told_either),
         cmocka_unit_test(owners_hear_whether_anybody_wants_to_know),
         cmocka_unit_test(members_that_were_told_before_are_told_as_such),
         cmocka_unit_test(news_that_cannot_be_read_are_poison),
