@@ -96,13 +96,16 @@ void centrifuge_connect_done(struct session *s)
     connecting_free(c);
 }
 
+#define POSITIONS_MAX (2 * JWT_ROOMS_MAX) /* rooms that a token can name in its two claims */
+
 /* Where the client says it was, of all rooms. */
 struct positions {
     size_t count;
-    struct command_sub at[JWT_ROOMS_MAX];
+    struct command_sub at[POSITIONS_MAX];
 };
 
-/* False: they cannot be read, or are too many. */
+/* False: they cannot be read. It may name more than there are: rooms of an older token, or that the
+ * server put it into later. */
 static bool read_positions(const struct session *s, const struct command *c, struct buf *texts,
                            struct positions *p)
 {
@@ -112,10 +115,12 @@ static bool read_positions(const struct session *s, const struct command *c, str
 
     p->count = 0;
     while ((r = session_codec(s)->next_sub(&rest, texts, &sub)) == 0) {
-        if (p->count == ARRAY_LEN(p->at) || sub.epoch.size > EPOCH_MAX) {
+        if (sub.epoch.size > EPOCH_MAX) {
             return false;
         }
-        p->at[p->count++] = sub;
+        if (p->count < ARRAY_LEN(p->at)) {
+            p->at[p->count++] = sub;
+        }
     }
     return r == COMMAND_END;
 }
@@ -140,7 +145,7 @@ static void enter_granted(struct session *s, const struct granted *granted,
         const struct rooms_entry entry = {
             .cause = ROOMS_BY_CONNECT,
             .since = find_position(positions, slice_of(g->room)),
-            .wants_moves = g->wants_moves,
+            .moves_granted = g->wants_moves,
             .data = slice_of(g->data),
             .info = slice_of(g->info),
         };

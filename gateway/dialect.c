@@ -32,8 +32,10 @@ void dialect_subscribed(struct subscription *sub, uint64_t offset, bool recovere
     if (session_codec(sub->session) != NULL) {
         centrifuge_subscribed(sub, offset, recovered, publications);
     } else {
+        struct session *s = sub->session; /* which may end here */
+
         plain_entered(sub);
-        session_release(sub->session);
+        session_release(s);
     }
 }
 

@@ -6,6 +6,7 @@
  * serves all who missed no more than it asks for. But what not everybody may see is
  * put together for each one.
  */
+#include "gateway/connecting.h"
 #include "gateway/gateway.h"
 #include "gateway/permits.h"
 #include "gateway/questions.h"
@@ -25,9 +26,14 @@ static bool knows_more(const struct room *room, const struct joining *joining)
 }
 
 /* A reply that fills the out-queue would end the session, and the next one, and so on. */
-static bool is_too_much(const struct rooms *all, const struct buf *publications)
+static bool is_too_much(const struct rooms *all, const struct subscription *sub,
+                        const struct buf *publications)
 {
-    return publications->size > (size_t)all->gateway->conf->out_queue / 2;
+    const struct connecting *c = sub->session->connecting;
+    size_t others = c != NULL ? c->subs.size : 0; /* rooms in the same reply */
+
+    return publications->size > 0 &&
+           others + publications->size > (size_t)all->gateway->conf->out_queue / 2;
 }
 
 static void not_recovered(struct rooms *all, struct subscription *sub)
@@ -108,7 +114,7 @@ void subscription_recover(struct rooms *all, struct subscription *sub)
         ask_owner(all, sub);
         return;
     }
-    if (is_too_much(all, made)) {
+    if (is_too_much(all, sub, made)) {
         not_recovered(all, sub);
         return;
     }
@@ -168,8 +174,7 @@ static bool past_make(struct rooms *all, struct room *room, const struct past *p
     /* What the link brought meanwhile stands in the room's memory. */
     return next == past->top + 1 &&
            (past->top >= room->offset ||
-            recents_add(room, past->top, room->offset, s, is_common, &made->publications)) &&
-           !is_too_much(all, &made->publications);
+            recents_add(room, past->top, room->offset, s, is_common, &made->publications));
 }
 
 static bool past_is_good(struct rooms *all, struct room *room, struct past *past, uint64_t since,
@@ -200,14 +205,16 @@ static void subscription_past(struct rooms *all, struct subscription *sub, struc
         ask_owner(all, sub);
         return;
     }
+    const struct buf *made = &all->made[session_codec(sub->session)->id].publications;
     joining_unask(sub);
-    if (!same || !past_is_good(all, room, past, joining->since, sub->session)) {
+    if (!same || !past_is_good(all, room, past, joining->since, sub->session) ||
+        is_too_much(all, sub, made)) {
         not_recovered(all, sub);
         return;
     }
     stat_add(&all->gateway->metrics.recovered_owner, 1);
     sub->last = MAX(past->top, room->offset);
-    answer_recovered(sub, &all->made[session_codec(sub->session)->id].publications);
+    answer_recovered(sub, made);
 }
 
 void rooms_past(struct rooms *all, struct room *room, uint64_t since, struct slice epoch,

@@ -77,6 +77,73 @@ static void who_comes_back_gets_what_it_missed_with_the_reply(void **state)
     kit_end(&k);
 }
 
+static size_t occurrences(const char *text, const char *part)
+{
+    size_t count = 0;
+
+    while ((text = strstr(text, part)) != NULL) {
+        text += strlen(part);
+        count++;
+    }
+    return count;
+}
+
+static void what_was_missed_in_all_rooms_together_is_bounded(void **state)
+{
+    (void)state;
+    struct kit k;
+    struct peer bob, ann;
+    struct buf claims = BUF_EMPTY, subs = BUF_EMPTY;
+    char room[KIT_ROOM_SIZE];
+
+    kit_init(&k);
+    k.conf.out_queue = 1024; /* half of it holds what was missed in one of the rooms */
+    kit_start(&k);
+    peer_connect(&bob, &k, "bob");
+    for (uint32_t p = 0; p < KIT_PARTITIONS; p++) {
+        kit_room(room, p, 0);
+        peer_subscribe(&bob, room);
+        kit_position(&k, room, "e1", 5);
+        peer_expect_part(&bob, "\"offset\":5");
+        kit_deliver(&k, room, "e1", 6, 15);
+        peer_expect_records(&bob, room, 6, 15);
+        buf_addf(&claims, "%s\"%s\"", p == 0 ? "\"channels\":[" : ",", room);
+        buf_addf(&subs, "%s\"%s\":{\"recover\":true,\"epoch\":\"e1\",\"offset\":5}",
+                 p == 0 ? ",\"subs\":{" : ",", room);
+    }
+    buf_add(&claims, "]", 2);
+    buf_add(&subs, "}", 2);
+    connect_with(&ann, &k, claims.at, subs.at, "");
+    peer_expect_part(&ann, "\"subs\":{");
+    assert_int_equal(occurrences(ann.message.at, "\"was_recovering\":true"), KIT_PARTITIONS);
+    assert_int_equal(occurrences(ann.message.at, "\"recovered\":true"), 1);
+    buf_deinit(&claims);
+    buf_deinit(&subs);
+    peer_end(&ann);
+    peer_end(&bob);
+    kit_end(&k);
+}
+
+static void a_client_may_name_more_rooms_than_it_is_put_into(void **state)
+{
+    (void)state;
+    struct kit k;
+    struct peer ann;
+    struct buf subs = BUF_EMPTY;
+
+    kit_begin(&k);
+    for (int i = 0; i < 3 * JWT_ROOMS_MAX; i++) {
+        buf_addf(&subs, "%s\"r%d\":{}", i == 0 ? ",\"subs\":{" : ",", i);
+    }
+    buf_add(&subs, "}", 2);
+    connect_with(&ann, &k, "\"channels\":[\"a\"]", subs.at, "");
+    kit_position(&k, "a", "e1", 5);
+    peer_expect_part(&ann, "\"subs\":{\"a\":");
+    buf_deinit(&subs);
+    peer_end(&ann);
+    kit_end(&k);
+}
+
 static void what_cannot_be_had_ends_the_session(void **state)
 {
     (void)state;
@@ -269,6 +336,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_reply_waits_for_the_rooms_and_what_came_behind_it_too),
         cmocka_unit_test(who_comes_back_gets_what_it_missed_with_the_reply),
+        cmocka_unit_test(what_was_missed_in_all_rooms_together_is_bounded),
+        cmocka_unit_test(a_client_may_name_more_rooms_than_it_is_put_into),
         cmocka_unit_test(what_cannot_be_had_ends_the_session),
         cmocka_unit_test(a_room_whose_owner_is_silent_is_an_internal_error),
         cmocka_unit_test(a_session_that_ends_while_it_waits_leaves_nothing),
