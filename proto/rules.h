@@ -99,7 +99,8 @@ struct rules {
 
 #define RULES_RIGHTS_ROWS(base)                                                                    \
     {"room", "presence_for", CONF_TEXT, (base) + offsetof(struct rule, presence_for), "*", 0, 0,   \
-     "of those in a room, who may ask who else is, and be told who comes and goes (gateway)"},                       \
+     "of those in a room, who may ask who else is, and be told who comes and goes "            \
+     "(gateway)"},                                                                             \
     {"room", "history_for", CONF_TEXT, (base) + offsetof(struct rule, history_for), "*", 0, 0,     \
      "of those in a room, who may see what was said before they came, or came back (gateway)"},    \
     {"room", "subscribers", CONF_NUMBER, (base) + offsetof(struct rule, subscribers_max), "0", 0,  \
