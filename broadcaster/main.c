@@ -10,9 +10,11 @@
 #include "broadcaster/metrics.h"
 #include "broadcaster/worker.h"
 #include "common/admin.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/mem.h"
+#include "common/notify.h"
 
 enum exit_code { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
@@ -67,6 +69,9 @@ static void on_watch(struct ev_loop *loop, ev_timer *watcher, int events)
     (void)loop;
     (void)events;
     worker_watch(p->worker);
+    if (worker_is_live(p->worker)) {
+        notify_alive(clock_mono_ms());
+    }
 }
 
 /* The first signal asks the worker to give its partitions away, the second one ends all. */
@@ -80,6 +85,7 @@ static void on_signal(struct ev_loop *loop, ev_signal *watcher, int events)
         log_warn("ended by a second signal");
         _exit(EXIT_FAILED);
     }
+    notify_say("STOPPING=1");
     p->is_stopping = true;
     worker_stop(p->worker);
 }
@@ -158,6 +164,9 @@ static enum exit_code run(struct program *p)
     ev_signal_start(p->loop, &p->reload);
     ev_timer_init(&p->watch, on_watch, WORKER_WATCH_MS / 1e3, WORKER_WATCH_MS / 1e3);
     ev_timer_start(p->loop, &p->watch);
+    if (is_good) {
+        notify_say("READY=1");
+    }
     ev_run(p->loop, 0);
     is_good = worker_is_good(p->worker) && is_good;
     p->admin = admin_free(p->admin);

@@ -9,6 +9,7 @@
 #include "common/clock.h"
 #include "common/hash.h"
 #include "common/log.h"
+#include "common/notify.h"
 #include "gateway/api.h"
 #include "gateway/bus.h"
 #include "gateway/conn.h"
@@ -51,6 +52,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
     (void)loop;
     (void)events;
     g->turned_ms = clock_mono_ms();
+    notify_alive(g->turned_ms);
     revoked_tick(g->revoked, clock_wall_ms() / 1000);
     lanes_tick(g->lanes);
     links_tick(g->links);
@@ -151,6 +153,7 @@ int gateway_start(struct gateway *g, const struct gateway_conf *conf, struct ev_
     }
     ev_prepare_start(loop, &g->turn_end);
     ev_timer_start(loop, &g->tick);
+    notify_say("READY=1");
     log_info("gateway started gateway=%s boot=%s listen=%s admin=%s", conf->id, g->boot,
              conf->listen, conf->admin);
     return 0;
@@ -190,6 +193,7 @@ void gateway_drain(struct gateway *g)
         return;
     }
     log_info("gateway draining gateway=%s sessions=%zu", g->conf->id, sessions_count(g->sessions));
+    notify_say("STOPPING=1");
     g->is_draining = true;
     g->drain_until_ms = clock_mono_ms() + g->conf->drain_ms;
     g->listener = listener_free(g->listener);

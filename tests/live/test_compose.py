@@ -228,6 +228,8 @@ def test_the_compose_file_names_files_and_settings_that_exist():
     for name in ("gateway", "broadcaster"):
         service = services[name]
         assert service["deploy"]["replicas"] == 2
+        assert service["read_only"] and service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
         assert "container_name" not in service and "ports" not in service, "it must scale"
         assert (COMPOSE / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
         assert all(key.startswith("WARREN_") for key in service["environment"])
