@@ -112,8 +112,9 @@ class Speaker(Resident):
         except CommandError as error:
             assert error.code == 100 and error.temporary, error
             await asyncio.sleep(_PAUSE)
-        except Closed as closed:
-            self.returns[closed.code] = self.returns.get(closed.code, 0) + 1
+        except (Closed, websockets.ConnectionClosed):
+            code, _ = await self.client.expect_closed()
+            self.returns[code] = self.returns.get(code, 0) + 1
             await self._come_back()
         return False
 
@@ -185,7 +186,7 @@ class Town:
 
 
 async def restart_one_by_one(town, gateways):
-    """A rolling restart, as an operator does it: SIGTERM, wait for the end, start, wait for ready."""
+    """A rolling restart, as an operator does it: SIGTERM, its end, start, ready, the next."""
     for gateway in gateways:
         await asyncio.to_thread(gateway.restart)
         await town.goes_on()
