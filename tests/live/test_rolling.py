@@ -24,4 +24,4 @@ async def test_a_rolling_restart_is_hardly_noticed(broker, capsys):
         assert len(running.broker.names("queues", f"{running.prefix}.gateway")) == 2
         running.gateways[0].stop()  # takes its exchange and its queue with it
         assert len(running.broker.names("queues", f"{running.prefix}.gateway")) == 1
-        assert len(running.broker.names("exchanges", f"{running.prefix}.gateway.")) == 1
+        assert len(running.broker.names("exchanges", f"{running.prefix}.gateway")) == 1
