@@ -46,6 +46,7 @@ struct follower {
     uint64_t run_records;
     struct buf moves; /* owns; lines that are not sent yet */
     bool has_stale;   /* members that the gateway has not named on this link */
+    bool is_answered; /* a message for it is being filled: no other one may overtake it */
     char boot[BOOT_SIZE];
     uint16_t gateway_size;
     char gateway[ID_MAX + 1];

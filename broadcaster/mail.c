@@ -168,6 +168,7 @@ static void take_lines(struct partition *p, struct follower *f, const struct mes
     struct slice rest = m->body;
     struct line line;
 
+    f->is_answered = true; /* who enters is told of later */
     while (next_line(p, &rest, &line)) {
         if (line.client.size > 0) {
             enter_member(p, f, &line, now_ms);
@@ -182,6 +183,7 @@ static void take_lines(struct partition *p, struct follower *f, const struct mes
     }
     answer_end(&positions);
     send_missing(&missing, &list);
+    f->is_answered = false;
     mem_free(list.at);
 }
 

@@ -52,7 +52,7 @@ void moves_add(struct partition *p, const struct member *m, bool left, int64_t n
             line.left = left;
         }
         line_encode(&i->follower->moves, &line);
-        if (i->follower->moves.size >= FOLLOWER_BODY_BYTES) {
+        if (i->follower->moves.size >= FOLLOWER_BODY_BYTES && !i->follower->is_answered) {
             follower_send_moves(p, i->follower, now_ms);
         }
     }

@@ -213,6 +213,41 @@ static void members_of_a_long_attach_are_waited_for(void **state)
     expect(w, "-c3");
 }
 
+/* So many members of a room, each with as much to tell as can be. */
+static void add_members(struct buf *body, const char *room, unsigned count)
+{
+    char info[INFO_MAX + 1];
+
+    memset(info, 'x', INFO_MAX);
+    memcpy(info, "{\"a\":\"", 6);
+    memcpy(info + INFO_MAX - 2, "\"}", 3);
+    for (unsigned i = 0; i < count; i++) {
+        buf_addf(body, "{\"room\":\"%s\",\"client\":\"c%u\",\"user\":\"ann\",\"info\":", room, i);
+        buf_addf(body, "%s,\"chan_info\":%s}\n", info, info);
+    }
+    buf_add(body, "", 1);
+}
+
+static void moves_that_fill_a_message_do_not_overtake_an_answer(void **state)
+{
+    struct world *w = *state;
+    struct buf body = BUF_EMPTY;
+
+    attach(w, w->g, FOLLOW "{\"room\":\"r1\"}\n{\"room\":\"r1\",\"moves\":true}\n");
+    add_members(&body, "r0", 100);
+    tell(w, w->g, MESSAGE_JOIN, body.at);
+    buf_clear(&body);
+    buf_add_slice(&body, SLICE_LIT("{\"room\":\"r2\"}\n"));
+    add_members(&body, "r1", 100);
+    tell(w, w->g, MESSAGE_JOIN, body.at);
+    buf_deinit(&body);
+    kit_tick(&w->kit, w->o, 100);
+    run(w);
+    assert_int_equal(stat_get(&w->kit.stats.moves_told), 200);
+    assert_non_null(kit_last(w->g, MESSAGE_MOVES));
+    assert_int_equal(w->g->link_holes, 0);
+}
+
 static void a_crowd_that_comes_is_a_few_messages(void **state)
 {
     struct world *w = *state;
@@ -254,6 +289,7 @@ int main(void)
         TEST(members_that_a_new_owner_hears_of_again_have_not_come),
         TEST(a_gateway_that_is_dropped_takes_its_members_with_it),
         TEST(members_of_a_long_attach_are_waited_for),
+        TEST(moves_that_fill_a_message_do_not_overtake_an_answer),
         TEST(a_crowd_that_comes_is_a_few_messages),
     };
 
