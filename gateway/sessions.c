@@ -82,7 +82,9 @@ static bool has_grants(const struct session *s)
 
 void session_watch_expiry(struct session *s)
 {
-    deadline_stop(&s->expiry);
+    if (deadline_waits(&s->expiry)) {
+        return; /* whoever refreshes something again and again does not put it off */
+    }
     if (s->state == SESSION_OPEN && (session_ends_s(s) != 0 || has_grants(s))) {
         deadline_start(&s->gateway->sessions->expiry, &s->expiry);
     }

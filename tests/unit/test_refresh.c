@@ -1,6 +1,7 @@
 /*
  * test_refresh.c: tokens that end: of a session and of a subscription; and rooms that need one.
  */
+#include "gateway/sessions_internal.h"
 #include "tests/unit/gateway_kit.h"
 #include "tests/unit/mint.h"
 
@@ -251,6 +252,31 @@ static void a_subscription_is_refreshed_whether_its_room_is_named_or_not(void **
     kit_end(&k);
 }
 
+static void who_refreshes_a_room_again_and_again_does_not_outlive_his_token(void **state)
+{
+    (void)state;
+    struct kit k;
+    struct peer ann;
+    const char *got;
+
+    kit_begin(&k);
+    k.gateway.sessions->expiry.wait_ms = 100;
+    connect_ann(&ann, &k, SOON);
+    say(&ann, SUBSCRIBE, ANN ",\"channel\":\"$vip\"", 10 * SOON);
+    kit_position(&k, "$vip", "e1", 3);
+    peer_expect_part(&ann, "{\"id\":3,\"subscribe\":");
+    kit_skip((SOON + 60) * 1000);
+    int64_t until_ms = clock_mono_ms() + KIT_WAIT_MS;
+    do {
+        assert_true(clock_mono_ms() < until_ms);
+        say(&ann, SUB_REFRESH, ANN ",\"channel\":\"$vip\"", 10 * SOON);
+        got = peer_next(&ann);
+    } while (strncmp(got, "{\"id\":4,\"sub_refresh\":", 22) == 0);
+    assert_string_equal(got, "close 3005 connection expired");
+    peer_end(&ann);
+    kit_end(&k);
+}
+
 static void a_subscription_refresh_that_is_wrong_is_refused(void **state)
 {
     static const struct {
@@ -375,6 +401,7 @@ int main(void)
         cmocka_unit_test(a_room_that_needs_a_token_gets_one),
         cmocka_unit_test(a_subscription_token_that_is_wrong_is_refused),
         cmocka_unit_test(a_subscription_is_refreshed_whether_its_room_is_named_or_not),
+        cmocka_unit_test(who_refreshes_a_room_again_and_again_does_not_outlive_his_token),
         cmocka_unit_test(a_subscription_refresh_that_is_wrong_is_refused),
         cmocka_unit_test(personal_rooms_are_for_those_whom_they_name),
         cmocka_unit_test(names_of_libraries_have_an_end),
