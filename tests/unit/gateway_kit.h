@@ -86,6 +86,10 @@ void kit_tick(struct kit *k);
 /* The gateway's clocks jump; timers of the loop do not notice, ticks do. */
 void kit_skip(int64_t ms);
 
+/* The gateway's clocks stand still, and only jump; the waits of this kit have no end meanwhile. */
+void kit_stop_clocks(void);
+void kit_start_clocks(void);
+
 /* Both connections to the broker are up, or down. */
 void kit_bus_up(struct kit *k);
 void kit_bus_down(struct kit *k);
