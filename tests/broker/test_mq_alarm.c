@@ -21,15 +21,15 @@ static void ask(const char *what)
 static void an_alarm_is_announced_and_taken_back_and_nothing_is_lost(void **state)
 {
     (void)state;
-    struct mq *m = rig_open();
     const char *name = rig_name("alarm");
 
-    rig_queue(m, name);
     ask("raise the alarm");
+    struct mq *m = rig_open(); /* not before: nobody serves its heartbeats while we wait */
+    rig_queue(m, name);
     rig_publish(m, name, SLICE_LIT("during")); /* the broker blocks those who publish */
     (void)rig_expect(m, MQ_BLOCKED);
     assert_string_equal(mq_error(m), "low on memory");
-    ask("clear the alarm");
+    ask("soon clear the alarm");
     (void)rig_expect(m, MQ_UNBLOCKED);
     rig_await_confirms(m, 1);
     rig_assert_usable(m, RIG_CHANNEL);

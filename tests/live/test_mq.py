@@ -64,15 +64,24 @@ def test_a_connection_survives_silence_and_gives_up_a_frozen_broker(own_broker):
 
 
 def test_an_alarm_is_announced_and_taken_back(own_broker):
-    orders = {"raise the alarm": "0.00001", "clear the alarm": "0.4"}
     said = []
+
+    def set_limit(share):
+        own_broker.ctl("set_vm_memory_high_watermark", share)
+
     with _start("test_mq_alarm", own_broker) as process:
+        def answer():
+            process.stdin.write("done\n")
+            process.stdin.flush()
+
         for line in process.stdout:
             said.append(line)
-            if line.strip() in orders:
-                own_broker.ctl("set_vm_memory_high_watermark", orders[line.strip()])
-                process.stdin.write("done\n")
-                process.stdin.flush()
+            if line.strip() == "raise the alarm":
+                set_limit("0.00001")
+                answer()
+            elif line.strip() == "soon clear the alarm":
+                answer()
+                set_limit("0.4")
         assert process.wait(_PATIENCE) == 0, "".join(said)
 
 

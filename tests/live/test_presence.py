@@ -31,6 +31,20 @@ async def _connect(warren, user, gateway=0, **claims):
     return await CentrifugeClient.connect(warren.gateways[gateway], token=token)
 
 
+async def _enter_told(client, room):
+    """Enters a room and is told of itself. Who comes before its gateway and the room's owner know
+    each other, in the first moments of both, comes untold: then it comes again."""
+    for _ in range(30):
+        await client.subscribe(room, join_leave=True)
+        try:
+            push = await client.expect_push("join", room, timeout=2.0)
+            assert push["info"]["client"] == client.client
+            return
+        except AssertionError:
+            await client.unsubscribe(room)
+    raise AssertionError(f"nobody is told who enters {room}")
+
+
 def _moves(client, room):
     """What the client was told, as "+user" and "-user"."""
     pushes = [message.get("push", {}) for message in client.received]
@@ -41,8 +55,7 @@ def _moves(client, room):
 async def test_who_asks_is_told_who_comes_and_goes_on_every_gateway(warren):
     async with await _connect(warren, "ann") as ann, await _connect(warren, "bob", 1) as bob, \
             await _connect(warren, "cid", 1, name="Cid") as cid:
-        await ann.subscribe("door", join_leave=True)
-        assert (await ann.expect_push("join", "door"))["info"]["client"] == ann.client  # its own
+        await _enter_told(ann, "door")
         await bob.subscribe("door")
         await cid.subscribe("door")
         info = (await ann.expect(lambda m: "cid" in str(m)))["push"]["join"]["info"]

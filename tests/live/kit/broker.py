@@ -8,6 +8,7 @@ import pika
 import ports
 
 from kit import evidence
+from kit.waiting import eventually
 
 
 class Broker(node.Node):
@@ -36,8 +37,15 @@ class Broker(node.Node):
         """Deletes what a deployment has left on the node."""
         for kind in ("queues", "exchanges"):
             for name in self.names(kind, prefix):
-                try:
-                    self.api(f"{kind}/%2F/{quote(name, safe='')}", method="DELETE")
-                except RuntimeError as error:
-                    if " 404 " not in str(error):  # gone by itself meanwhile
-                        raise
+                eventually(lambda k=kind, n=name: self._is_deleted(k, n), what=f"{name} is gone")
+
+    def _is_deleted(self, kind, name):
+        """False while the broker has not noticed that the owner's connection is gone."""
+        try:
+            self.api(f"{kind}/%2F/{quote(name, safe='')}", method="DELETE")
+        except RuntimeError as error:
+            if "locked queue" in str(error):
+                return False
+            if " 404 " not in str(error):  # gone by itself meanwhile
+                raise
+        return True
