@@ -20,7 +20,7 @@ publish = none
 
 @pytest.fixture(scope="module")
 def warren(broker):
-    settings = {"auth.anonymous": "yes", "gateway.stale": "2s", "gateway.rooms": _ROOMS,
+    settings = {"auth.anonymous": "yes", "gateway.stale": "4s", "gateway.rooms": _ROOMS,
                 "gateway.max_payload": "1k", "gateway.max_message": "64k", "gateway.errors": "20",
                 "gateway.publish_rate": "50", "gateway.publish_burst": "100"}
     with Deployment(broker, gateways=1, broadcasters=1, gateway=settings,

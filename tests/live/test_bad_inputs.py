@@ -1,13 +1,12 @@
 """Bad inputs at the door: requests, frames and compressed data, each with its exact answer.
 
-The numbers are those of one list of bad inputs; commands, rooms and tokens are in
-test_bad_commands.py, messages of the broker in test_bad_messages.py. After each of them somebody
+The numbers are those of one list of bad inputs; commands and rooms are in
+test_bad_commands.py, compressed and slow ones in test_bad_manners.py, tokens in
+test_bad_tokens.py, messages of the broker in test_bad_messages.py. After each of them somebody
 else on the same gateway hears what is said, and at the end nothing of them is left.
 """
 
 import struct
-import time
-import zlib
 
 import pytest
 from kit import Deployment, witness
@@ -23,9 +22,8 @@ _ALL = 60
 @pytest.fixture(scope="module")
 def warren(broker):
     settings = {"auth.anonymous": "no", "origin.allow": _ORIGIN, "gateway.echo": "yes",
-                "gateway.handshake": "2s", "gateway.ping": "4s", "gateway.pong": "3s",
-                "gateway.max_message": _MAX, "gateway.max_fragments": "16",
-                "gateway.max_control_rate": "20", "gateway.per_address": _PER_ADDRESS,
+                "gateway.handshake": "2s", "gateway.max_message": _MAX,
+                "gateway.max_fragments": "16", "gateway.per_address": _PER_ADDRESS,
                 "gateway.connections": _ALL, "gateway.out_queue": "256k"}
     with Deployment(broker, gateways=1, broadcasters=1, gateway=settings) as running:
         yield running

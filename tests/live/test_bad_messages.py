@@ -1,0 +1,126 @@
+"""Bad inputs from the broker: messages that no gateway of ours sends, each with its exact answer.
+
+The numbers are those of one list of bad inputs; see test_bad_inputs.py. After each of them people
+on a gateway hear what is said.
+"""
+
+import pytest
+from kit import Deployment, eventually, witness
+from pika_gateway import ROOMS, PikaGateway, record
+
+_LOBBY = ROOMS.index("lobby")
+_LABEL = "warren_broadcaster_dead_total"
+
+
+@pytest.fixture(scope="module")
+def warren(broker):
+    with Deployment(broker, gateways=1, broadcasters=1) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def byhand(broker, warren):
+    with PikaGateway(broker, warren.prefix) as made:
+        made.attach_when_served(_LOBBY, {"room": "lobby"})
+        yield made
+
+
+@pytest.fixture(scope="module")
+def listener(warren):
+    with witness.undisturbed(warren.gateways[0]) as one:
+        yield one
+
+
+@pytest.fixture
+def others(listener):
+    """Whoever else is there is not disturbed."""
+    yield listener
+    listener.hears()
+
+
+def _headers(byhand, **more):
+    headers = {"partition": _LOBBY, "gateway": byhand.name, "boot": byhand.boot,
+               "batch": 1000, **more}
+    return {name: value for name, value in headers.items() if value is not None}
+
+
+def _nested(levels):
+    table = {"end": 1}
+    for _ in range(levels):
+        table = {"t": table}
+    return table
+
+
+_GOOD = record("lobby", "1")
+
+
+_DEAD = [
+    (103, "empty body", "publish", {}, ""),
+    (103, "truncated body", "publish", {}, _GOOD[:20]),
+    (103, "half a record", "publish", {}, _GOOD + '{"room":"lobby"}\n'),
+    (103, "unknown type", "publish/2", {}, _GOOD),
+    (103, "not UTF-8", "publish", {}, b"\xff\xfe\n\x00\n"),
+    (104, "body of 17 MiB", "publish", {}, b"x" * (17 << 20)),
+    (105, "header of another type", "publish", {"batch": "one"}, _GOOD),
+    (105, "header that is a table", "publish", {"boot": {"a": 1}}, _GOOD),
+    (105, "header that is missing", "publish", {"boot": None}, _GOOD),
+    (105, "1,000 headers and no batch", "publish",
+     {"batch": None, **{f"h{n}": n for n in range(1000)}}, _GOOD),
+    (105, "100 tables deep and no batch", "publish", {"batch": None, "t": _nested(100)}, _GOOD),
+]
+
+
+@pytest.mark.parametrize("type_, change, body", [row[2:] for row in _DEAD],
+                         ids=[f"{row[0]}: {row[1]}" for row in _DEAD])
+def test_a_message_that_is_dead(warren, byhand, others, type_, change, body):
+    service = warren.broadcasters[0]
+    before = service.metric(_LABEL)
+    dead = f"{warren.prefix}.dead"
+    byhand.send("in", _LOBBY, type_, _headers(byhand, **change), body)
+    service.wait_metric(_LABEL, before + 1)
+
+    def letter():
+        method, properties, copy = byhand.channel.basic_get(dead, auto_ack=True)
+        return method and (properties, copy)
+    properties, copy = eventually(letter, what="a dead letter")
+    assert copy == (body.encode() if isinstance(body, str) else body)
+    if "x-death" in properties.headers:  # rejected as it is, for it is too big to copy
+        assert properties.headers["x-death"][0]["reason"] == "rejected"
+    else:
+        assert properties.headers["reason"] and properties.headers["key"] == str(_LOBBY)
+    assert byhand.channel.basic_get(dead, auto_ack=True)[0] is None
+    del others
+
+
+def test_106_a_batch_that_comes_again(warren, byhand, others):
+    number = byhand.publish(_LOBBY, record("lobby", '"once"'))
+    for _ in range(3):
+        byhand.publish(_LOBBY, record("lobby", '"again"'), batch=number)
+    byhand.publish(_LOBBY, record("lobby", '"next"'))
+    found = eventually(lambda: [
+        payload for _, payload in byhand.records("lobby") if payload != "1"][-1:] == ['"next"'] and
+        byhand.records("lobby"), what="the next record")
+    assert [payload for _, payload in found][-2:] == ['"once"', '"next"']
+    warren.broadcasters[0].wait_metric("warren_broadcaster_duplicates_dropped_total", 3)
+    del others
+
+
+def test_110_a_connection_that_is_closed_by_force(warren, byhand, others):
+    broker, service = warren.broker, warren.broadcasters[0]
+    before = service.metric("warren_broadcaster_reconnects_total")
+    name = f"warren-broadcaster {service.name}"
+
+    def close():
+        found = [c["name"] for c in broker.api("connections")
+                 if c["client_properties"].get("connection_name") == name]
+        for one in found:
+            broker.api(f"connections/{one.replace(' ', '%20').replace('>', '%3E')}",
+                       method="DELETE")
+        return found
+    eventually(close, what="its connection")
+    service.wait_metric("warren_broadcaster_reconnects_total", lambda now: now > before)
+    service.wait_metric("warren_broadcaster_owned_partitions", 4)
+    byhand.attach_when_served(_LOBBY, {"room": "lobby"})
+    byhand.publish(_LOBBY, record("lobby", '"on"'))
+    assert byhand.wait_records("lobby", 1)[-1][1] == '"on"'
+    del others
