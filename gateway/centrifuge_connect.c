@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "gateway/centrifuge_internal.h"
 #include "gateway/connecting.h"
+#include "gateway/control.h"
 #include "gateway/rights.h"
 #include "gateway/verifier.h"
 #include "proto/room.h"
@@ -136,7 +137,8 @@ static struct rooms_since find_position(const struct positions *p, struct slice 
     return (struct rooms_since){.recovers = false};
 }
 
-/* Enters the rooms that the token names. */
+/* Enters the rooms that the token names, but for those that are closed: the reply does not tell of
+ * them, and SDKs take them for left. */
 static void enter_granted(struct session *s, const struct granted *granted,
                           const struct positions *positions)
 {
@@ -150,6 +152,9 @@ static void enter_granted(struct session *s, const struct granted *granted,
             .info = slice_of(g->info),
         };
 
+        if (control_is_closed(s->gateway->control, slice_of(g->room))) {
+            continue;
+        }
         s->connecting->pending++;
         if (rooms_enter(s, slice_of(g->room), &entry) != 0) {
             session_close(s, CLOSE_CHANNEL_LIMIT);
@@ -177,6 +182,10 @@ void centrifuge_connect(struct session *s, const struct command *c, struct buf *
         if (s->state == SESSION_OPEN) {
             reply_connect(s, c->id, SLICE_NONE);
         }
+        return;
+    }
+    if (control_is_banned(s->gateway->control, s->identity, s->peer)) {
+        session_close(s, CLOSE_PERMISSION_DENIED); /* before anybody sees him enter */
         return;
     }
     connecting_begin(s, c->id);

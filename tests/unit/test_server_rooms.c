@@ -2,6 +2,7 @@
  * test_server_rooms.c: rooms that the server puts a session into, with its connect command or
  * later.
  */
+#include "gateway/control.h"
 #include "gateway/session_ops.h"
 #include "tests/unit/gateway_kit.h"
 #include "tests/unit/mint.h"
@@ -331,6 +332,88 @@ static void a_position_that_is_lost_ends_a_session_that_the_server_put_there(voi
     kit_end(&k);
 }
 
+/* The control stream says something. */
+static void order(struct kit *k, const char *line)
+{
+    static int64_t at;
+    const struct message m = {
+        .type = MESSAGE_CONTROL,
+        .boot = SLICE_LIT("00000000000000aa"),
+        .time_ms = clock_wall_ms(),
+        .body = slice_of(line),
+    };
+
+    control_on_message(k->gateway.control, &m, ++at);
+}
+
+static void a_closed_room_is_left_out_of_the_connect_reply(void **state)
+{
+    (void)state;
+    struct kit k;
+    struct peer ann;
+
+    kit_begin(&k);
+    order(&k, "{\"do\":\"close\",\"room\":\"a\"}\n");
+    connect_with(&ann, &k, "\"channels\":[\"a\"]", "", "");
+    peer_expect_part(&ann, "{\"id\":1,\"connect\":{");
+    assert_null(strstr(ann.message.at, "\"a\""));
+    assert_int_equal(rooms_count(k.gateway.rooms), 0);
+    peer_end(&ann);
+    order(&k, "{\"do\":\"open\",\"room\":\"a\"}\n");
+    connect_with(&ann, &k, "\"channels\":[\"a\"]", "", "");
+    kit_position(&k, "a", "e1", 7);
+    peer_expect_part(&ann, "\"subs\":{\"a\":");
+    peer_end(&ann);
+    kit_end(&k);
+}
+
+static void a_room_that_is_closed_meanwhile_makes_the_session_come_back_without_it(void **state)
+{
+    (void)state;
+    struct kit k;
+    struct peer ann;
+
+    kit_begin(&k);
+    connect_with(&ann, &k, "\"channels\":[\"a\",\"b\"]", "", "");
+    order(&k, "{\"do\":\"close\",\"room\":\"a\"}\n");
+    peer_expect_part(&ann, "close 3");
+    peer_end(&ann);
+    connect_with(&ann, &k, "\"channels\":[\"a\"]", "", "");
+    peer_expect_part(&ann, "{\"id\":1,\"connect\":{");
+    peer_end(&ann);
+    kit_end(&k);
+}
+
+static void the_banned_are_refused_before_during_and_after_the_wait_for_rooms(void **state)
+{
+    (void)state;
+    struct kit k;
+    struct peer ann;
+
+    for (int when = 0; when < 4; when++) {
+        kit_begin(&k);
+        if (when == 0) {
+            order(&k, "{\"do\":\"ban\",\"user\":\"ann\"}\n");
+        }
+        connect_with(&ann, &k, when == 3 ? "\"name\":\"Ann\"" : "\"channels\":[\"a\"]", "",
+                     "\n{\"id\":2,\"subscribe\":{\"channel\":\"b\"}}");
+        assert_int_equal(rooms_count(k.gateway.rooms) > 0, when > 0);
+        if (when == 2) {
+            kit_position(&k, "a", "e1", 7);
+        }
+        if (when >= 2) {
+            peer_expect_part(&ann, "{\"id\":1,\"connect\":{");
+        }
+        if (when > 0) {
+            order(&k, "{\"do\":\"ban\",\"user\":\"ann\"}\n");
+        }
+        peer_expect(&ann, "close 3507 permission denied");
+        assert_int_equal(rooms_count(k.gateway.rooms), 0);
+        peer_end(&ann);
+        kit_end(&k);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -347,6 +430,9 @@ int main(void)
         cmocka_unit_test(the_server_speaks_to_sessions_and_ends_them),
         cmocka_unit_test(the_server_says_when_a_session_ends),
         cmocka_unit_test(a_position_that_is_lost_ends_a_session_that_the_server_put_there),
+        cmocka_unit_test(a_closed_room_is_left_out_of_the_connect_reply),
+        cmocka_unit_test(a_room_that_is_closed_meanwhile_makes_the_session_come_back_without_it),
+        cmocka_unit_test(the_banned_are_refused_before_during_and_after_the_wait_for_rooms),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
