@@ -281,6 +281,9 @@ void gateway_conf_exchange(struct gateway_conf *c, struct gateway_conf *fresh, s
             buf_addf(others, "%s[%s] %s", others->size > 0 ? ", " : "", key->section, key->name);
         }
     }
+    if (!api_keys_equal(&c->api_keys, &fresh->api_keys)) {
+        buf_addf(others, "%s[api \"NAME\"]", others->size > 0 ? ", " : "");
+    }
     c->rules = fresh->rules;
     fresh->rules = rules;
     c->key_sections = fresh->key_sections;

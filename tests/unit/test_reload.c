@@ -194,14 +194,16 @@ static void settings_that_need_a_restart_are_named(void **state)
     struct gateway_conf running, fresh;
     struct buf others = BUF_EMPTY;
 
-    write_settings("[auth]\nhmac_key = " OLD_KEY "\n");
+    write_settings("[auth]\nhmac_key = " OLD_KEY "\n[api \"desk\"]\nkey = " OLD_KEY "\n");
     assert_int_equal(gateway_conf_load(&running, path), 0);
     write_settings("out_queue = 2m\ndemo = yes\n[amqp]\nprefix = other\n[auth]\nhmac_key = " NEW_KEY
-                   "\naudience = new\n[room]\nsubscribe = new\n");
+                   "\naudience = new\n[room]\nsubscribe = new\n[api]\nkey = " OLD_KEY
+                   "\n[api \"desk\"]\nkey = " NEW_KEY "\n");
     assert_int_equal(gateway_conf_load(&fresh, path), 0);
     gateway_conf_exchange(&running, &fresh, &others);
     assert_true(slice_equal(buf_slice(&others),
-                            SLICE_LIT("[amqp] prefix, [gateway] demo, [gateway] out_queue")));
+                            SLICE_LIT("[amqp] prefix, [gateway] demo, [gateway] out_queue, "
+                                      "[api] key, [api \"NAME\"]")));
     assert_string_equal(running.audience, "new");
     assert_string_equal(running.hmac_key, NEW_KEY);
     assert_string_equal(running.rules.defaults.subscribe, "new");
