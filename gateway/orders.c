@@ -39,14 +39,10 @@ bool order_is_momentary(enum order_kind kind)
 
 struct slice address_of(const char *peer)
 {
-    const char *colon = strrchr(peer, ':');
-    struct slice address = {peer, colon != NULL ? (size_t)(colon - peer) : strlen(peer)};
+    bool is_v6 = peer[0] == '[';
+    const char *address = peer + is_v6;
 
-    if (address.size > 2 && peer[0] == '[' && peer[address.size - 1] == ']') {
-        address.at++;
-        address.size -= 2;
-    }
-    return address;
+    return (struct slice){address, strcspn(address, is_v6 ? "]" : ":")};
 }
 
 static struct ops_who who_of(const struct order *o)
