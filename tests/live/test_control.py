@@ -149,7 +149,7 @@ async def test_orders_go_on_after_the_broker_was_away(own_broker):
         order(running, "ban", user="villain")
         async with await CentrifugeClient.connect(running.gateways[0], running.token("ann")) as ann:
             await ann.subscribe("room")
-            own_broker.restart()
+            await asyncio.to_thread(own_broker.restart)
             for gateway in running.gateways:
                 await asyncio.to_thread(gateway.wait_ready)
             order(running, "unsubscribe", user="ann", room="room")
