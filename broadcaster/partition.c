@@ -193,12 +193,15 @@ void partition_taken_over(struct partition *p, int64_t now_ms)
     lookback_fill(p, p->takeover.begun_at);
 }
 
-/* Nothing is on its way any more: one last checkpoint, then the end. */
+/* Nothing is on its way any more: one last checkpoint, then the end. Whatever the broker had
+ * delivered when the input was stopped has come before the checkpoint's confirm, and was served. */
 static void leave_further(struct partition *p, int64_t now_ms)
 {
     bool knows_something = p->roster.by_name != NULL || p->lanes.by_boot != NULL;
+    bool is_first = !p->has_taken_leave;
 
-    if (p->checkpoint.messages > 0 && knows_something) {
+    p->has_taken_leave = true;
+    if (knows_something && (is_first || p->checkpoint.messages > 0)) {
         checkpoint_write(p, now_ms);
         appends_pump(p, now_ms);
     } else {
@@ -243,7 +246,7 @@ void partition_on_confirm(struct partition *p, bool ok, int64_t now_ms)
 
 void partition_on_input(struct partition *p, const struct mq_event *e, int64_t now_ms)
 {
-    if (p->state != PARTITION_OWNED) {
+    if (!is_serving(p)) {
         return; /* it goes back to the queue, unacked, for the next owner */
     }
     intake_take(p, e, now_ms);

@@ -65,7 +65,7 @@ enum partition_state {
     PARTITION_CLAIMING,  /* the lock is ours; looking for the end of the log */
     PARTITION_REPLAYING, /* reading the tail up to our own marker */
     PARTITION_OWNED,
-    PARTITION_LEAVING, /* no new input; what is in flight is finished */
+    PARTITION_LEAVING, /* no new input; what was delivered is finished */
     PARTITION_GONE,    /* released, or superseded: the shell ends it */
 };
 

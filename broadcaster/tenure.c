@@ -205,9 +205,6 @@ int tenure_start(struct tenure *t)
 
 static int on_input(struct tenure *t, const struct mq_event *e)
 {
-    if (!t->has_input) {
-        return MQ_OK;
-    }
     t->last_input = e->tag;
     t->arrived_us[e->tag % ACKS_PREFETCH] = clock_mono_us();
     if (e->too_large) {

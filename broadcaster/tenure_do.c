@@ -169,7 +169,7 @@ static int begin_input(struct tenure *t)
     return rc;
 }
 
-/* What is delivered already is dropped from now on: it goes back when the channel is closed. */
+/* What is delivered already is ours to finish. */
 static int stop_input(struct tenure *t)
 {
     char tag[TAG_SIZE];

@@ -204,7 +204,7 @@ void host_on_input(struct sim *s, struct sim_event *e)
     char scratch[ID_MAX * 2], boot[BOOT_SIZE + 1];
     struct mq_props props;
 
-    if (t == NULL || !t->has_input) {
+    if (t == NULL) {
         return;
     }
     struct sim_letter seen = *e->letter;

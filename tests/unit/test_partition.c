@@ -300,7 +300,7 @@ static void leaving_finishes_what_was_taken_then_writes_a_checkpoint_then_releas
     kit_judge(k, true, true);
 }
 
-static void input_that_arrives_while_leaving_is_left_to_the_next_owner(void **state)
+static void input_that_arrives_while_leaving_is_finished_too(void **state)
 {
     struct kit *k = *state;
     struct kit_owner *o = kit_owner_settled(k);
@@ -314,8 +314,29 @@ static void input_that_arrives_while_leaving_is_left_to_the_next_owner(void **st
     o->is_consuming = false;
     kit_run(k, o);
     assert_true(o->is_released);
-    assert_int_equal(k->input[1].state, INPUT_READY);
+    assert_int_equal(k->input[1].state, INPUT_ACKED);
+    assert_int_equal(last_of_log(k)->m.type, MESSAGE_CHECKPOINT);
     kit_run(k, kit_owner_settled(k));
+    kit_judge(k, true, true);
+}
+
+static void leaving_with_nothing_to_say_waits_for_what_was_delivered(void **state)
+{
+    struct kit *k = *state;
+    struct kit_owner *o = kit_owner_settled(k);
+
+    kit_publish(k, LANE_A, 1, "r0", 1);
+    take_all(k, o);
+    kit_run(k, o);
+    kit_leave(k, o);
+    assert_int_equal(o->flying->m.type, MESSAGE_CHECKPOINT);
+    assert_false(o->is_released);
+    kit_publish(k, LANE_A, 2, "r0", 1);
+    o->is_consuming = true; /* it was on its way already */
+    take_all(k, o);
+    o->is_consuming = false;
+    kit_run(k, o);
+    assert_true(o->is_released);
     assert_int_equal(k->input[1].state, INPUT_ACKED);
     kit_judge(k, true, true);
 }
@@ -429,7 +450,8 @@ int main(void)
         TEST(a_refused_append_is_sent_again_byte_for_byte_after_a_pause),
         TEST(an_append_takes_no_further_batch_when_it_is_full),
         TEST(leaving_finishes_what_was_taken_then_writes_a_checkpoint_then_releases),
-        TEST(input_that_arrives_while_leaving_is_left_to_the_next_owner),
+        TEST(input_that_arrives_while_leaving_is_finished_too),
+        TEST(leaving_with_nothing_to_say_waits_for_what_was_delivered),
         TEST(leaving_before_it_owns_releases_at_once),
         TEST(a_checkpoint_tells_what_is_confirmed_and_nothing_that_waits),
         TEST(a_large_checkpoint_is_written_in_parts_and_read_back),
