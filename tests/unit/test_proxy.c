@@ -25,7 +25,7 @@
 /* As the gateway does it: as many bytes as are asked for, `step` at a time. */
 static int read_in_steps(struct slice bytes, size_t step, struct net_addr *client, size_t *used)
 {
-    uint8_t at[PROXY_HEADER_MAX];
+    uint8_t at[PROXY_HEADER_MAX] = {0};
     size_t size = 0, need;
     int r = proxy_read(at, 0, &need, client);
 
