@@ -13,15 +13,14 @@
 #include <unistd.h>
 #include <utlist.h>
 
+#include "common/acceptor.h"
 #include "common/deadline.h"
 #include "common/http.h"
 #include "common/log.h"
 #include "common/mem.h"
-#include "common/net.h"
 
 #define READ_SIZE 4096
 #define LEAVING_BYTES 65536 /* thrown away at most */
-#define REST_S 0.2          /* after an accept that failed for want of descriptors */
 
 enum client_state { READING, WRITING, LEAVING };
 
@@ -40,9 +39,7 @@ struct client {
 struct admin {
     struct ev_loop *loop; /* borrowed */
     struct admin_hooks hooks;
-    int fd; /* owns; listens */
-    ev_io acceptable;
-    ev_timer rest;
+    struct acceptor acceptor;
     struct deadline_queue deadlines;
     struct client *clients; /* owns: list */
     size_t client_count;
@@ -60,9 +57,7 @@ static void client_free(struct client *c)
     DL_DELETE(a->clients, c);
     a->client_count--;
     mem_free(c);
-    if (!ev_is_active(&a->rest)) {
-        ev_io_start(a->loop, &a->acceptable); /* there is room again */
-    }
+    acceptor_has_room(&a->acceptor);
 }
 
 static void client_watch(struct client *c, int events)
@@ -218,8 +213,9 @@ static void on_due(struct deadline_queue *q, struct deadline *d)
     client_free(container_of(d, struct client, deadline));
 }
 
-static void client_new(struct admin *a, int fd)
+static void client_new(void *user, int fd)
 {
+    struct admin *a = user;
     struct client *c = mem_new(struct client);
 
     c->admin = a;
@@ -233,69 +229,25 @@ static void client_new(struct admin *a, int fd)
     deadline_start(&a->deadlines, &c->deadline);
 }
 
-static void on_rested(struct ev_loop *loop, ev_timer *watcher, int events)
+static bool has_room(void *user)
 {
-    (void)events;
-    struct admin *a = container_of(watcher, struct admin, rest);
-    if (a->client_count < ADMIN_CLIENTS_MAX) {
-        ev_io_start(loop, &a->acceptable);
-    }
-}
+    const struct admin *a = user;
 
-/* Out of descriptors or memory: without a rest the listener would wake us at once, again and again.
- */
-static void rest(struct admin *a)
-{
-    ev_io_stop(a->loop, &a->acceptable);
-    ev_timer_set(&a->rest, REST_S, 0);
-    ev_timer_start(a->loop, &a->rest);
-}
-
-static void on_acceptable(struct ev_loop *loop, ev_io *watcher, int events)
-{
-    struct admin *a = container_of(watcher, struct admin, acceptable);
-
-    if ((events & EV_ERROR) != 0) {
-        rest(a); /* common/loop.h */
-        return;
-    }
-    while (a->client_count < ADMIN_CLIENTS_MAX) {
-        struct net_addr peer;
-        int fd = net_accept(a->fd, &peer);
-        if (fd == -EAGAIN || fd == -ECONNABORTED) {
-            return;
-        }
-        if (fd < 0) {
-            rest(a);
-            return;
-        }
-        client_new(a, fd);
-    }
-    ev_io_stop(loop, &a->acceptable);
+    return a->client_count < ADMIN_CLIENTS_MAX;
 }
 
 struct admin *admin_new(struct ev_loop *loop, const char *address, const struct admin_hooks *hooks)
 {
-    struct net_addr addr;
-
-    if (net_parse(&addr, address) < 0) {
-        log_error("admin address is not ADDRESS:PORT address=%s",
-                  log_quote(address, strlen(address)));
-        return NULL;
-    }
-    int fd = net_listen(&addr, false);
-    if (fd < 0) {
-        log_error("admin cannot listen address=%s reason=\"%s\"", address, strerror(-fd));
-        return NULL;
-    }
     struct admin *a = mem_new(struct admin);
+
+    if (acceptor_init(&a->acceptor, loop, address, "admin",
+                      &(struct acceptor_hooks){has_room, client_new, a}) < 0) {
+        mem_free(a);
+        return NULL;
+    }
     a->loop = loop;
     a->hooks = *hooks;
-    a->fd = fd;
     deadline_queue_init(&a->deadlines, loop, ADMIN_CLIENT_MS, on_due);
-    ev_timer_init(&a->rest, on_rested, 0, 0);
-    ev_io_init(&a->acceptable, on_acceptable, fd, EV_READ);
-    ev_io_start(loop, &a->acceptable);
     return a;
 }
 
@@ -307,10 +259,8 @@ struct admin *admin_free(struct admin *a)
             client_free(c);
         }
         assert(a->client_count == 0);
-        ev_io_stop(a->loop, &a->acceptable);
-        ev_timer_stop(a->loop, &a->rest);
+        acceptor_deinit(&a->acceptor);
         deadline_queue_deinit(&a->deadlines);
-        close(a->fd);
         mem_free(a);
     }
     return NULL;

@@ -14,14 +14,13 @@
 #include <unistd.h>
 #include <utlist.h>
 
+#include "common/acceptor.h"
 #include "common/deadline.h"
 #include "common/hash.h"
 #include "common/log.h"
 #include "common/mem.h"
-#include "common/net.h"
 
 #define READ_SIZE 16384
-#define REST_S 0.2          /* after an accept that failed for want of descriptors */
 #define LEAVING_BYTES 65536 /* thrown away at most, beside a body */
 
 enum client_state { HEAD, BODY, SERVED, WRITING, LEAVING };
@@ -47,9 +46,7 @@ struct httpd {
     struct ev_loop *loop; /* borrowed */
     struct httpd_hooks hooks;
     struct httpd_limits limits;
-    int fd; /* owns; listens */
-    ev_io acceptable;
-    ev_timer rest;
+    struct acceptor acceptor;
     struct deadline_queue idle, busy;
     struct client *clients;    /* owns: list */
     struct client *by_request; /* links: uthash */
@@ -73,9 +70,7 @@ static void client_free(struct client *c)
     DL_DELETE(h->clients, c);
     h->client_count--;
     mem_free(c);
-    if (!ev_is_active(&h->rest)) {
-        ev_io_start(h->loop, &h->acceptable); /* there is room again */
-    }
+    acceptor_has_room(&h->acceptor);
 }
 
 static void client_watch(struct client *c, int events)
@@ -348,8 +343,9 @@ static void on_late(struct deadline_queue *q, struct deadline *d)
     }
 }
 
-static void client_new(struct httpd *h, int fd)
+static void client_new(void *user, int fd)
 {
+    struct httpd *h = user;
     struct client *c = mem_new(struct client);
 
     c->httpd = h;
@@ -373,75 +369,28 @@ void httpd_answer(struct httpd *h, httpd_request request, int status, struct sli
     }
 }
 
-static void on_rested(struct ev_loop *loop, ev_timer *watcher, int events)
+static bool has_room(void *user)
 {
-    (void)events;
-    struct httpd *h = container_of(watcher, struct httpd, rest);
+    const struct httpd *h = user;
 
-    if (h->client_count < h->limits.connections) {
-        ev_io_start(loop, &h->acceptable);
-    }
-}
-
-/* Out of descriptors or memory: without a rest the listener would wake us at once, again and again.
- */
-static void take_a_rest(struct httpd *h)
-{
-    ev_io_stop(h->loop, &h->acceptable);
-    ev_timer_set(&h->rest, REST_S, 0);
-    ev_timer_start(h->loop, &h->rest);
-}
-
-static void on_acceptable(struct ev_loop *loop, ev_io *watcher, int events)
-{
-    struct httpd *h = container_of(watcher, struct httpd, acceptable);
-
-    if ((events & EV_ERROR) != 0) {
-        take_a_rest(h); /* common/loop.h */
-        return;
-    }
-    while (h->client_count < h->limits.connections) {
-        struct net_addr peer;
-        int fd = net_accept(h->fd, &peer);
-
-        if (fd == -EAGAIN || fd == -ECONNABORTED) {
-            return;
-        }
-        if (fd < 0) {
-            take_a_rest(h);
-            return;
-        }
-        client_new(h, fd);
-    }
-    ev_io_stop(loop, &h->acceptable);
+    return h->client_count < h->limits.connections;
 }
 
 struct httpd *httpd_new(struct ev_loop *loop, const char *address, const char *name,
                         const struct httpd_limits *limits, const struct httpd_hooks *hooks)
 {
-    struct net_addr addr;
-
-    if (net_parse(&addr, address) < 0) {
-        log_error("%s address is not ADDRESS:PORT address=%s", name,
-                  log_quote(address, strlen(address)));
-        return NULL;
-    }
-    int fd = net_listen(&addr, false);
-    if (fd < 0) {
-        log_error("%s cannot listen address=%s reason=\"%s\"", name, address, strerror(-fd));
-        return NULL;
-    }
     struct httpd *h = mem_new(struct httpd);
 
+    if (acceptor_init(&h->acceptor, loop, address, name,
+                      &(struct acceptor_hooks){has_room, client_new, h}) < 0) {
+        mem_free(h);
+        return NULL;
+    }
     h->loop = loop;
     h->hooks = *hooks;
     h->limits = *limits;
-    h->fd = fd;
     deadline_queue_init(&h->idle, loop, HTTPD_IDLE_MS, on_idle);
     deadline_queue_init(&h->busy, loop, HTTPD_REQUEST_MS, on_late);
-    ev_timer_init(&h->rest, on_rested, 0, 0);
-    ev_io_init(&h->acceptable, on_acceptable, fd, EV_READ);
-    ev_io_start(loop, &h->acceptable);
     return h;
 }
 
@@ -456,11 +405,9 @@ struct httpd *httpd_free(struct httpd *h)
         client_free(c);
     }
     assert(h->client_count == 0);
-    ev_io_stop(h->loop, &h->acceptable);
-    ev_timer_stop(h->loop, &h->rest);
+    acceptor_deinit(&h->acceptor);
     deadline_queue_deinit(&h->idle);
     deadline_queue_deinit(&h->busy);
-    close(h->fd);
     mem_free(h);
     return NULL;
 }
