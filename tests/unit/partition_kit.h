@@ -200,7 +200,8 @@ void kit_spoil_send(struct kit *k, struct letter *l);
  * must be there. */
 void kit_judge(struct kit *k, bool is_settled, bool one_epoch);
 
-/* partition_kit_steps.c: a kit for each test, whose fault must be none at its end. */
+/* partition_kit_steps.c: a kit for each test, whose fault must be none at its end. What stops may
+ * be any struct that begins with a kit. */
 int kit_test_start(void **state);
 int kit_test_stop(void **state);
 
@@ -213,5 +214,30 @@ uint64_t kit_last_offset(const struct kit *k, char epoch[EPOCH_MAX + 1]);
 
 /* A message that some broadcaster wrote into the log. */
 void kit_land_message(struct kit *k, const struct message *m, const char *body);
+
+/* A partition with an owner and two gateways. */
+struct kit_world {
+    struct kit kit;
+    struct kit_owner *o;
+    struct kit_gateway *g, *h;
+    uint64_t batch; /* the last one of KIT_LANE that was said */
+    size_t read;    /* letters of g that the test has looked at */
+};
+
+/* The state of a test: a world that is settled. It ends with kit_test_stop(). */
+int kit_world_start(void **state);
+/* Starts owner and gateways; settings of the kit are made before. */
+void kit_world_settle(struct kit_world *w);
+/* Everything is done by everybody, until nothing is left to do. */
+void kit_world_run(struct kit_world *w);
+/* The owner dies, the next one serves. */
+void kit_world_change_owner(struct kit_world *w);
+/* Publishes `count` records in a room, a batch each. */
+void kit_world_say(struct kit_world *w, uint32_t room, unsigned count);
+void kit_world_attach(struct kit_world *w, struct kit_gateway *g);
+/* A gateway's question, which has KIT_REQUEST, or its news about members. */
+#define KIT_REQUEST 77
+void kit_world_tell(struct kit_world *w, struct kit_gateway *g, enum message_type type,
+                    const char *body);
 
 #endif

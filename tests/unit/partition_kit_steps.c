@@ -54,3 +54,73 @@ void kit_land_message(struct kit *k, const struct message *m, const char *body)
     copy.time_ms = k->now_ms;
     kit_land_letter(k, letter_new(k, &copy, slice_of(body)));
 }
+
+int kit_world_start(void **state)
+{
+    struct kit_world *w = mem_new(struct kit_world);
+
+    kit_init(&w->kit, 1);
+    kit_world_settle(w);
+    *state = w;
+    return 0;
+}
+
+void kit_world_settle(struct kit_world *w)
+{
+    w->o = kit_owner_settled(&w->kit);
+    w->g = kit_gateway_start(&w->kit, 0);
+    w->h = kit_gateway_start(&w->kit, 1);
+}
+
+void kit_world_run(struct kit_world *w)
+{
+    bool is_busy = true;
+
+    while (is_busy) {
+        kit_run(&w->kit, w->o);
+        is_busy = false;
+        for (size_t i = 0; i < KIT_GATEWAYS; i++) {
+            while (kit_gateway_take(&w->kit, &w->kit.gateways[i])) {
+                is_busy = true;
+            }
+        }
+    }
+}
+
+void kit_world_change_owner(struct kit_world *w)
+{
+    kit_kill(&w->kit, w->o);
+    w->o = kit_owner_settled(&w->kit);
+    kit_world_run(w);
+}
+
+void kit_world_say(struct kit_world *w, uint32_t room, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        kit_publish(&w->kit, KIT_LANE, ++w->batch, kit_room(room), 1);
+    }
+    kit_world_run(w);
+}
+
+void kit_world_attach(struct kit_world *w, struct kit_gateway *g)
+{
+    kit_gateway_attach(&w->kit, g);
+    kit_world_run(w);
+}
+
+void kit_world_tell(struct kit_world *w, struct kit_gateway *g, enum message_type type,
+                    const char *body)
+{
+    bool is_question = type == MESSAGE_PRESENCE;
+
+    kit_write(&w->kit,
+              &(struct message){.type = type,
+                                .partition = KIT_PARTITION,
+                                .gateway = slice_of(g->id),
+                                .boot = slice_of(g->boot),
+                                .link = g->link,
+                                .number = is_question ? 0 : ++g->number_out,
+                                .request = is_question ? KIT_REQUEST : 0},
+              slice_of(body));
+    kit_world_run(w);
+}

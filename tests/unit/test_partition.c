@@ -14,16 +14,6 @@ static int start(void **state)
     return 0;
 }
 
-static int stop(void **state)
-{
-    struct kit *k = *state;
-
-    kit_deinit(k);
-    assert_string_equal(k->fault, "");
-    mem_free(k);
-    return 0;
-}
-
 static const struct letter *last_of_log(const struct kit *k)
 {
     assert_true(k->log.count > 0);
@@ -437,7 +427,7 @@ static void a_lane_that_was_silent_for_a_day_is_forgotten(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, kit_test_stop)
     const struct CMUnitTest tests[] = {
         TEST(an_empty_log_gets_a_claim_and_a_marker_and_then_input_is_consumed),
         TEST(records_of_a_room_are_numbered_from_one_without_holes),

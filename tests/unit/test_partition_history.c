@@ -27,16 +27,6 @@ static int start(void **state)
     return 0;
 }
 
-static int stop(void **state)
-{
-    struct world *w = *state;
-
-    kit_deinit(&w->kit);
-    assert_string_equal(w->kit.fault, "");
-    mem_free(w);
-    return 0;
-}
-
 static void say(struct world *w, uint32_t room, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
@@ -445,7 +435,7 @@ static void without_history_only_the_position_is_told(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, kit_test_stop)
     const struct CMUnitTest tests[] = {
         TEST(history_answers_what_was_asked_and_says_if_it_is_all),
         TEST(history_is_filled_from_the_rest_of_the_log_after_a_takeover),

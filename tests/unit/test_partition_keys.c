@@ -20,16 +20,6 @@ static int start(void **state)
     return 0;
 }
 
-static int stop(void **state)
-{
-    struct kit *k = *state;
-
-    kit_deinit(k);
-    assert_string_equal(k->fault, "");
-    mem_free(k);
-    return 0;
-}
-
 struct keyed {
     const char *room, *user, *key;
 };
@@ -431,7 +421,7 @@ static void without_a_window_keys_mean_nothing(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, kit_test_stop)
     const struct CMUnitTest tests[] = {
         TEST(a_key_belongs_to_its_room_and_user),
         TEST(a_batch_is_freed_of_what_is_known_and_the_rest_is_numbered_without_holes),

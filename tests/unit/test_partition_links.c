@@ -1,73 +1,7 @@
 /* test_partition_links.c: attaching, deliveries and leases. */
 #include "tests/unit/partition_kit.h"
 
-#define LANE_A "aaaaaaaaaaaaaaaa"
-
-struct world {
-    struct kit kit;
-    struct kit_owner *o;
-    struct kit_gateway *g, *h;
-};
-
-static int start(void **state)
-{
-    struct world *w = mem_new(struct world);
-
-    kit_init(&w->kit, 1);
-    w->o = kit_owner_settled(&w->kit);
-    w->g = kit_gateway_start(&w->kit, 0);
-    w->h = kit_gateway_start(&w->kit, 1);
-    *state = w;
-    return 0;
-}
-
-static int stop(void **state)
-{
-    struct world *w = *state;
-
-    kit_deinit(&w->kit);
-    assert_string_equal(w->kit.fault, "");
-    mem_free(w);
-    return 0;
-}
-
-static void run(struct world *w)
-{
-    bool is_busy = true;
-
-    while (is_busy) {
-        kit_run(&w->kit, w->o);
-        is_busy = false;
-        for (size_t i = 0; i < KIT_GATEWAYS; i++) {
-            while (kit_gateway_take(&w->kit, &w->kit.gateways[i])) {
-                is_busy = true;
-            }
-        }
-    }
-}
-
-/* The owner dies, the next one serves. */
-static void change_owner(struct world *w)
-{
-    kit_kill(&w->kit, w->o);
-    w->o = kit_owner_settled(&w->kit);
-    run(w);
-}
-
-/* Publishes `count` records in a room, a batch each. */
-static void say(struct world *w, uint32_t room, unsigned count)
-{
-    for (unsigned i = 0; i < count; i++) {
-        kit_publish(&w->kit, LANE_A, ++w->kit.gateways[3].batch, kit_room(room), 1);
-    }
-    run(w);
-}
-
-static void attach(struct world *w, struct kit_gateway *g)
-{
-    kit_gateway_attach(&w->kit, g);
-    run(w);
-}
+#define LANE_A KIT_LANE
 
 /* The position that the last answer tells of a room. */
 static struct line position(const struct kit_gateway *g, uint32_t room)
@@ -86,12 +20,12 @@ static struct line position(const struct kit_gateway *g, uint32_t room)
 
 static void an_attach_is_answered_for_every_room_known_or_not(void **state)
 {
-    struct world *w = *state;
+    struct kit_world *w = *state;
 
-    say(w, 0, 3);
+    kit_world_say(w, 0, 3);
     kit_gateway_follow(&w->kit, w->g, 0, true);
     kit_gateway_follow(&w->kit, w->g, 1, true);
-    attach(w, w->g);
+    kit_world_attach(w, w->g);
     assert_int_equal(position(w->g, 0).offset, 3);
     assert_int_equal(position(w->g, 0).from, 3);
     assert_true(position(w->g, 0).epoch.size > 0);
@@ -100,26 +34,26 @@ static void an_attach_is_answered_for_every_room_known_or_not(void **state)
     assert_true(position(w->g, 1).epoch.size > 0); /* it has one before anybody speaks */
     assert_int_equal(w->g->number_in, 1);
     /* Without any room, too. */
-    attach(w, w->h);
+    kit_world_attach(w, w->h);
     assert_int_equal(kit_last(w->h, MESSAGE_POSITIONS)->m.number, 1);
     assert_int_equal(partition_gateways(w->o->machine), 2);
 }
 
 static void a_gateway_continues_where_it_stands(void **state)
 {
-    struct world *w = *state;
+    struct kit_world *w = *state;
 
     kit_gateway_follow(&w->kit, w->g, 0, true);
-    attach(w, w->g);
-    say(w, 0, 4);
+    kit_world_attach(w, w->g);
+    kit_world_say(w, 0, 4);
     assert_int_equal(w->g->seen_count, 4);
     kit_gateway_stop(&w->kit, w->h);
     struct kit_view view = w->g->views[0];
     w->g->inbox_at = w->g->inbox.count;
     w->g->wants_attach = true; /* deaf for a while */
-    say(w, 0, 5);
+    kit_world_say(w, 0, 5);
     assert_int_equal(w->g->seen_count, 4);
-    attach(w, w->g);
+    kit_world_attach(w, w->g);
     assert_int_equal(w->g->seen_count, 9);
     assert_int_equal(w->g->positions_lost, 0);
     assert_string_equal(w->g->views[0].epoch, view.epoch);
@@ -128,13 +62,13 @@ static void a_gateway_continues_where_it_stands(void **state)
 
 static void who_knows_of_an_unspoken_room_gets_its_first_record(void **state)
 {
-    struct world *w = *state;
+    struct kit_world *w = *state;
 
     kit_gateway_follow(&w->kit, w->g, 0, true);
-    attach(w, w->g);
+    kit_world_attach(w, w->g);
     w->g->wants_attach = true;
-    say(w, 0, 2);
-    attach(w, w->g);
+    kit_world_say(w, 0, 2);
+    kit_world_attach(w, w->g);
     assert_int_equal(w->g->seen_count, 2);
     assert_int_equal(w->g->positions_lost, 0);
 }
@@ -153,14 +87,14 @@ static void who_attaches_is_told_from_where_on_it_continues(void **state)
         {"", 0, 12},      /* no epoch: of which life is it the beginning? */
         {NULL, 0, 0},     /* the beginning */
     };
-    struct world *w = *state;
+    struct kit_world *w = *state;
 
     w->kit.conf.history_size = 5;
-    change_owner(w);
-    say(w, 0, 12);
-    say(w, 1, 1);
+    kit_world_change_owner(w);
+    kit_world_say(w, 0, 12);
+    kit_world_say(w, 1, 1);
     kit_gateway_follow(&w->kit, w->g, 0, true);
-    attach(w, w->g);
+    kit_world_attach(w, w->g);
     const struct kit_view known = w->g->views[0];
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct kit_view *v = &w->g->views[0];
@@ -169,7 +103,7 @@ static void who_attaches_is_told_from_where_on_it_continues(void **state)
         if (cases[i].epoch != NULL) {
             (void)snprintf(v->epoch, sizeof(v->epoch), "%s", cases[i].epoch);
         }
-        attach(w, w->g);
+        kit_world_attach(w, w->g);
         assert_int_equal(position(w->g, 0).offset, 12);
         assert_int_equal(position(w->g, 0).from, cases[i].from);
         assert_int_equal(v->offset, 12);
@@ -178,9 +112,9 @@ static void who_attaches_is_told_from_where_on_it_continues(void **state)
 
 static void an_attach_during_an_append_misses_nothing_and_gets_nothing_twice(void **state)
 {
-    struct world *w = *state;
+    struct kit_world *w = *state;
 
-    say(w, 0, 2);
+    kit_world_say(w, 0, 2);
     kit_publish(&w->kit, LANE_A, 100, "r0", 2);
     kit_publish(&w->kit, LANE_A, 101, "r0", 2);
     kit_take(&w->kit, w->o);
@@ -190,7 +124,7 @@ static void an_attach_during_an_append_misses_nothing_and_gets_nothing_twice(voi
     kit_gateway_attach(&w->kit, w->g);
     assert_true(kit_mail(&w->kit, w->o));
     assert_int_equal(position(w->g, 0).offset, 2);
-    run(w);
+    kit_world_run(w);
     assert_int_equal(w->g->seen_count, 4);
     assert_int_equal(w->g->views[0].offset, 6);
     kit_judge(&w->kit, true, true);
@@ -198,14 +132,14 @@ static void an_attach_during_an_append_misses_nothing_and_gets_nothing_twice(voi
 
 static void a_delivery_holds_the_rooms_that_are_followed_and_no_others(void **state)
 {
-    struct world *w = *state;
+    struct kit_world *w = *state;
     struct buf body = BUF_EMPTY;
 
     kit_gateway_follow(&w->kit, w->g, 1, true);
     kit_gateway_follow(&w->kit, w->g, 3, true);
     kit_gateway_follow(&w->kit, w->h, 5, true);
-    attach(w, w->g);
-    attach(w, w->h);
+    kit_world_attach(w, w->g);
+    kit_world_attach(w, w->h);
     size_t before = w->h->inbox.count;
     for (uint32_t i = 0; i < 5; i++) {
         record_encode(&body,
@@ -219,27 +153,27 @@ static void a_delivery_holds_the_rooms_that_are_followed_and_no_others(void **st
                                   .boot = SLICE_LIT(LANE_A)},
                 buf_slice(&body));
     buf_deinit(&body);
-    run(w);
+    kit_world_run(w);
     assert_int_equal(w->g->seen_count, 2);
     assert_int_equal(kit_last(w->g, MESSAGE_DELIVER)->m.records, 2);
     assert_int_equal(w->h->inbox.count, before); /* not even an empty one */
     kit_gateway_follow(&w->kit, w->g, 1, false);
-    say(w, 1, 1);
+    kit_world_say(w, 1, 1);
     assert_int_equal(w->g->seen_count, 2);
 }
 
 static void the_answer_to_much_that_is_missing_comes_in_several_messages(void **state)
 {
-    struct world *w = *state;
+    struct kit_world *w = *state;
     const size_t size = 100000;
     char *payload = mem_alloc(size);
     struct buf body = BUF_EMPTY;
 
     w->kit.conf.memory_max = 64 << 20;
     w->kit.conf.checkpoint_bytes = 64 << 20;
-    change_owner(w);
+    kit_world_change_owner(w);
     kit_gateway_follow(&w->kit, w->g, 0, true);
-    attach(w, w->g);
+    kit_world_attach(w, w->g);
     w->g->wants_attach = true;
     memset(payload, 'x', size);
     payload[0] = payload[size - 1] = '"';
@@ -252,9 +186,9 @@ static void the_answer_to_much_that_is_missing_comes_in_several_messages(void **
                                       .gateway = SLICE_LIT("g"),
                                       .boot = SLICE_LIT(LANE_A)},
                     buf_slice(&body));
-        run(w);
+        kit_world_run(w);
     }
-    attach(w, w->g);
+    kit_world_attach(w, w->g);
     assert_int_equal(w->g->seen_count, 50);
     assert_in_range(w->g->number_in, 5, 8);
     buf_deinit(&body);
@@ -263,90 +197,90 @@ static void the_answer_to_much_that_is_missing_comes_in_several_messages(void **
 
 static void a_hole_in_what_a_gateway_sends_makes_it_attach_anew(void **state)
 {
-    struct world *w = *state;
+    struct kit_world *w = *state;
 
     kit_gateway_follow(&w->kit, w->g, 0, true);
-    attach(w, w->g);
+    kit_world_attach(w, w->g);
     w->g->number_out++; /* one was lost */
     kit_gateway_alive(&w->kit, w->g);
-    run(w);
+    kit_world_run(w);
     assert_int_equal(stat_get(&w->kit.stats.link_gaps), 1);
     assert_int_equal(partition_gateways(w->o->machine), 0);
     assert_true(w->g->wants_attach);
-    attach(w, w->g);
+    kit_world_attach(w, w->g);
     assert_int_equal(partition_gateways(w->o->machine), 1);
     w->g->number_out--; /* sent twice: no harm */
     kit_gateway_alive(&w->kit, w->g);
-    run(w);
+    kit_world_run(w);
     assert_false(w->g->wants_attach);
     assert_int_equal(partition_gateways(w->o->machine), 1);
 }
 
 static void a_link_that_is_not_known_makes_it_attach_anew(void **state)
 {
-    struct world *w = *state;
+    struct kit_world *w = *state;
 
     w->g->link = 5;
     w->g->wants_attach = false;
     kit_gateway_alive(&w->kit, w->g);
-    run(w);
+    kit_world_run(w);
     assert_true(w->g->wants_attach);
 }
 
 static void a_sign_of_life_is_answered_by_one(void **state)
 {
-    struct world *w = *state;
+    struct kit_world *w = *state;
 
-    attach(w, w->g);
+    kit_world_attach(w, w->g);
     uint64_t number = w->g->number_in;
     kit_gateway_alive(&w->kit, w->g);
-    run(w);
+    kit_world_run(w);
     assert_int_equal(w->g->number_in, number + 1);
     assert_int_equal(kit_last(w->g, MESSAGE_DELIVER)->m.body.size, 0);
 }
 
 static void a_gateway_started_anew_replaces_its_former_life(void **state)
 {
-    struct world *w = *state;
+    struct kit_world *w = *state;
 
     kit_gateway_follow(&w->kit, w->g, 0, true);
-    attach(w, w->g);
+    kit_world_attach(w, w->g);
     kit_gateway_stop(&w->kit, w->g);
     kit_gateway_start(&w->kit, 0);
-    attach(w, w->g);
+    kit_world_attach(w, w->g);
     assert_int_equal(partition_gateways(w->o->machine), 1);
     size_t before = w->g->inbox.count;
-    say(w, 0, 1); /* the new one does not follow it */
+    kit_world_say(w, 0, 1); /* the new one does not follow it */
     assert_int_equal(w->g->inbox.count, before);
     assert_int_equal(partition_rooms(w->o->machine), 1);
 }
 
 static void an_attach_that_comes_late_does_not_undo_a_later_one(void **state)
 {
-    struct world *w = *state;
+    struct kit_world *w = *state;
 
     kit_gateway_follow(&w->kit, w->g, 0, true);
     kit_gateway_attach(&w->kit, w->g);
-    attach(w, w->g);
+    kit_world_attach(w, w->g);
     letters_add(&w->o->mail, w->o->mail.at[0]);
-    run(w);
-    say(w, 0, 1);
+    kit_world_run(w);
+    kit_world_say(w, 0, 1);
     assert_int_equal(w->g->seen_count, 1);
     assert_int_equal(w->g->link_holes, 0);
 }
 
 static void a_silent_gateway_is_dropped_with_all_that_hangs_on_it(void **state)
 {
-    struct world *w = *state;
+    struct kit_world *w = *state;
 
     kit_gateway_follow(&w->kit, w->g, 0, true);
     kit_gateway_follow(&w->kit, w->g, 1, true);
-    attach(w, w->g);
-    attach(w, w->h);
+    kit_world_attach(w, w->g);
+    kit_world_attach(w, w->h);
     assert_int_equal(partition_rooms(w->o->machine), 2);
     kit_tick(&w->kit, w->o, 14000);
     kit_gateway_alive(&w->kit, w->h);
-    run(w);
+    kit_world_run(w);
     kit_tick(&w->kit, w->o, 2000);
     assert_int_equal(partition_gateways(w->o->machine), 1);
     assert_int_equal(partition_rooms(w->o->machine), 0); /* nobody spoke in them */
@@ -355,9 +289,9 @@ static void a_silent_gateway_is_dropped_with_all_that_hangs_on_it(void **state)
 
 static void a_clock_that_jumps_keeps_no_dead_gateway(void **state)
 {
-    struct world *w = *state;
+    struct kit_world *w = *state;
 
-    attach(w, w->g);
+    kit_world_attach(w, w->g);
     kit_tick(&w->kit, w->o, -3600000);
     assert_int_equal(partition_gateways(w->o->machine), 1);
     kit_tick(&w->kit, w->o, 16000);
@@ -366,25 +300,25 @@ static void a_clock_that_jumps_keeps_no_dead_gateway(void **state)
 
 static void a_gateway_that_is_gone_is_forgotten_and_called_once(void **state)
 {
-    struct world *w = *state;
+    struct kit_world *w = *state;
 
     kit_gateway_follow(&w->kit, w->g, 0, true);
-    attach(w, w->g);
+    kit_world_attach(w, w->g);
     kit_gateway_stop(&w->kit, w->g);
-    say(w, 0, 1);
+    kit_world_say(w, 0, 1);
     assert_int_equal(partition_gateways(w->o->machine), 0);
-    say(w, 0, 1);
+    kit_world_say(w, 0, 1);
 }
 
 static void a_gateway_ahead_of_the_log_ends_the_rooms_epoch(void **state)
 {
-    struct world *w = *state;
+    struct kit_world *w = *state;
 
     w->kit.conf.checkpoint_bytes = 1; /* often, to be judged */
-    change_owner(w);
-    say(w, 0, 5);
+    kit_world_change_owner(w);
+    kit_world_say(w, 0, 5);
     kit_gateway_follow(&w->kit, w->g, 0, true);
-    attach(w, w->g);
+    kit_world_attach(w, w->g);
     struct kit_view *v = &w->g->views[0];
     char old[EPOCH_MAX + 1];
     memcpy(old, v->epoch, sizeof(old));
@@ -398,18 +332,18 @@ static void a_gateway_ahead_of_the_log_ends_the_rooms_epoch(void **state)
     assert_int_equal(position(w->g, 0).from, 5);
     kit_publish(&w->kit, LANE_A, 102, "r0", 2);
     kit_take(&w->kit, w->o); /* numbered anew behind one that is not; a checkpoint comes between */
-    run(w);
+    kit_world_run(w);
     assert_int_equal(w->g->positions_lost, 1);
     assert_string_not_equal(v->epoch, old);
     assert_int_equal(v->offset, 2);
     assert_int_equal(stat_get(&w->kit.stats.lost_positions), 1);
-    attach(w, w->g); /* the owner has it the same way */
+    kit_world_attach(w, w->g); /* the owner has it the same way */
     assert_int_equal(position(w->g, 0).from, 2);
     assert_true(slice_equal(position(w->g, 0).epoch, slice_of(v->epoch)));
-    change_owner(w);
-    attach(w, w->g);
+    kit_world_change_owner(w);
+    kit_world_attach(w, w->g);
     kit_publish(&w->kit, LANE_A, 103, "r0", 1);
-    run(w);
+    kit_world_run(w);
     assert_int_equal(v->offset, 3);
     assert_int_equal(w->g->positions_lost, 1);
     kit_judge(&w->kit, true, false);
@@ -417,7 +351,7 @@ static void a_gateway_ahead_of_the_log_ends_the_rooms_epoch(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, kit_world_start, kit_test_stop)
     const struct CMUnitTest tests[] = {
         TEST(an_attach_is_answered_for_every_room_known_or_not),
         TEST(a_gateway_continues_where_it_stands),

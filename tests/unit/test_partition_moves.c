@@ -1,80 +1,23 @@
 /* test_partition_moves.c: who comes and who goes is told to the gateways that want to know. */
 #include "tests/unit/partition_kit.h"
 
-struct world {
-    struct kit kit;
-    struct kit_owner *o;
-    struct kit_gateway *g, *h;
-    size_t read; /* letters of g that were looked at */
-};
-
-static int start(void **state)
-{
-    struct world *w = mem_new(struct world);
-
-    kit_init(&w->kit, 1);
-    w->o = kit_owner_settled(&w->kit);
-    w->g = kit_gateway_start(&w->kit, 0);
-    w->h = kit_gateway_start(&w->kit, 1);
-    *state = w;
-    return 0;
-}
-
-static int stop(void **state)
-{
-    struct world *w = *state;
-
-    kit_deinit(&w->kit);
-    assert_string_equal(w->kit.fault, "");
-    mem_free(w);
-    return 0;
-}
-
-static void run(struct world *w)
-{
-    bool is_busy = true;
-
-    while (is_busy) {
-        kit_run(&w->kit, w->o);
-        is_busy = false;
-        for (size_t i = 0; i < KIT_GATEWAYS; i++) {
-            while (kit_gateway_take(&w->kit, &w->kit.gateways[i])) {
-                is_busy = true;
-            }
-        }
-    }
-}
-
-static void tell(struct world *w, struct kit_gateway *g, enum message_type type, const char *body)
-{
-    kit_write(&w->kit,
-              &(struct message){.type = type,
-                                .partition = KIT_PARTITION,
-                                .gateway = slice_of(g->id),
-                                .boot = slice_of(g->boot),
-                                .link = g->link,
-                                .number = ++g->number_out},
-              slice_of(body));
-    run(w);
-}
-
 /* A new link, whose attach has these lines. */
-static void attach(struct world *w, struct kit_gateway *g, const char *body)
+static void attach(struct kit_world *w, struct kit_gateway *g, const char *body)
 {
     g->wants_attach = g->is_attached = false;
     g->link++;
     g->number_in = g->number_out = 0;
-    tell(w, g, MESSAGE_ATTACH, body);
+    kit_world_tell(w, g, MESSAGE_ATTACH, body);
 }
 
 /* What g was told since the last time, as "+client" and "-client". */
-static void expect(struct world *w, const char *want)
+static void expect(struct kit_world *w, const char *want)
 {
     struct buf got = BUF_EMPTY;
     struct line line;
 
     kit_tick(&w->kit, w->o, 100);
-    run(w);
+    kit_world_run(w);
     for (; w->read < w->g->inbox.count; w->read++) {
         const struct letter *l = w->g->inbox.at[w->read];
         struct slice rest = l->m.body;
@@ -99,13 +42,13 @@ static void expect(struct world *w, const char *want)
 
 static void joins_and_leaves_of_all_gateways_are_told_in_order(void **state)
 {
-    struct world *w = *state;
+    struct kit_world *w = *state;
 
     attach(w, w->g, FOLLOW);
     attach(w, w->h, "{\"room\":\"r0\"}\n" MEMBER("c1"));
-    tell(w, w->h, MESSAGE_JOIN, MEMBER("c2"));
-    tell(w, w->g, MESSAGE_JOIN, MEMBER("mine"));
-    tell(w, w->h, MESSAGE_LEAVE, LEFT("c1"));
+    kit_world_tell(w, w->h, MESSAGE_JOIN, MEMBER("c2"));
+    kit_world_tell(w, w->g, MESSAGE_JOIN, MEMBER("mine"));
+    kit_world_tell(w, w->h, MESSAGE_LEAVE, LEFT("c1"));
     expect(w, "+c1 +c2 +mine -c1");
     expect(w, "");
     assert_null(kit_last(w->h, MESSAGE_MOVES)); /* it did not ask */
@@ -113,18 +56,18 @@ static void joins_and_leaves_of_all_gateways_are_told_in_order(void **state)
 
 static void what_was_told_is_told_with_everything_about_the_member(void **state)
 {
-    struct world *w = *state;
+    struct kit_world *w = *state;
     struct line line;
 
     attach(w, w->g, FOLLOW);
-    tell(w, w->g, MESSAGE_JOIN,
-         "{\"room\":\"r0\",\"client\":\"c1\",\"user\":\"ann\",\"info\":{\"a\":1}}\n");
+    kit_world_tell(w, w->g, MESSAGE_JOIN,
+                   "{\"room\":\"r0\",\"client\":\"c1\",\"user\":\"ann\",\"info\":{\"a\":1}}\n");
     expect(w, "+c1");
     struct slice rest = kit_last(w->g, MESSAGE_MOVES)->m.body;
     assert_int_equal(line_next(&rest, &line), 0);
     assert_true(slice_equal(line.user, SLICE_LIT("ann")));
     assert_true(slice_equal(line.info, SLICE_LIT("{\"a\":1}")));
-    tell(w, w->g, MESSAGE_LEAVE, LEFT("c1"));
+    kit_world_tell(w, w->g, MESSAGE_LEAVE, LEFT("c1"));
     expect(w, "-c1");
     rest = kit_last(w->g, MESSAGE_MOVES)->m.body;
     assert_int_equal(line_next(&rest, &line), 0);
@@ -133,27 +76,28 @@ static void what_was_told_is_told_with_everything_about_the_member(void **state)
 
 static void who_wants_nothing_any_more_is_told_nothing(void **state)
 {
-    struct world *w = *state;
+    struct kit_world *w = *state;
 
     attach(w, w->g, FOLLOW);
-    tell(w, w->g, MESSAGE_LEAVE, "{\"room\":\"r0\",\"moves\":true}\n");
-    tell(w, w->h, MESSAGE_JOIN, "");
+    kit_world_tell(w, w->g, MESSAGE_LEAVE, "{\"room\":\"r0\",\"moves\":true}\n");
+    kit_world_tell(w, w->h, MESSAGE_JOIN, "");
     attach(w, w->h, MEMBER("c1"));
     expect(w, "");
-    tell(w, w->g, MESSAGE_JOIN, "{\"room\":\"r0\",\"moves\":true}\n");
-    tell(w, w->h, MESSAGE_JOIN, MEMBER("c2"));
+    kit_world_tell(w, w->g, MESSAGE_JOIN, "{\"room\":\"r0\",\"moves\":true}\n");
+    kit_world_tell(w, w->h, MESSAGE_JOIN, MEMBER("c2"));
     expect(w, "+c2");
-    tell(w, w->g, MESSAGE_LEAVE, "{\"room\":\"r0\"}\n");
-    tell(w, w->h, MESSAGE_JOIN, MEMBER("c3"));
+    kit_world_tell(w, w->g, MESSAGE_LEAVE, "{\"room\":\"r0\"}\n");
+    kit_world_tell(w, w->h, MESSAGE_JOIN, MEMBER("c3"));
     expect(w, "");
-    tell(w, w->g, MESSAGE_JOIN, "{\"room\":\"r0\",\"moves\":true}\n"); /* of a room not followed */
-    tell(w, w->h, MESSAGE_JOIN, MEMBER("c4"));
+    kit_world_tell(w, w->g, MESSAGE_JOIN,
+                   "{\"room\":\"r0\",\"moves\":true}\n"); /* of a room not followed */
+    kit_world_tell(w, w->h, MESSAGE_JOIN, MEMBER("c4"));
     expect(w, "");
 }
 
 static void a_gateway_that_attaches_anew_has_only_what_changed_told(void **state)
 {
-    struct world *w = *state;
+    struct kit_world *w = *state;
 
     attach(w, w->g, FOLLOW);
     attach(w, w->h, MEMBER("c1") MEMBER("c2"));
@@ -165,18 +109,18 @@ static void a_gateway_that_attaches_anew_has_only_what_changed_told(void **state
 
 static void members_that_a_new_owner_hears_of_again_have_not_come(void **state)
 {
-    struct world *w = *state;
+    struct kit_world *w = *state;
 
     attach(w, w->g, FOLLOW MEMBER_AGAIN("c1"));
     attach(w, w->h, MEMBER_AGAIN("c2") MEMBER("c3"));
     expect(w, "+c3");
-    tell(w, w->h, MESSAGE_LEAVE, LEFT("c2"));
+    kit_world_tell(w, w->h, MESSAGE_LEAVE, LEFT("c2"));
     expect(w, "-c2");
 }
 
 static void a_gateway_that_is_dropped_takes_its_members_with_it(void **state)
 {
-    struct world *w = *state;
+    struct kit_world *w = *state;
 
     attach(w, w->g, FOLLOW);
     attach(w, w->h, MEMBER("c1") MEMBER("c2"));
@@ -184,7 +128,7 @@ static void a_gateway_that_is_dropped_takes_its_members_with_it(void **state)
     for (int i = 0; i < 4; i++) { /* only one of them shows signs of life */
         kit_tick(&w->kit, w->o, 5000);
         kit_gateway_alive(&w->kit, w->g);
-        run(w);
+        kit_world_run(w);
     }
     expect(w, "-c1 -c2");
     partition_on_gateway_gone(w->o->machine, slice_of(w->h->id)); /* it is gone already */
@@ -193,7 +137,7 @@ static void a_gateway_that_is_dropped_takes_its_members_with_it(void **state)
 
 static void members_of_a_long_attach_are_waited_for(void **state)
 {
-    struct world *w = *state;
+    struct kit_world *w = *state;
     struct buf body = BUF_EMPTY;
 
     attach(w, w->g, FOLLOW);
@@ -207,9 +151,9 @@ static void members_of_a_long_attach_are_waited_for(void **state)
     attach(w, w->h, body.at);
     buf_deinit(&body);
     expect(w, "");
-    tell(w, w->h, MESSAGE_JOIN, MEMBER_AGAIN("c2"));
+    kit_world_tell(w, w->h, MESSAGE_JOIN, MEMBER_AGAIN("c2"));
     expect(w, "");
-    tell(w, w->h, MESSAGE_ALIVE, "");
+    kit_world_tell(w, w->h, MESSAGE_ALIVE, "");
     expect(w, "-c3");
 }
 
@@ -230,19 +174,19 @@ static void add_members(struct buf *body, const char *room, unsigned count)
 
 static void moves_that_fill_a_message_do_not_overtake_an_answer(void **state)
 {
-    struct world *w = *state;
+    struct kit_world *w = *state;
     struct buf body = BUF_EMPTY;
 
     attach(w, w->g, FOLLOW "{\"room\":\"r1\"}\n{\"room\":\"r1\",\"moves\":true}\n");
     add_members(&body, "r0", 100);
-    tell(w, w->g, MESSAGE_JOIN, body.at);
+    kit_world_tell(w, w->g, MESSAGE_JOIN, body.at);
     buf_clear(&body);
     buf_add_slice(&body, SLICE_LIT("{\"room\":\"r2\"}\n"));
     add_members(&body, "r1", 100);
-    tell(w, w->g, MESSAGE_JOIN, body.at);
+    kit_world_tell(w, w->g, MESSAGE_JOIN, body.at);
     buf_deinit(&body);
     kit_tick(&w->kit, w->o, 100);
-    run(w);
+    kit_world_run(w);
     assert_int_equal(stat_get(&w->kit.stats.moves_told), 200);
     assert_non_null(kit_last(w->g, MESSAGE_MOVES));
     assert_int_equal(w->g->link_holes, 0);
@@ -250,7 +194,7 @@ static void moves_that_fill_a_message_do_not_overtake_an_answer(void **state)
 
 static void a_crowd_that_comes_is_a_few_messages(void **state)
 {
-    struct world *w = *state;
+    struct kit_world *w = *state;
     struct buf body = BUF_EMPTY;
     const unsigned crowd = 100000;
 
@@ -261,26 +205,26 @@ static void a_crowd_that_comes_is_a_few_messages(void **state)
         buf_addf(&body, "{\"room\":\"r0\",\"client\":\"c%u\",\"user\":\"u%u\"}\n", i, i);
         if (body.size > 1 << 18 || i == crowd - 1) {
             buf_add(&body, "", 1);
-            tell(w, w->h, MESSAGE_JOIN, body.at);
+            kit_world_tell(w, w->h, MESSAGE_JOIN, body.at);
             buf_clear(&body);
         }
     }
     buf_deinit(&body);
     kit_tick(&w->kit, w->o, 100);
-    run(w);
+    kit_world_run(w);
     assert_int_equal(partition_members(w->o->machine), crowd);
     assert_in_range(w->g->inbox.count - before, 1, 3);
     assert_int_equal(stat_get(&w->kit.stats.moves_told), w->kit.conf.moves_max);
     assert_int_equal(stat_get(&w->kit.stats.moves_held), crowd - w->kit.conf.moves_max);
     kit_tick(&w->kit, w->o, 1000); /* another second, another hundred */
-    tell(w, w->h, MESSAGE_LEAVE, LEFT("c7"));
+    kit_world_tell(w, w->h, MESSAGE_LEAVE, LEFT("c7"));
     w->read = w->g->inbox.count;
     expect(w, "-c7");
 }
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, kit_world_start, kit_test_stop)
     const struct CMUnitTest tests[] = {
         TEST(joins_and_leaves_of_all_gateways_are_told_in_order),
         TEST(what_was_told_is_told_with_everything_about_the_member),
