@@ -123,4 +123,34 @@ static inline void command_check_again(const struct command *c, struct buf *mess
     buf_deinit(&texts);
 }
 
+/* Reads commands to their end, as a target: each is what it must be, and encoded in Protobuf it is
+ * read as the same one. */
+static inline void command_check_all(const struct codec *codec, struct slice message)
+{
+    struct slice rest = message;
+    struct buf texts = BUF_EMPTY, more = BUF_EMPTY;
+    struct command c, publish;
+    int answer;
+
+    while ((answer = codec->next(&rest, &texts, &c)) != COMMAND_END) {
+        FUZZ_CHECK(fuzz_within(rest, message));
+        if (answer == COMMAND_MALFORMED) {
+            break; /* the session ends here */
+        }
+        if (answer == COMMAND_BAD) {
+            FUZZ_CHECK(c.id != 0 || c.method == COMMAND_SEND);
+            continue;
+        }
+        command_check(&c, message, buf_slice(&texts));
+        command_check_again(&c, &more);
+        command_check_subs(codec, &c, message, &texts);
+        if (c.method == COMMAND_RPC && c.data.size > 0 &&
+            command_publish_of(&c, &texts, &publish) == 0) {
+            command_check(&publish, message, buf_slice(&texts));
+        }
+    }
+    buf_deinit(&texts);
+    buf_deinit(&more);
+}
+
 #endif
