@@ -189,16 +189,17 @@ class Campaign:
     def _wait_for_publishes(self, clients, wanted):
         """Without faults, until as many were acknowledged as were asked for."""
         def enough():
-            return self._goes_on(0.0, clients) and self.progress.counts["ok"] >= wanted
-        while not enough() and not self.is_enough:
-            time.sleep(0.2)
+            goes_on = self._goes_on(0.0, clients)
+            return self.is_enough or (goes_on and self.progress.counts["ok"] >= wanted)
+        process.until(enough, float("inf"), "enough was acknowledged", 0.2)
 
     def _wait_for_finding(self):
         """Until the checker finds what it was said to find."""
-        deadline = time.monotonic() + _FINDING_S
-        while self.options.until and not self._finds() and not self.is_enough and \
-                time.monotonic() < deadline:
-            time.sleep(0.5)
+        if self.options.until:
+            try:
+                process.until(lambda: self._finds() or self.is_enough, _FINDING_S, "found", 0.5)
+            except TimeoutError:
+                pass  # the verdict tells
 
     def _finds(self):
         """Whether the checker finds already what it was said to find."""

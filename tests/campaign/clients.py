@@ -23,6 +23,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "live"),
 
 import websockets  # noqa: E402
 from kit import CentrifugeClient, Closed, CommandError  # noqa: E402
+from kit.waiting import eventually_async  # noqa: E402
 
 _OPEN_S = 5.0  # a frozen gateway accepts, too: the kernel does it
 _SILENCE_S = 15.0  # without a ping; the campaign's gateways send one every 5 s
@@ -47,6 +48,14 @@ class Log:
 def hash_of(data):
     text = json.dumps(data, sort_keys=True)
     return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()[:12]
+
+
+async def _if_ever(condition, seconds):
+    """Waits for it; that it never came is for the checker to say."""
+    try:
+        await eventually_async(condition, seconds)
+    except AssertionError:
+        pass
 
 
 class Wire(CentrifugeClient):
@@ -143,9 +152,7 @@ class Writer:
         await wire.send(command)
 
     async def _all_answered(self, wire):
-        deadline = time.monotonic() + self.campaign.last_s
-        while self.open and not wire.closed and time.monotonic() < deadline:
-            await asyncio.sleep(0.05)
+        await _if_ever(lambda: not self.open or wire.closed, self.campaign.last_s)
 
 
 class Reader:
@@ -352,10 +359,8 @@ class Campaign:
         return epoch, top, found
 
     async def _readers_have(self, tops):
-        deadline = time.monotonic() + self.last_s
-        while time.monotonic() < deadline and not all(
-                reader.has(room, top) for reader in self.readers for room, top in tops.items()):
-            await asyncio.sleep(0.1)
+        await _if_ever(lambda: all(reader.has(room, top) for reader in self.readers
+                                   for room, top in tops.items()), self.last_s)
         for reader in self.readers:
             for room, (epoch, offset) in reader.positions.items():
                 self.log("end", reader=reader.name, room=room, epoch=epoch, offset=offset)
