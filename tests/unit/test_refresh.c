@@ -1,6 +1,7 @@
 /*
  * test_refresh.c: tokens that end: of a session and of a subscription; and rooms that need one.
  */
+#include "common/mem.h"
 #include "gateway/sessions_internal.h"
 #include "tests/unit/gateway_kit.h"
 #include "tests/unit/mint.h"
@@ -36,94 +37,133 @@ static void say(struct peer *p, const char *format, const char *claims, int64_t 
 #define SUB_REFRESH "{\"id\":4,\"sub_refresh\":{\"channel\":\"$vip\",\"token\":\"TOKEN\"}}"
 #define SUB_REFRESH_OF_PYTHON "{\"id\":4,\"sub_refresh\":{\"token\":\"TOKEN\"}}"
 
-static void connect_ann(struct peer *p, struct kit *k, int64_t ends_in_s)
+struct world {
+    struct kit kit;
+    struct peer ann;
+};
+
+static int start(void **state)
 {
-    peer_open(p, k, DIALECT_CENTRIFUGE, "", "");
-    say(p, CONNECT, ANN, ends_in_s);
-    peer_expect_part(p, "\"expires\":true,\"ttl\":");
+    struct world *w = mem_new(struct world);
+
+    kit_begin(&w->kit);
+    *state = w;
+    return 0;
+}
+
+static void leave(struct world *w)
+{
+    peer_end(&w->ann);
+    w->ann.kit = NULL;
+}
+
+/* ann may be there still. */
+static int stop(void **state)
+{
+    struct world *w = *state;
+
+    if (w->ann.kit != NULL) {
+        leave(w);
+    }
+    kit_end(&w->kit);
+    mem_free(w);
+    return 0;
+}
+
+/* A session with this token. */
+static void connect_with(struct world *w, const char *claims, int64_t ends_in_s)
+{
+    peer_open(&w->ann, &w->kit, DIALECT_CENTRIFUGE, "", "");
+    say(&w->ann, CONNECT, claims, ends_in_s);
+    peer_expect_part(&w->ann, "{\"id\":1,\"connect\":");
+}
+
+static void connect_ann(struct world *w, int64_t ends_in_s)
+{
+    connect_with(w, ANN, ends_in_s);
+    assert_non_null(strstr(w->ann.message.at, "\"expires\":true,\"ttl\":"));
 }
 
 /* ann is in $vip by a token. */
-static void enter_vip(struct peer *p, struct kit *k, int64_t ends_in_s)
+static void enter_vip(struct world *w, int64_t ends_in_s)
 {
-    connect_ann(p, k, 3600);
-    say(p, SUBSCRIBE, ANN ",\"channel\":\"$vip\",\"data\":[1]", ends_in_s);
-    kit_position(k, "$vip", "e1", 3);
-    peer_expect_part(p, "{\"id\":3,\"subscribe\":{\"expires\":true,\"ttl\":");
-    assert_non_null(strstr(p->message.at, "\"offset\":3,\"data\":[1]}}"));
+    connect_ann(w, 3600);
+    say(&w->ann, SUBSCRIBE, ANN ",\"channel\":\"$vip\",\"data\":[1]", ends_in_s);
+    kit_position(&w->kit, "$vip", "e1", 3);
+    peer_expect_part(&w->ann, "{\"id\":3,\"subscribe\":{\"expires\":true,\"ttl\":");
+    assert_non_null(strstr(w->ann.message.at, "\"offset\":3,\"data\":[1]}}"));
+}
+
+/* She enters a room that stands at 3. */
+static void enter(struct world *w, const char *room)
+{
+    peer_subscribe(&w->ann, room);
+    kit_position(&w->kit, room, "e1", 3);
+    peer_expect_part(&w->ann, "{\"id\":2,\"subscribe\":");
+}
+
+/* A command with a token, and what she hears then. */
+struct said {
+    const char *command, *claims;
+    int64_t ends_in_s;
+    const char *want;
+};
+
+static void say_one(struct world *w, const struct said *one)
+{
+    say(&w->ann, one->command, one->claims, one->ends_in_s);
 }
 
 static void only_who_can_refresh_is_told_when_to(void **state)
 {
-    (void)state;
-    struct kit k;
-    struct peer ann;
+    struct world *w = *state;
 
-    kit_begin(&k);
-    connect_ann(&ann, &k, SOON);
-    const char *ttl = strstr(ann.message.at, "\"ttl\":");
+    connect_ann(w, SOON);
+    const char *ttl = strstr(w->ann.message.at, "\"ttl\":");
     assert_non_null(ttl);
     assert_in_range(strtol(ttl + 6, NULL, 10), SOON - 10, SOON);
-    peer_end(&ann);
-    peer_open(&ann, &k, DIALECT_CENTRIFUGE, "ann", ""); /* by a header */
-    peer_send(&ann, "{\"id\":1,\"connect\":{}}");
-    peer_expect_part(&ann, "{\"id\":1,\"connect\":");
-    assert_null(strstr(ann.message.at, "expires"));
-    peer_end(&ann);
-    peer_open(&ann, &k, DIALECT_CENTRIFUGE, "", ""); /* a token that ends before its session */
-    say(&ann, CONNECT, ANN ",\"expire_at\":0", SOON);
-    peer_expect_part(&ann, "{\"id\":1,\"connect\":");
-    assert_null(strstr(ann.message.at, "expires"));
-    peer_end(&ann);
-    kit_end(&k);
+    leave(w);
+    peer_open(&w->ann, &w->kit, DIALECT_CENTRIFUGE, "ann", ""); /* by a header */
+    peer_send(&w->ann, "{\"id\":1,\"connect\":{}}");
+    peer_expect_part(&w->ann, "{\"id\":1,\"connect\":");
+    assert_null(strstr(w->ann.message.at, "expires"));
+    leave(w);
+    connect_with(w, ANN ",\"expire_at\":0", SOON); /* a token that ends before its session */
+    assert_null(strstr(w->ann.message.at, "expires"));
 }
 
 static void a_good_token_prolongs_the_session(void **state)
 {
-    (void)state;
-    struct kit k;
-    struct peer ann;
+    struct world *w = *state;
 
-    kit_begin(&k);
-    connect_ann(&ann, &k, SOON);
-    say(&ann, REFRESH, ANN, 2 * SOON);
-    peer_expect_part(&ann, "{\"id\":2,\"refresh\":{\"client\":\"");
-    assert_non_null(strstr(ann.message.at, "\"expires\":true,\"ttl\":"));
+    connect_ann(w, SOON);
+    say(&w->ann, REFRESH, ANN, 2 * SOON);
+    peer_expect_part(&w->ann, "{\"id\":2,\"refresh\":{\"client\":\"");
+    assert_non_null(strstr(w->ann.message.at, "\"expires\":true,\"ttl\":"));
     kit_skip((SOON + 60) * 1000);
-    kit_settle(&k);
-    peer_send(&ann, "{\"id\":3,\"rpc\":{\"method\":\"time\"}}");
-    peer_expect_part(&ann, "{\"id\":3,\"rpc\":{\"data\":{\"time\":");
+    kit_settle(&w->kit);
+    peer_send(&w->ann, "{\"id\":3,\"rpc\":{\"method\":\"time\"}}");
+    peer_expect_part(&w->ann, "{\"id\":3,\"rpc\":{\"data\":{\"time\":");
     kit_skip((SOON + 60) * 1000);
-    peer_expect(&ann, "close 3005 connection expired");
-    peer_end(&ann);
-    kit_end(&k);
+    peer_expect(&w->ann, "close 3005 connection expired");
 }
 
 static void a_session_outlives_its_token_by_the_grace_only(void **state)
 {
-    (void)state;
-    struct kit k;
-    struct peer ann;
+    struct world *w = *state;
 
-    kit_begin(&k);
-    connect_ann(&ann, &k, SOON);
+    connect_ann(w, SOON);
     kit_skip((SOON + 5) * 1000);
-    kit_settle(&k);
-    say(&ann, REFRESH, ANN, SOON);
-    peer_expect_part(&ann, "{\"id\":2,\"refresh\":");
+    kit_settle(&w->kit);
+    say(&w->ann, REFRESH, ANN, SOON);
+    peer_expect_part(&w->ann, "{\"id\":2,\"refresh\":");
     kit_skip((SOON + 30) * 1000);
-    peer_expect(&ann, "close 3005 connection expired");
-    peer_end(&ann);
-    kit_end(&k);
+    peer_expect(&w->ann, "close 3005 connection expired");
 }
 
 static void a_refresh_that_is_wrong_ends_the_session(void **state)
 {
-    static const struct {
-        const char *command, *claims;
-        int64_t ends_in_s;
-        const char *want;
-    } cases[] = {
+    static const struct said cases[] = {
         {REFRESH, ANN, -60, "close 3005 connection expired"},
         {REFRESH, "\"sub\":\"bob\"", SOON, "close 3500 invalid token"},
         {REFRESH, ANN ",\"channel\":\"$vip\"", SOON, "close 3500 invalid token"},
@@ -132,77 +172,54 @@ static void a_refresh_that_is_wrong_ends_the_session(void **state)
         {"{\"id\":2,\"refresh\":{\"token\":\"\",\"x\":\"TOKEN\"}}", ANN, SOON,
          "close 3501 bad request"},
     };
-    (void)state;
-    struct kit k;
-    struct peer ann;
+    struct world *w = *state;
 
-    kit_begin(&k);
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        connect_ann(&ann, &k, SOON);
-        say(&ann, cases[i].command, cases[i].claims, cases[i].ends_in_s);
-        peer_expect(&ann, cases[i].want);
-        peer_end(&ann);
+        connect_ann(w, SOON);
+        say_one(w, &cases[i]);
+        peer_expect(&w->ann, cases[i].want);
+        leave(w);
     }
-    peer_connect(&ann, &k, "ann"); /* by a header: it was not asked to refresh */
-    say(&ann, REFRESH, ANN, SOON);
-    peer_expect(&ann, "close 3501 bad request");
-    peer_end(&ann);
-    kit_end(&k);
+    peer_connect(&w->ann, &w->kit, "ann"); /* by a header: it was not asked to refresh */
+    say(&w->ann, REFRESH, ANN, SOON);
+    peer_expect(&w->ann, "close 3501 bad request");
 }
 
 static void roles_that_are_lost_take_rooms_with_them(void **state)
 {
-    char agents[] = "agent";
-    (void)state;
-    struct kit k;
-    struct peer ann;
+    static char agents[] = "agent";
+    struct world *w = *state;
 
-    kit_begin(&k);
-    k.conf.rules.defaults.subscribe = agents;
-    peer_open(&ann, &k, DIALECT_CENTRIFUGE, "", "");
-    say(&ann, CONNECT, ANN ",\"roles\":[\"agent\"]", SOON);
-    peer_expect_part(&ann, "{\"id\":1,\"connect\":");
-    peer_subscribe(&ann, "desk");
-    kit_position(&k, "desk", "e1", 3);
-    peer_expect_part(&ann, "{\"id\":2,\"subscribe\":");
-    say(&ann, REFRESH, ANN ",\"roles\":[\"agent\",\"more\"]", SOON);
-    peer_expect_part(&ann, "{\"id\":2,\"refresh\":");
-    peer_expect_nothing(&ann);
-    say(&ann, REFRESH, ANN, SOON);
-    peer_expect_part(&ann, "{\"id\":2,\"refresh\":");
-    peer_expect(&ann, "{\"push\":{\"channel\":\"desk\",\"unsubscribe\":{\"code\":2000,"
-                      "\"reason\":\"permission denied\"}}}");
-    peer_end(&ann);
-    kit_end(&k);
+    w->kit.conf.rules.defaults.subscribe = agents;
+    connect_with(w, ANN ",\"roles\":[\"agent\"]", SOON);
+    enter(w, "desk");
+    say(&w->ann, REFRESH, ANN ",\"roles\":[\"agent\",\"more\"]", SOON);
+    peer_expect_part(&w->ann, "{\"id\":2,\"refresh\":");
+    peer_expect_nothing(&w->ann);
+    say(&w->ann, REFRESH, ANN, SOON);
+    peer_expect_part(&w->ann, "{\"id\":2,\"refresh\":");
+    peer_expect(&w->ann, "{\"push\":{\"channel\":\"desk\",\"unsubscribe\":{\"code\":2000,"
+                         "\"reason\":\"permission denied\"}}}");
 }
 
 static void a_room_that_needs_a_token_gets_one(void **state)
 {
-    (void)state;
-    struct kit k;
-    struct peer ann;
+    struct world *w = *state;
 
-    kit_begin(&k);
-    enter_vip(&ann, &k, SOON);
-    kit_deliver(&k, "$vip", "e1", 4, 4);
-    peer_expect_records(&ann, "$vip", 4, 4);
-    peer_send(&ann, "{\"id\":9,\"publish\":{\"channel\":\"$vip\",\"data\":1}}");
-    struct bus_out *out = kit_take(&k, MESSAGE_PUBLISH); /* who is in may speak */
-    kit_result(&k, out, BUS_CONFIRMED);
-    peer_expect(&ann, "{\"id\":9,\"publish\":{}}");
-    peer_send(&ann, "{\"id\":9,\"publish\":{\"channel\":\"$other\",\"data\":1}}");
-    peer_expect_part(&ann, "\"code\":103,");
-    peer_end(&ann);
-    kit_end(&k);
+    enter_vip(w, SOON);
+    kit_deliver(&w->kit, "$vip", "e1", 4, 4);
+    peer_expect_records(&w->ann, "$vip", 4, 4);
+    peer_send(&w->ann, "{\"id\":9,\"publish\":{\"channel\":\"$vip\",\"data\":1}}");
+    struct bus_out *out = kit_take(&w->kit, MESSAGE_PUBLISH); /* who is in may speak */
+    kit_result(&w->kit, out, BUS_CONFIRMED);
+    peer_expect(&w->ann, "{\"id\":9,\"publish\":{}}");
+    peer_send(&w->ann, "{\"id\":9,\"publish\":{\"channel\":\"$other\",\"data\":1}}");
+    peer_expect_part(&w->ann, "\"code\":103,");
 }
 
 static void a_subscription_token_that_is_wrong_is_refused(void **state)
 {
-    static const struct {
-        const char *command, *claims;
-        int64_t ends_in_s;
-        const char *want;
-    } cases[] = {
+    static const struct said cases[] = {
         {"{\"id\":3,\"subscribe\":{\"channel\":\"$vip\",\"x\":\"TOKEN\"}}", ANN, SOON,
          "{\"id\":3,\"error\":{\"code\":103,"},
         {SUBSCRIBE, ANN, SOON, "{\"id\":3,\"error\":{\"code\":103,"}, /* a connection token */
@@ -214,76 +231,58 @@ static void a_subscription_token_that_is_wrong_is_refused(void **state)
         {SUB_REFRESH_OF_PYTHON, ANN ",\"channel\":\"$vip\"", SOON,
          "{\"id\":4,\"error\":{\"code\":103,"}, /* not subscribed */
     };
-    (void)state;
-    struct kit k;
-    struct peer ann;
+    struct world *w = *state;
 
-    kit_begin(&k);
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        connect_ann(&ann, &k, SOON);
-        say(&ann, cases[i].command, cases[i].claims, cases[i].ends_in_s);
-        peer_expect_part(&ann, cases[i].want);
-        peer_end(&ann);
+        connect_ann(w, SOON);
+        say_one(w, &cases[i]);
+        peer_expect_part(&w->ann, cases[i].want);
+        leave(w);
     }
-    assert_int_equal(rooms_count(k.gateway.rooms), 0);
-    kit_end(&k);
+    assert_int_equal(rooms_count(w->kit.gateway.rooms), 0);
 }
 
 static void a_subscription_is_refreshed_whether_its_room_is_named_or_not(void **state)
 {
-    (void)state;
-    struct kit k;
-    struct peer ann;
+    struct world *w = *state;
 
-    kit_begin(&k);
-    enter_vip(&ann, &k, SOON);
-    say(&ann, SUB_REFRESH, ANN ",\"channel\":\"$vip\"", SOON);
-    peer_expect_part(&ann, "{\"id\":4,\"sub_refresh\":{\"expires\":true,\"ttl\":");
-    say(&ann, SUB_REFRESH_OF_PYTHON, ANN ",\"channel\":\"$vip\"", SOON + 120);
-    peer_expect_part(&ann, "{\"id\":4,\"sub_refresh\":{\"expires\":true,\"ttl\":");
+    enter_vip(w, SOON);
+    say(&w->ann, SUB_REFRESH, ANN ",\"channel\":\"$vip\"", SOON);
+    peer_expect_part(&w->ann, "{\"id\":4,\"sub_refresh\":{\"expires\":true,\"ttl\":");
+    say(&w->ann, SUB_REFRESH_OF_PYTHON, ANN ",\"channel\":\"$vip\"", SOON + 120);
+    peer_expect_part(&w->ann, "{\"id\":4,\"sub_refresh\":{\"expires\":true,\"ttl\":");
     kit_skip((SOON + 60) * 1000);
-    kit_settle(&k);
-    peer_expect_nothing(&ann);
+    kit_settle(&w->kit);
+    peer_expect_nothing(&w->ann);
     kit_skip(120 * 1000);
-    peer_expect(&ann, "{\"push\":{\"channel\":\"$vip\",\"unsubscribe\":{\"code\":2501,"
-                      "\"reason\":\"subscription expired\"}}}");
-    assert_int_equal(rooms_count(k.gateway.rooms), 0);
-    peer_end(&ann);
-    kit_end(&k);
+    peer_expect(&w->ann, "{\"push\":{\"channel\":\"$vip\",\"unsubscribe\":{\"code\":2501,"
+                         "\"reason\":\"subscription expired\"}}}");
+    assert_int_equal(rooms_count(w->kit.gateway.rooms), 0);
 }
 
 static void who_refreshes_a_room_again_and_again_does_not_outlive_his_token(void **state)
 {
-    (void)state;
-    struct kit k;
-    struct peer ann;
+    struct world *w = *state;
     const char *got;
 
-    kit_begin(&k);
-    k.gateway.sessions->expiry.wait_ms = 100;
-    connect_ann(&ann, &k, SOON);
-    say(&ann, SUBSCRIBE, ANN ",\"channel\":\"$vip\"", 10 * SOON);
-    kit_position(&k, "$vip", "e1", 3);
-    peer_expect_part(&ann, "{\"id\":3,\"subscribe\":");
+    w->kit.gateway.sessions->expiry.wait_ms = 100;
+    connect_ann(w, SOON);
+    say(&w->ann, SUBSCRIBE, ANN ",\"channel\":\"$vip\"", 10 * SOON);
+    kit_position(&w->kit, "$vip", "e1", 3);
+    peer_expect_part(&w->ann, "{\"id\":3,\"subscribe\":");
     kit_skip((SOON + 60) * 1000);
     int64_t until_ms = clock_mono_ms() + KIT_WAIT_MS;
     do {
         assert_true(clock_mono_ms() < until_ms);
-        say(&ann, SUB_REFRESH, ANN ",\"channel\":\"$vip\"", 10 * SOON);
-        got = peer_next(&ann);
+        say(&w->ann, SUB_REFRESH, ANN ",\"channel\":\"$vip\"", 10 * SOON);
+        got = peer_next(&w->ann);
     } while (strncmp(got, "{\"id\":4,\"sub_refresh\":", 22) == 0);
     assert_string_equal(got, "close 3005 connection expired");
-    peer_end(&ann);
-    kit_end(&k);
 }
 
 static void a_subscription_refresh_that_is_wrong_is_refused(void **state)
 {
-    static const struct {
-        const char *command, *claims;
-        int64_t ends_in_s;
-        const char *want;
-    } cases[] = {
+    static const struct said cases[] = {
         {SUB_REFRESH, ANN ",\"channel\":\"$vip\"", -60, "{\"id\":4,\"error\":{\"code\":110,"},
         {"{\"id\":4,\"sub_refresh\":{\"channel\":\"$vip\",\"x\":\"TOKEN\"}}", ANN, SOON,
          "{\"id\":4,\"error\":{\"code\":107,"},
@@ -292,17 +291,14 @@ static void a_subscription_refresh_that_is_wrong_is_refused(void **state)
         {SUB_REFRESH_OF_PYTHON, "\"sub\":\"bob\",\"channel\":\"$vip\"", SOON,
          "close 3500 invalid token"},
     };
-    (void)state;
-    struct kit k;
-    struct peer ann;
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        kit_begin(&k);
-        enter_vip(&ann, &k, SOON);
-        say(&ann, cases[i].command, cases[i].claims, cases[i].ends_in_s);
-        peer_expect_part(&ann, cases[i].want);
-        peer_end(&ann);
-        kit_end(&k);
+        assert_int_equal(start(state), 0); /* nobody was in the room before */
+        struct world *w = *state;
+        enter_vip(w, SOON);
+        say_one(w, &cases[i]);
+        peer_expect_part(&w->ann, cases[i].want);
+        assert_int_equal(stop(state), 0);
     }
 }
 
@@ -317,19 +313,17 @@ static void personal_rooms_are_for_those_whom_they_name(void **state)
         {"ann", "dm#", false},         {"ann", "dm#,", false},      {"ann", "dm#an", false},
         {"ann", "dm#anna,bob", false}, {"ann", "ann#bob", false},   {"ann", "$dm#ann", false},
     };
-    (void)state;
-    struct kit k;
+    struct world *w = *state;
     struct peer p;
     char command[256];
 
-    kit_begin(&k);
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        peer_connect(&p, &k, cases[i].user);
+        peer_connect(&p, &w->kit, cases[i].user);
         snprintf(command, sizeof(command), "{\"id\":3,\"publish\":{\"channel\":\"%s\",\"data\":1}}",
                  cases[i].room);
         if (cases[i].may) {
             peer_subscribe(&p, cases[i].room);
-            kit_position(&k, cases[i].room, "e1", 3);
+            kit_position(&w->kit, cases[i].room, "e1", 3);
             peer_expect_part(&p, "{\"id\":2,\"subscribe\":");
         } else {
             peer_subscribe(&p, cases[i].room);
@@ -338,10 +332,9 @@ static void personal_rooms_are_for_those_whom_they_name(void **state)
             peer_expect_part(&p, "{\"id\":3,\"error\":{\"code\":103,");
         }
         peer_end(&p);
-        KIT_UNTIL(&k, peer_session(&p) == NULL);
-        kit_settle(&k);
+        KIT_UNTIL(&w->kit, peer_session(&p) == NULL);
+        kit_settle(&w->kit);
     }
-    kit_end(&k);
 }
 
 static void names_of_libraries_have_an_end(void **state)
@@ -354,58 +347,47 @@ static void names_of_libraries_have_an_end(void **state)
         {"\"version\":\"0123456789012345678901234567890123456789012345678901234567890123x\"",
          "close 3501 bad request"},
     };
-    (void)state;
-    struct kit k;
+    struct world *w = *state;
     struct peer p;
     char command[256];
 
-    kit_begin(&k);
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        peer_open(&p, &k, DIALECT_CENTRIFUGE, "ann", "");
+        peer_open(&p, &w->kit, DIALECT_CENTRIFUGE, "ann", "");
         snprintf(command, sizeof(command), "{\"id\":1,\"connect\":{%s}}", cases[i].members);
         peer_send(&p, command);
         peer_expect_part(&p, cases[i].want);
         peer_end(&p);
     }
-    kit_end(&k);
 }
 
 static void a_session_is_told_who_it_is(void **state)
 {
-    (void)state;
-    struct kit k;
-    struct peer ann;
+    struct world *w = *state;
 
-    kit_begin(&k);
-    peer_open(&ann, &k, DIALECT_CENTRIFUGE, "", "");
-    say(&ann, CONNECT, ANN ",\"name\":\"Ann\",\"roles\":[\"mod\",\"x\"]", SOON);
-    peer_expect_part(&ann, "{\"id\":1,\"connect\":");
-    peer_subscribe(&ann, "a");
-    kit_position(&k, "a", "e1", 3);
-    peer_expect_part(&ann, "{\"id\":2,\"subscribe\":");
-    peer_send(&ann, "{\"id\":3,\"rpc\":{\"method\":\"session\"}}");
-    peer_expect_part(&ann, "\"user\":\"ann\",\"name\":\"Ann\",\"gateway\":\"g1\","
-                           "\"roles\":[\"mod\",\"x\"],\"rooms\":[\"a\"],\"expires_at\":");
-    peer_end(&ann);
-    kit_end(&k);
+    connect_with(w, ANN ",\"name\":\"Ann\",\"roles\":[\"mod\",\"x\"]", SOON);
+    enter(w, "a");
+    peer_send(&w->ann, "{\"id\":3,\"rpc\":{\"method\":\"session\"}}");
+    peer_expect_part(&w->ann, "\"user\":\"ann\",\"name\":\"Ann\",\"gateway\":\"g1\","
+                              "\"roles\":[\"mod\",\"x\"],\"rooms\":[\"a\"],\"expires_at\":");
 }
 
 int main(void)
 {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(only_who_can_refresh_is_told_when_to),
-        cmocka_unit_test(a_good_token_prolongs_the_session),
-        cmocka_unit_test(a_session_outlives_its_token_by_the_grace_only),
-        cmocka_unit_test(a_refresh_that_is_wrong_ends_the_session),
-        cmocka_unit_test(roles_that_are_lost_take_rooms_with_them),
-        cmocka_unit_test(a_room_that_needs_a_token_gets_one),
-        cmocka_unit_test(a_subscription_token_that_is_wrong_is_refused),
-        cmocka_unit_test(a_subscription_is_refreshed_whether_its_room_is_named_or_not),
-        cmocka_unit_test(who_refreshes_a_room_again_and_again_does_not_outlive_his_token),
+        TEST(only_who_can_refresh_is_told_when_to),
+        TEST(a_good_token_prolongs_the_session),
+        TEST(a_session_outlives_its_token_by_the_grace_only),
+        TEST(a_refresh_that_is_wrong_ends_the_session),
+        TEST(roles_that_are_lost_take_rooms_with_them),
+        TEST(a_room_that_needs_a_token_gets_one),
+        TEST(a_subscription_token_that_is_wrong_is_refused),
+        TEST(a_subscription_is_refreshed_whether_its_room_is_named_or_not),
+        TEST(who_refreshes_a_room_again_and_again_does_not_outlive_his_token),
         cmocka_unit_test(a_subscription_refresh_that_is_wrong_is_refused),
-        cmocka_unit_test(personal_rooms_are_for_those_whom_they_name),
-        cmocka_unit_test(names_of_libraries_have_an_end),
-        cmocka_unit_test(a_session_is_told_who_it_is),
+        TEST(personal_rooms_are_for_those_whom_they_name),
+        TEST(names_of_libraries_have_an_end),
+        TEST(a_session_is_told_who_it_is),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
