@@ -14,6 +14,7 @@
 #include "gateway/keys.h"
 #include "tests/unit/key_pems.h"
 #include "tests/unit/key_pems_odd.h"
+#include "tests/unit/tokens.h"
 
 #define SECRET_16 "0123456789abcdef"
 #define SECRET_32 SECRET_16 SECRET_16
@@ -44,18 +45,6 @@ static void write_file(struct slice text)
     assert_non_null(f);
     assert_int_equal(fwrite(text.at, 1, text.size, f), text.size);
     assert_int_equal(fclose(f), 0);
-}
-
-static struct keys *load_hmac(const char *secret)
-{
-    return keys_load(
-        &(struct keys_source){
-            .hmac_key = secret,
-            .public_key_file = "",
-            .public_key_algorithm = "",
-            .jwks_file = "",
-        },
-        error, sizeof(error));
 }
 
 static struct keys *load_public(const char *pem, const char *algorithm)
@@ -121,8 +110,9 @@ static void an_hmac_key_has_as_many_bytes_as_its_hash(void **state)
         key_free(k);
     }
     assert_null(key_from_secret(ALGORITHM_RS256, (struct slice){secret, 100}, error, 100));
-    expect_error(load_hmac("short"), "[auth] hmac_key: HS256 needs a key of at least 32 bytes");
-    struct keys *none = load_hmac("");
+    expect_error(tokens_load("short", error),
+                 "[auth] hmac_key: HS256 needs a key of at least 32 bytes");
+    struct keys *none = tokens_load("", error);
     const char *id = NULL;
     assert_int_equal(keys_count(none), 0);
     assert_null(keys_signer(none, &id));

@@ -6,18 +6,24 @@
 
 #include "gateway/jwt.h"
 
-/* One key for HS256, without an id. */
-static inline struct keys *tokens_keys(const char *secret)
+/* One key for HS256, without an id; NULL when it is refused. */
+static inline struct keys *tokens_load(const char *secret, char error[KEYS_ERROR_SIZE])
 {
-    char error[KEYS_ERROR_SIZE];
-    struct keys *keys = keys_load(
+    return keys_load(
         &(struct keys_source){
             .hmac_key = secret,
             .public_key_file = "",
             .public_key_algorithm = "",
             .jwks_file = "",
         },
-        error, sizeof(error));
+        error, KEYS_ERROR_SIZE);
+}
+
+/* The same of a good secret. */
+static inline struct keys *tokens_keys(const char *secret)
+{
+    char error[KEYS_ERROR_SIZE];
+    struct keys *keys = tokens_load(secret, error);
 
     assert_non_null(keys);
     return keys;
