@@ -1,7 +1,7 @@
 /*
  * scan.h: reads JSON text once, from the left, checking as it goes.
  *
- * What json.h offers for whole documents, in pieces: record.c, line.c and
+ * What json.h offers for whole documents, in pieces: record.c, members.c and
  * command.c meet their members while the text is being checked, instead of
  * looking at it twice. Private to this folder.
  *

@@ -12,42 +12,22 @@
 #include "tests/unit/random.h"
 #include "tests/unit/vectors.h"
 
+static int read_back(struct slice *rest, struct buf *again)
+{
+    struct line l;
+    int answer = line_next(rest, &l);
+
+    if (answer == 0) {
+        line_encode(again, &l);
+    }
+    return answer;
+}
+
 static void lines_are_read_and_written_as_the_vectors_say(void **state)
 {
-    struct vectors v = vectors_open("line");
-    struct buf text = BUF_EMPTY, want = BUF_EMPTY, again = BUF_EMPTY;
     (void)state;
 
-    while (vectors_next(&v)) {
-        bool is_valid = vector_is(v.now, "valid", "true");
-        struct line l;
-
-        buf_clear(&text);
-        buf_clear(&want);
-        buf_clear(&again);
-        assert_true(vector_add_text(v.now, "text", &text));
-        struct slice rest = buf_slice(&text);
-        int answer = line_next(&rest, &l);
-        if (answer != (is_valid ? 0 : LINE_BAD)) {
-            fail_msg("%.*s: answer %d", VECTOR_NAME(&v), answer);
-        }
-        if (!is_valid) {
-            assert_ptr_equal(rest.at, text.at);
-            assert_int_equal(rest.size, text.size);
-            continue;
-        }
-        assert_int_equal(line_next(&rest, &(struct line){.offset = 0}), LINE_END);
-        line_encode(&again, &l);
-        if (!vector_add_text(v.now, "again", &want)) {
-            buf_add_slice(&want, buf_slice(&text));
-        }
-        if (!slice_equal(buf_slice(&again), buf_slice(&want))) {
-            fail_msg("%.*s: written as %.*s", VECTOR_NAME(&v), SLICE_ARG(buf_slice(&again)));
-        }
-    }
-    buf_deinit(&text);
-    buf_deinit(&want);
-    buf_deinit(&again);
+    assert_vectors_there_and_back("line", read_back, LINE_BAD, LINE_END);
 }
 
 static void what_is_absent_is_empty_or_zero(void **state)

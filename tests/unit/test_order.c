@@ -11,42 +11,22 @@
 #include "proto/order.h"
 #include "tests/unit/vectors.h"
 
+static int read_back(struct slice *rest, struct buf *again)
+{
+    struct order o;
+    int answer = order_next(rest, &o);
+
+    if (answer == 0) {
+        order_encode(again, &o);
+    }
+    return answer;
+}
+
 static void orders_are_read_and_written_as_the_vectors_say(void **state)
 {
-    struct vectors v = vectors_open("order");
-    struct buf text = BUF_EMPTY, want = BUF_EMPTY, again = BUF_EMPTY;
     (void)state;
 
-    while (vectors_next(&v)) {
-        bool is_valid = vector_is(v.now, "valid", "true");
-        struct order o;
-
-        buf_clear(&text);
-        buf_clear(&want);
-        buf_clear(&again);
-        assert_true(vector_add_text(v.now, "text", &text));
-        struct slice rest = buf_slice(&text);
-        int answer = order_next(&rest, &o);
-        if (answer != (is_valid ? 0 : ORDER_BAD)) {
-            fail_msg("%.*s: answer %d", VECTOR_NAME(&v), answer);
-        }
-        if (!is_valid) {
-            assert_ptr_equal(rest.at, text.at);
-            assert_int_equal(rest.size, text.size);
-            continue;
-        }
-        assert_int_equal(order_next(&rest, &(struct order){.code = 0}), ORDER_END);
-        order_encode(&again, &o);
-        if (!vector_add_text(v.now, "again", &want)) {
-            buf_add_slice(&want, buf_slice(&text));
-        }
-        if (!slice_equal(buf_slice(&again), buf_slice(&want))) {
-            fail_msg("%.*s: written as %.*s", VECTOR_NAME(&v), SLICE_ARG(buf_slice(&again)));
-        }
-    }
-    buf_deinit(&text);
-    buf_deinit(&want);
-    buf_deinit(&again);
+    assert_vectors_there_and_back("order", read_back, ORDER_BAD, ORDER_END);
 }
 
 static void all_fields_are_told_apart(void **state)

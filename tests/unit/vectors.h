@@ -97,4 +97,45 @@ static inline bool vector_is(struct slice object, const char *key, const char *t
 /* For messages: the name of the vector. */
 #define VECTOR_NAME(v) SLICE_ARG(json_get((v)->now, "name"))
 
+/* Reads one document off `rest`; if it is good (0), appends it to `again` as it is written. */
+typedef int vectors_reader(struct slice *rest, struct buf *again);
+
+/* Asserts that each vector's `text` is read (or answered with `bad`, nothing taken), that `end` is
+ * answered behind it, and that it is written as its `again` says, or else as it was. */
+static inline void assert_vectors_there_and_back(const char *name, vectors_reader *read, int bad,
+                                                 int end)
+{
+    struct vectors v = vectors_open(name);
+    struct buf text = BUF_EMPTY, want = BUF_EMPTY, again = BUF_EMPTY;
+
+    while (vectors_next(&v)) {
+        bool is_valid = vector_is(v.now, "valid", "true");
+
+        buf_clear(&text);
+        buf_clear(&want);
+        buf_clear(&again);
+        assert_true(vector_add_text(v.now, "text", &text));
+        struct slice rest = buf_slice(&text);
+        int answer = read(&rest, &again);
+        if (answer != (is_valid ? 0 : bad)) {
+            fail_msg("%.*s: answer %d", VECTOR_NAME(&v), answer);
+        }
+        if (!is_valid) {
+            assert_ptr_equal(rest.at, text.at);
+            assert_int_equal(rest.size, text.size);
+            continue;
+        }
+        assert_int_equal(read(&rest, &want), end);
+        if (!vector_add_text(v.now, "again", &want)) {
+            buf_add_slice(&want, buf_slice(&text));
+        }
+        if (!slice_equal(buf_slice(&again), buf_slice(&want))) {
+            fail_msg("%.*s: written as %.*s", VECTOR_NAME(&v), SLICE_ARG(buf_slice(&again)));
+        }
+    }
+    buf_deinit(&text);
+    buf_deinit(&want);
+    buf_deinit(&again);
+}
+
 #endif
