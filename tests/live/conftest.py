@@ -10,7 +10,8 @@ import pytest
 _HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(_HERE), str(_HERE.parents[1] / "compose")]
 
-from kit import Broker, Deployment, evidence  # noqa: E402 (needs the path)
+from kit import Broker, Deployment, evidence, witness  # noqa: E402 (needs the path)
+from kit.api import Api  # noqa: E402
 
 _TEST_PATIENCE = 600.0  # for one test; ends only what hangs
 
@@ -32,6 +33,35 @@ def deployment(broker):
     """Two gateways and two broadcasters."""
     with Deployment(broker) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def gateway(warren):
+    """The first one of the file's own deployment."""
+    return warren.gateways[0]
+
+
+@pytest.fixture(scope="module")
+def listener(warren, gateway):
+    """Somebody else on that gateway, for all tests of the file."""
+    with witness.undisturbed(gateway, warren.token("wit")) as one:
+        yield one
+
+
+@pytest.fixture
+def others(listener):
+    """Whoever else is there is not disturbed."""
+    yield listener
+    listener.hears()
+
+
+@pytest.fixture
+def api(warren):
+    """A door of the API for each gateway of the file's own deployment."""
+    apis = [Api(gateway) for gateway in warren.gateways]
+    yield apis
+    for one in apis:
+        one.hang_up()
 
 
 def _running_broker(folder):

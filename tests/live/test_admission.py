@@ -17,11 +17,6 @@ def warren(broker):
 
 
 @pytest.fixture(scope="module")
-def gateway(warren):
-    return warren.gateways[0]
-
-
-@pytest.fixture(scope="module")
 def good(warren):
     return warren.token("ann", aud="chat", name="Ann")
 

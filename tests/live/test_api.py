@@ -24,14 +24,6 @@ presence = no
         yield running
 
 
-@pytest.fixture(name="api")
-def _api(warren):
-    apis = [Api(gateway) for gateway in warren.gateways]
-    yield apis
-    for api in apis:
-        api.hang_up()
-
-
 async def test_what_is_published_comes_in_order_with_all_else(warren, api):
     async with await CentrifugeClient.connect(warren.gateways[1]) as bob, \
             await PlainClient.settled(warren.gateways[0], "desk") as ann:

@@ -7,8 +7,9 @@ else on the same gateway hears what is said, and at the end nothing of them is l
 import json
 
 import pytest
-from kit import Deployment, witness
+from kit import Deployment
 from kit.raw import CLOSE, TEXT, Peer, frame
+from kit.table import table
 
 _ROOMS = 4
 _CONFIG = """
@@ -26,30 +27,6 @@ def warren(broker):
     with Deployment(broker, gateways=1, broadcasters=1, gateway=settings,
                     config=_CONFIG) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def gateway(warren):
-    return warren.gateways[0]
-
-
-@pytest.fixture(scope="module")
-def listener(warren, gateway):
-    with witness.undisturbed(gateway, warren.token("wit")) as one:
-        yield one
-
-
-@pytest.fixture
-def others(listener):
-    """Whoever else is there is not disturbed."""
-    yield listener
-    listener.hears()
-
-
-def _table(*rows):
-    """One test for each row: its number and its words are the test's name."""
-    return pytest.mark.parametrize(
-        "given, answer", [row[2:] for row in rows], ids=[f"{row[0]}: {row[1]}" for row in rows])
 
 
 _PATH = "/connection/websocket"
@@ -88,7 +65,7 @@ def _publish(data, room="bad", **more):
     return json.dumps({"id": 7, "publish": {"channel": room, "data": data, **more}})
 
 
-@_table(
+@table(
     (63, "not JSON", "hello", _BAD_REQUEST),
     (63, "cut off", '{"id":7,"ping"', _BAD_REQUEST),
     (63, "trailing bytes", _publish(1) + " x", _BAD_REQUEST),
@@ -121,7 +98,7 @@ def test_a_command_that_ends_the_session(gateway, others, given, answer):
     del others
 
 
-@_table(
+@table(
     *[(73, f"{method} before connect", '{"id":7,"%s":{"channel":"bad","data":1}}' % method,
        _BAD_REQUEST) for method in ("subscribe", "publish", "presence", "history", "rpc", "ping")],
     (73, "send before connect", '{"send":{"data":1}}', _BAD_REQUEST),
@@ -135,7 +112,7 @@ def test_who_has_not_connected(gateway, others, given, answer):
     del others
 
 
-@_table(
+@table(
     (65, "key that stands twice", '{"id":7,"subscribe":{"channel":"a","channel":"b"}}', _INVALID),
     (66, "payload of 65 levels", _publish(0).replace(" 0", "[" * 65 + "]" * 65), _INVALID),
     (67, "limit of 1e999", '{"id":7,"history":{"channel":"in","limit":1e999}}', _INVALID),
@@ -169,7 +146,7 @@ def test_a_command_that_is_answered_with_an_error(gateway, others, warren, given
     del others
 
 
-@_table(
+@table(
     (71, "unknown field", _subscribe("bad71", colour={"deep": [1]}), {"subscribe"}),
     (83, "limit of 10^9", '{"id":7,"history":{"channel":"in","limit":1000000000}}', {"history"}),
     (83, "limit of -1 is all", '{"id":7,"history":{"channel":"in","limit":-1}}', {"history"}),

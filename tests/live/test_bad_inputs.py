@@ -9,9 +9,10 @@ else on the same gateway hears what is said, and at the end nothing of them is l
 import struct
 
 import pytest
-from kit import Deployment, witness
+from kit import Deployment
 from kit.raw import (BINARY, CLOSE, HEAD, PING, PONG, TEXT, Peer, ask, closing, frame, knock,
                      request, rest)
+from kit.table import table
 
 _ORIGIN = "https://good.example"
 _MAX = 8192  # of a message
@@ -29,33 +30,9 @@ def warren(broker):
         yield running
 
 
-@pytest.fixture(scope="module")
-def gateway(warren):
-    return warren.gateways[0]
-
-
-@pytest.fixture(scope="module")
-def listener(warren, gateway):
-    with witness.undisturbed(gateway, warren.token("wit")) as one:
-        yield one
-
-
-@pytest.fixture
-def others(listener):
-    """Whoever else is there is not disturbed."""
-    yield listener
-    listener.hears()
-
-
 @pytest.fixture
 def bearer(warren):
     return f"Bearer {warren.token('ann')}"
-
-
-def _table(*rows):
-    """One test for each row: its number and its words are the test's name."""
-    return pytest.mark.parametrize(
-        "given, answer", [row[2:] for row in rows], ids=[f"{row[0]}: {row[1]}" for row in rows])
 
 
 def _head(line="GET /ws HTTP/1.1", *more, **change):
@@ -69,7 +46,7 @@ def _given(given, bearer):
     return given.replace(b"BEARER", bearer.encode())
 
 
-@_table(
+@table(
     (1, "POST", _head("POST /ws HTTP/1.1"), (405, "Allow: GET")),
     (2, "HTTP/1.0", _head("GET /ws HTTP/1.0"), (505,)),
     (3, "unknown path", _head("GET /nowhere HTTP/1.1"), (404,)),
@@ -119,7 +96,7 @@ def test_a_request_that_is_refused(gateway, others, bearer, given, answer):
     del others
 
 
-@_table(
+@table(
     (6, "Connection of Firefox", _head(Connection="keep-alive, Upgrade"), ()),
     (6, "in any case", _head(Connection="KEEP-ALIVE ,uPGRADE", Upgrade="WebSocket"), ()),
     (21, "sub-protocols of others", _head(Sec_WebSocket_Protocol="soap, wamp"), ()),
@@ -225,7 +202,7 @@ def _long(size, form):
                       b"\xff" + struct.pack(">Q", size)) + b"mask"
 
 
-@_table(
+@table(
     (38, "unmasked", b"\x81\x05hello", _BROKEN),
     (39, "RSV2", frame(b"x", rsv=2), _BROKEN),
     (39, "RSV3", frame(b"x", rsv=1), _BROKEN),
@@ -267,7 +244,7 @@ def test_a_frame_that_ends_the_session(gateway, others, bearer, given, answer):
     del others
 
 
-@_table(
+@table(
     (46, "ping between fragments", _first_half(b"ab") + frame(b"p", PING) + _more(b"cd"),
      [(PONG, b"p"), (TEXT, b"abcd")]),
     (47, "pong that nobody asked for", frame(b"p", PONG), []),

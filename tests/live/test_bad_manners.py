@@ -10,8 +10,9 @@ import zlib
 
 import pika
 import pytest
-from kit import Deployment, witness
+from kit import Deployment
 from kit.raw import CLOSE, PING, PONG, TEXT, Peer, frame
+from kit.table import table
 
 _PATH = "/connection/websocket"
 _CONNECT = frame(b'{"id":1,"connect":{}}')
@@ -25,30 +26,6 @@ def warren(broker):
         yield running
 
 
-@pytest.fixture(scope="module")
-def gateway(warren):
-    return warren.gateways[0]
-
-
-@pytest.fixture(scope="module")
-def listener(warren, gateway):
-    with witness.undisturbed(gateway, warren.token("wit")) as one:
-        yield one
-
-
-@pytest.fixture
-def others(listener):
-    """Whoever else is there is not disturbed."""
-    yield listener
-    listener.hears()
-
-
-def _table(*rows):
-    """One test for each row: its number and its words are the test's name."""
-    return pytest.mark.parametrize(
-        "given, answer", [row[2:] for row in rows], ids=[f"{row[0]}: {row[1]}" for row in rows])
-
-
 def _close(code, reason):
     return CLOSE, struct.pack(">H", code) + reason
 
@@ -60,7 +37,7 @@ _TOO_BIG = _close(1009, b"message too big")
 _PMD = "permessage-deflate"
 
 
-@_table(
+@table(
     *[(27, f"window {value}", f"{_PMD}; server_max_window_bits{value}", None)
       for value in ("=16", "=8x", "=", "=7", "=08")],
     (28, "window of 8", f"{_PMD}; server_max_window_bits=8", None),
@@ -93,7 +70,7 @@ def _packed(data, fin=True):
     return frame(data, rsv=4, fin=fin)
 
 
-@_table(
+@table(
     (32, "RSV1 on a continuation", _packed(_deflated(b"x"), fin=False) + frame(b"", 0, rsv=4),
      [_BROKEN]),
     (32, "RSV1 on a ping", frame(b"x", PING, rsv=4), [_BROKEN]),

@@ -31,13 +31,6 @@ def listener(warren):
         yield one
 
 
-@pytest.fixture
-def others(listener):
-    """Whoever else is there is not disturbed."""
-    yield listener
-    listener.hears()
-
-
 def _headers(byhand, **more):
     headers = {"partition": _LOBBY, "gateway": byhand.name, "boot": byhand.boot,
                "batch": 1000, **more}

@@ -42,24 +42,12 @@ def warren(broker, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def gateway(warren):
-    return warren.gateways[0]
-
-
-@pytest.fixture(scope="module")
 def listener(warren, gateway):
     with witness.undisturbed(gateway, warren.token(**_CLAIMS_OF_WITNESS)) as one:
         yield one
 
 
 _CLAIMS_OF_WITNESS = {"user": "wit", "iss": _CLAIMS["iss"], "aud": _CLAIMS["aud"]}
-
-
-@pytest.fixture
-def others(listener):
-    """Whoever else is there is not disturbed."""
-    yield listener
-    listener.hears()
 
 
 def _base64url(data):

@@ -5,7 +5,7 @@ import time
 
 import pytest
 from kit import CentrifugeClient, Closed, CommandError, Deployment, PlainClient
-from kit.api import KEY, Api
+from kit.api import KEY
 from kit.waiting import eventually_async
 
 _CONFIG = """
@@ -21,14 +21,6 @@ def warren(broker):
         gateway.open_api(KEY)
     with running:
         yield running
-
-
-@pytest.fixture(name="api")
-def _api(warren):
-    apis = [Api(gateway) for gateway in warren.gateways]
-    yield apis
-    for api in apis:
-        api.hang_up()
 
 
 @contextlib.asynccontextmanager

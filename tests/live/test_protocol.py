@@ -16,11 +16,6 @@ def warren(broker):
         yield running
 
 
-@pytest.fixture(scope="module")
-def gateway(warren):
-    return warren.gateways[0]
-
-
 async def _closed_after(gateway, *texts):
     """(code, reason) of a fresh connection that sent these messages."""
     socket = await Socket.open(gateway.centrifuge_url)
