@@ -1,9 +1,11 @@
-/* acks.c: which deliveries of one consumer may be settled now. */
+/* acks.c: which deliveries of one channel may be settled now. */
 #include "broadcaster/acks.h"
 
 /* Letters that are gone keep their place until all before them is settled; so that they are not
  * too many, those above this number wait, and with them the broker: it counts them as unsettled. */
 #define GONE_MAX (ACKS_PREFETCH / 2)
+
+static_assert(ACKS_OPEN_MAX + GONE_MAX < 2 * ACKS_PREFETCH, "all letters have a place");
 
 static struct acks_letter *find(struct acks *a, uint64_t tag)
 {

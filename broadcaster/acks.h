@@ -1,5 +1,5 @@
 /*
- * acks.h: which deliveries of one consumer may be settled now, without I/O.
+ * acks.h: which deliveries of one channel may be settled now, without I/O.
  *
  * Most are done in order and acked together, up to a tag. A dead letter is done
  * when the broker has confirmed its copy; until then nothing at or behind it is
@@ -12,7 +12,10 @@
 
 #include "common/base.h"
 
-#define ACKS_PREFETCH 256 /* deliveries that the broker may leave unsettled with us */
+/* Deliveries that the broker may leave unsettled with us: of the input, of the spill, in all. */
+#define ACKS_PREFETCH 256
+#define ACKS_SPILL_PREFETCH 32
+#define ACKS_OPEN_MAX (ACKS_PREFETCH + ACKS_SPILL_PREFETCH)
 
 enum acks_letter_state {
     ACKS_COPYING, /* its copy is not confirmed */

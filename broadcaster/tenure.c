@@ -205,8 +205,14 @@ int tenure_start(struct tenure *t)
 
 static int on_input(struct tenure *t, const struct mq_event *e)
 {
+    bool is_input;
+
     t->last_input = e->tag;
-    t->arrived_us[e->tag % ACKS_PREFETCH] = clock_mono_us();
+    t->arrived_us[e->tag % ACKS_OPEN_MAX] = clock_mono_us();
+    int rc = tenure_on_spill(t, e, &is_input);
+    if (rc != MQ_OK || !is_input) {
+        return rc;
+    }
     if (e->too_large) {
         log_warn("message too large partition=%" PRIu32, t->partition);
         metrics_dead(t->env->metrics, "too large");
@@ -335,7 +341,7 @@ static int64_t lag_ms(const struct tenure *t)
     if (!t->has_input || t->acks.settled >= t->last_input) {
         return 0;
     }
-    return (clock_mono_us() - t->arrived_us[(t->acks.settled + 1) % ACKS_PREFETCH]) / 1000;
+    return (clock_mono_us() - t->arrived_us[(t->acks.settled + 1) % ACKS_OPEN_MAX]) / 1000;
 }
 
 static void show(const struct tenure *t)

@@ -8,8 +8,6 @@
 
 #define LOG_PREFETCH 500 /* see TENURE_LOG_ACK_EVERY */
 #define GENTLE_PREFETCH 32
-#define TAG_SIZE (ID_MAX + 24)
-#define INPUT_WARN_MS 5000
 
 static_assert(LOG_PREFETCH > 2 * TENURE_LOG_ACK_EVERY, "the log's consumer never runs dry");
 
@@ -18,17 +16,17 @@ uint16_t tenure_channel(const struct tenure *t, enum lane lane)
     return (uint16_t)(TENURE_CHANNEL(t->partition) + lane);
 }
 
-/* A refused request is the end of this tenure. */
-static int judge(struct tenure *t, const char *what, int rc)
+int tenure_judge(struct tenure *t, const char *what, int rc)
 {
     return rc == MQ_REFUSED ? tenure_break(t, "%s: %s", what, mq_error(t->env->mq)) : rc;
 }
-/* What the broker calls our consumer of a queue: "<id>/in.3". */
-static const char *consumer_tag(const struct tenure *t, const char *what, char tag[TAG_SIZE])
-{
-    int size = snprintf(tag, TAG_SIZE, "%s/%s.%" PRIu32, t->env->conf->id, what, t->partition);
 
-    assert(size > 0 && size < TAG_SIZE);
+const char *tenure_consumer(const struct tenure *t, const char *what, char tag[TENURE_TAG_SIZE])
+{
+    int size =
+        snprintf(tag, TENURE_TAG_SIZE, "%s/%s.%" PRIu32, t->env->conf->id, what, t->partition);
+
+    assert(size > 0 && size < TENURE_TAG_SIZE);
     return tag;
 }
 
@@ -37,7 +35,7 @@ int tenure_open_lane(struct tenure *t, enum lane lane)
     int rc = mq_channel_open(t->env->mq, tenure_channel(t, lane), lane == LANE_APPEND);
 
     t->is_open[lane] = rc == MQ_OK;
-    return judge(t, "channel", rc);
+    return tenure_judge(t, "channel", rc);
 }
 
 int tenure_close_lane(struct tenure *t, enum lane lane)
@@ -53,24 +51,25 @@ int tenure_close_lane(struct tenure *t, enum lane lane)
  * channel is closed all the same, for what is on its way from it must not come any more. */
 int tenure_stop_reading(struct tenure *t)
 {
-    char tag[TAG_SIZE];
+    char tag[TENURE_TAG_SIZE];
 
     if (!t->is_reading) {
         return MQ_OK;
     }
     t->is_reading = false;
-    int rc = judge(t, "log",
-                   mq_cancel(t->env->mq, tenure_channel(t, LANE_LOG), consumer_tag(t, "log", tag)));
+    int rc = tenure_judge(
+        t, "log",
+        mq_cancel(t->env->mq, tenure_channel(t, LANE_LOG), tenure_consumer(t, "log", tag)));
     return rc == MQ_OK ? tenure_close_lane(t, LANE_LOG) : rc;
 }
 
 /* From `from` ("last"), or from an offset; `is_gentle`: beside other work. */
 static int read_log(struct tenure *t, const char *from, int64_t offset, bool is_gentle)
 {
-    char queue[TOPOLOGY_NAME_SIZE], tag[TAG_SIZE];
+    char queue[TOPOLOGY_NAME_SIZE], tag[TENURE_TAG_SIZE];
     const struct mq_consume c = {
         .queue = topology_name_of(queue, t->env->topology, "log", t->partition),
-        .tag = consumer_tag(t, "log", tag),
+        .tag = tenure_consumer(t, "log", tag),
         .prefetch = is_gentle ? GENTLE_PREFETCH : LOG_PREFETCH,
         .stream_from = from,
         .stream_offset = offset,
@@ -91,7 +90,7 @@ static int read_log(struct tenure *t, const char *from, int64_t offset, bool is_
                      log_quote(mq_error(t->env->mq), strlen(mq_error(t->env->mq))));
             rc = MQ_OK;
         }
-        rc = judge(t, queue, rc);
+        rc = tenure_judge(t, queue, rc);
     }
     return rc;
 }
@@ -113,84 +112,16 @@ static int append(struct tenure *t, const struct partition_action *a)
         t->is_returned = false;
         t->append_us = clock_mono_us();
     }
-    return judge(t, name, rc);
-}
-
-static int consume_mail(struct tenure *t)
-{
-    char queue[TOPOLOGY_NAME_SIZE], tag[TAG_SIZE];
-    const struct mq_consume c = {
-        .queue = topology_name_of(queue, t->env->topology, "owner", t->partition),
-        .tag = consumer_tag(t, "owner", tag),
-        .no_ack = true,
-        .exclusive = true,
-        .stream_offset = -1,
-    };
-
-    return judge(t, queue, mq_consume(t->env->mq, tenure_channel(t, LANE_MAIL), &c));
-}
-
-/* The consumer of an owner that died may live on for a moment after its lock: then a later tick
- * tries again. */
-int tenure_consume_input(struct tenure *t)
-{
-    char queue[TOPOLOGY_NAME_SIZE], tag[TAG_SIZE];
-    const struct mq_consume c = {
-        .queue = topology_name_of(queue, t->env->topology, "in", t->partition),
-        .tag = consumer_tag(t, "in", tag),
-        .prefetch = ACKS_PREFETCH,
-        .exclusive = !t->env->topology->is_quorum,
-        .stream_offset = -1,
-    };
-    int rc = mq_consume(t->env->mq, tenure_channel(t, LANE_INPUT), &c);
-
-    t->has_input = rc == MQ_OK;
-    if (rc == MQ_REFUSED && mq_error_code(t->env->mq) == 403) {
-        int64_t now = clock_mono_ms();
-        if (t->wants_input_ms != 0 && now - t->wants_input_ms > INPUT_WARN_MS) {
-            t->wants_input_ms = 0;
-            log_warn("partition waits for its input partition=%" PRIu32 " error=%s", t->partition,
-                     log_quote(mq_error(t->env->mq), strlen(mq_error(t->env->mq))));
-        }
-        return MQ_OK;
-    }
-    return judge(t, queue, rc);
-}
-
-static int begin_input(struct tenure *t)
-{
-    int rc = consume_mail(t);
-
-    if (rc == MQ_OK) {
-        t->wants_input = true;
-        t->wants_input_ms = clock_mono_ms();
-        rc = tenure_consume_input(t);
-    }
-    return rc;
-}
-
-/* What is delivered already is ours to finish. */
-static int stop_input(struct tenure *t)
-{
-    char tag[TAG_SIZE];
-    bool had_input = t->has_input;
-
-    t->wants_input = false;
-    t->has_input = false;
-    if (!had_input) {
-        return MQ_OK;
-    }
-    int rc = mq_cancel(t->env->mq, tenure_channel(t, LANE_INPUT), consumer_tag(t, "in", tag));
-    return judge(t, tag, rc);
+    return tenure_judge(t, name, rc);
 }
 
 static void count_latency(struct tenure *t, uint64_t before, uint64_t tag)
 {
     int64_t now_us = clock_mono_us();
-    uint64_t first = MAX(before + 1, tag > ACKS_PREFETCH ? tag - ACKS_PREFETCH + 1 : 1);
+    uint64_t first = MAX(before + 1, tag > ACKS_OPEN_MAX ? tag - ACKS_OPEN_MAX + 1 : 1);
 
     for (uint64_t i = first; i <= tag; i++) {
-        histogram_add(&t->env->metrics->input_us, now_us - t->arrived_us[i % ACKS_PREFETCH]);
+        histogram_add(&t->env->metrics->input_us, now_us - t->arrived_us[i % ACKS_OPEN_MAX]);
     }
 }
 
@@ -250,7 +181,7 @@ int tenure_act(struct tenure *t, const struct partition_action *a)
     case PARTITION_APPEND:
         return append(t, a);
     case PARTITION_CONSUME:
-        return begin_input(t);
+        return tenure_begin_input(t);
     case PARTITION_ACK:
         acks_done(&t->acks, a->tag);
         return tenure_settle(t);
@@ -261,7 +192,7 @@ int tenure_act(struct tenure *t, const struct partition_action *a)
     case PARTITION_ANNOUNCE:
         return send(t, a, "all", false);
     case PARTITION_STOP_INPUT:
-        return stop_input(t);
+        return tenure_stop_input(t);
     case PARTITION_RELEASE:
         return TENURE_RELEASED;
     case PARTITION_SUPERSEDED:

@@ -2,7 +2,8 @@
  * tenure_internal.h: what the files of a tenure share.
  *
  * tenure.c takes what happens to the machine; tenure_do.c carries out what the
- * machine wants done.
+ * machine wants done; tenure_input.c is about where the partition's input comes
+ * from.
  */
 #ifndef WARREN_BROADCASTER_TENURE_INTERNAL_H
 #define WARREN_BROADCASTER_TENURE_INTERNAL_H
@@ -11,7 +12,8 @@
 #include "broadcaster/tenure.h"
 
 #define TENURE_TROUBLE_SIZE 256
-#define TENURE_LOG_ACK_EVERY 125 /* deliveries of the log */
+#define TENURE_TAG_SIZE (ID_MAX + 24) /* bytes of a consumer tag and its NUL */
+#define TENURE_LOG_ACK_EVERY 125      /* deliveries of the log */
 
 enum lane { LANE_INPUT, LANE_APPEND, LANE_MAIL, LANE_LOG }; /* channels from the first one on */
 
@@ -28,9 +30,14 @@ struct tenure {
     bool wants_input; /* the machine has asked for it */
     bool has_input;
     int64_t wants_input_ms; /* monotonic: since when; 0 once we have complained */
+    bool has_spill;
+    bool is_spill_over;   /* what stood before the input has been delivered */
+    uint64_t spilled;     /* batches of it that the machine was given */
+    uint64_t spill_nonce; /* in our marker */
+    char spill_tag[TENURE_TAG_SIZE];
     struct acks acks;
-    uint64_t last_input; /* tag of the newest delivery */
-    int64_t arrived_us[ACKS_PREFETCH]; /* of the delivery `tag`, at tag % ACKS_PREFETCH */
+    uint64_t last_input;               /* tag of the newest delivery */
+    int64_t arrived_us[ACKS_OPEN_MAX]; /* of the delivery `tag`, at tag % ACKS_OPEN_MAX */
 
     uint64_t published; /* appends on the channel's present life */
     bool in_flight;     /* the last of them is not confirmed */
@@ -54,6 +61,12 @@ int tenure_break(struct tenure *t, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* tenure_do.c */
 
+/* A refused request is the end of this tenure; other results are handed through. */
+int tenure_judge(struct tenure *t, const char *what, int rc) MUST_CHECK;
+
+/* What the broker calls our consumer of a queue, "ID/in.3", into `tag`, which it returns. */
+const char *tenure_consumer(const struct tenure *t, const char *what, char tag[TENURE_TAG_SIZE]);
+
 /* The number of one of the partition's channels. */
 uint16_t tenure_channel(const struct tenure *t, enum lane lane);
 
@@ -66,11 +79,23 @@ int tenure_close_lane(struct tenure *t, enum lane lane) MUST_CHECK;
 /* Ends the consumer of the log, if there is one, and its channel. */
 int tenure_stop_reading(struct tenure *t) MUST_CHECK;
 
-/* Begins to consume the input, or leaves that to a later try when somebody still does. */
-int tenure_consume_input(struct tenure *t) MUST_CHECK;
-
 /* Sends the acks that are due. */
 int tenure_settle(struct tenure *t) MUST_CHECK;
+
+/* tenure_input.c */
+
+/* What the machine wants: mailbox, spill and input; and none of them any more, where what is
+ * delivered already is ours to finish. */
+int tenure_begin_input(struct tenure *t) MUST_CHECK;
+int tenure_stop_input(struct tenure *t) MUST_CHECK;
+
+/* Goes on towards consuming the input; what cannot be had yet is left to a later call. */
+int tenure_consume_input(struct tenure *t) MUST_CHECK;
+
+/* Deals with a delivery of LANE_INPUT, unless `*is_input`: then it is a batch for the machine. */
+int tenure_on_spill(struct tenure *t, const struct mq_event *e, bool *is_input) MUST_CHECK;
+
+/* tenure_do.c */
 
 /* Carries out one action. MQ_OK, MQ_LOST or a tenure_answer. */
 int tenure_act(struct tenure *t, const struct partition_action *a) MUST_CHECK;

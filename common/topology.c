@@ -156,16 +156,33 @@ static void declare_dead(struct declaring *d)
     chain(d, dead, unrouted, "");
 }
 
+/* Before the input, whose letters it takes; see topology.h. Unbounded: what is in it was in the
+ * input. */
+static void declare_spill(struct declaring *d, uint32_t partition)
+{
+    char exchange_name[TOPOLOGY_NAME_SIZE], name[TOPOLOGY_NAME_SIZE], dead[TOPOLOGY_NAME_SIZE];
+    char key[TOPOLOGY_KEY_SIZE];
+    const struct mq_arg args[] = {
+        {.name = "x-dead-letter-exchange", .text = topology_name(dead, d->t, "dead")},
+        {.name = NULL},
+    };
+    const struct mq_queue q = {
+        .name = topology_name_of(name, d->t, "spill", partition), .durable = true, .args = args};
+
+    queue(d, &q);
+    bind(d, name, topology_name(exchange_name, d->t, "spill"), topology_key(key, partition));
+}
+
 static void declare_in(struct declaring *d, uint32_t partition)
 {
     char in[TOPOLOGY_NAME_SIZE], name[TOPOLOGY_NAME_SIZE], dead[TOPOLOGY_NAME_SIZE];
-    char key[TOPOLOGY_KEY_SIZE];
+    char spill[TOPOLOGY_NAME_SIZE], key[TOPOLOGY_KEY_SIZE];
     const struct topology *t = d->t;
     const char *dead_name = topology_name(dead, t, "dead");
     const struct mq_arg classic[] = {
         {.name = "x-max-length", .number = t->in_max_length},
         {.name = "x-overflow", .text = "reject-publish"},
-        {.name = "x-dead-letter-exchange", .text = dead_name},
+        {.name = "x-dead-letter-exchange", .text = topology_name(spill, t, "spill")},
         {.name = NULL},
     };
     const struct mq_arg quorum[] = {
@@ -198,7 +215,13 @@ int topology_declare_common(struct mq *m, uint16_t channel, const struct topolog
     for (size_t i = 0; i < ARRAY_LEN(direct); i++) {
         exchange(&d, topology_name(name, t, direct[i]), "direct");
     }
+    if (!t->is_quorum) {
+        exchange(&d, topology_name(name, t, "spill"), "direct");
+    }
     for (uint32_t p = 0; p < t->partitions; p++) {
+        if (!t->is_quorum) {
+            declare_spill(&d, p);
+        }
         declare_in(&d, p);
     }
     return d.rc;

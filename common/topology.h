@@ -7,6 +7,7 @@
  *   exchange          kind                       carries
  *   PREFIX.in         direct, durable            batches of publishes, key p
  *   PREFIX.unrouted.P fanout, durable            what PREFIX.in has no queue for; into PREFIX.dead
+ *   PREFIX.spill      direct, durable            what RabbitMQ drops from a PREFIX.in.p, key p
  *   PREFIX.log        direct, durable            appends, key p
  *   PREFIX.owner      direct, durable            soft state for owners, key p; notices, key "all"
  *   PREFIX.gateways   direct, durable            deliveries, key of a gateway, or "all"
@@ -16,6 +17,7 @@
  *
  *   queue             kind                       bound to
  *   PREFIX.in.p       classic or quorum          PREFIX.in, key p
+ *   PREFIX.spill.p    classic                    PREFIX.spill, key p
  *   PREFIX.log.p      stream                     PREFIX.log, key p
  *   PREFIX.owner.p    exclusive: the lock        PREFIX.owner, key p
  *   PREFIX.broadcasters    classic; its consumers are the broadcasters
@@ -23,6 +25,13 @@
  *   PREFIX.gateway.ID exclusive                  the exchange of its name
  *   PREFIX.control    stream                     the exchange of its name
  *   PREFIX.dead       classic or quorum          the exchange of its name
+ *
+ * A classic PREFIX.in.p is cut down to its length when RabbitMQ starts, from its
+ * head and before it knows that it should refuse publishes instead; and it is
+ * longer than that if its owner died while it was full. So its dead-letter
+ * exchange is PREFIX.spill, and what is in PREFIX.spill.p stands before what is
+ * in PREFIX.in.p. The dead-letter exchange of PREFIX.spill.p, and of a quorum
+ * PREFIX.in.p, is PREFIX.dead. Quorum queues are not cut: they have no spill.
  *
  * A durable classic queue is away while its node is, and to declare it is
  * refused meanwhile: a cluster has none.

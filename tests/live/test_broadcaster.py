@@ -281,11 +281,11 @@ def test_everything_can_be_read_in_the_management_page(alone, broker, gateway):
     gateway.publish(_LOBBY, record("lobby", "1"))
     queues = {q["name"].removeprefix(f"{prefix}."): q for q in broker.api("queues")
               if q["name"].startswith(f"{prefix}.")}
-    own = {f"{kind}.{p}" for kind in ("in", "log", "owner") for p in range(4)}
+    own = {f"{kind}.{p}" for kind in ("in", "spill", "log", "owner") for p in range(4)}
     assert set(queues) == own | {"broadcasters", f"broadcaster.{name}", "dead", "gateway.byhand"}
     arguments = queues["in.0"]["arguments"]
     assert arguments["x-overflow"] == "reject-publish"
-    assert arguments["x-dead-letter-exchange"] == f"{prefix}.dead"
+    assert arguments["x-dead-letter-exchange"] == f"{prefix}.spill"
     arguments = queues["log.0"]["arguments"]
     assert arguments["x-queue-type"] == "stream"
     assert arguments["x-stream-max-segment-size-bytes"] == 50000000
@@ -298,7 +298,7 @@ def test_everything_can_be_read_in_the_management_page(alone, broker, gateway):
     def tags():
         return {c["consumer_tag"] for c in broker.api("consumers") if c["consumer_tag"].startswith(
             name)}
-    wanted = {f"{name}/{kind}.{p}" for kind in ("in", "owner") for p in range(4)}
+    wanted = {f"{name}/{kind}.{p}" for kind in ("in", "spill", "owner") for p in range(4)}
     eventually(lambda: tags() == wanted | {f"{name}/member", f"{name}/notices"})
 
 

@@ -30,9 +30,9 @@ FORBIDDEN = [
     ("broadcaster", "declare", "anything"),
     ("broadcaster", "delete", "gateway.g1"),
 ]
-EXCHANGES = ("in", "log", "owner", "gateways", "control", "dead")
-QUEUES = ("in.0", "log.0", "owner.0", "broadcasters", "broadcaster.b1", "gateway.g1", "control",
-          "dead")
+EXCHANGES = ("in", "spill", "log", "owner", "gateways", "control", "dead")
+QUEUES = ("in.0", "spill.0", "log.0", "owner.0", "broadcasters", "broadcaster.b1", "gateway.g1",
+          "control", "dead")
 
 
 @pytest.fixture(name="topology", scope="module")

@@ -32,7 +32,7 @@ static void teardown(struct broker *b)
 
 static uint64_t deliver(struct broker *b)
 {
-    assert_true(b->unsettled < ACKS_PREFETCH);
+    assert_true(b->unsettled < ACKS_OPEN_MAX);
     assert_true(b->delivered + 1 < TAGS_MAX);
     b->unsettled++;
     return ++b->delivered;
@@ -213,7 +213,7 @@ static void a_flood_of_letters_behind_a_stalled_batch_is_held_back_by_the_prefet
         struct broker b;
         setup(&b);
         (void)deliver(&b); /* its append is not confirmed */
-        while (b.unsettled < ACKS_PREFETCH) {
+        while (b.unsettled < ACKS_OPEN_MAX) {
             uint64_t tag = deliver(&b);
             acks_dead(b.acks, tag);
             if (are_refused[n]) {
@@ -248,7 +248,7 @@ static void any_mixture_is_settled_in_the_end(void **state)
         setup(&b);
         for (int i = 0; i < 2000; i++) {
             uint64_t dice = next_random(&random) % 100;
-            if (dice < 60 && b.unsettled < ACKS_PREFETCH) {
+            if (dice < 60 && b.unsettled < ACKS_OPEN_MAX) {
                 uint64_t tag = deliver(&b);
                 is_letter[tag] = dice < 25;
                 if (dice < 20) {

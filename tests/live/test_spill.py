@@ -1,0 +1,96 @@
+"""What RabbitMQ drops from a full input when it starts is taken back, in its place."""
+
+import pika
+from kit import Deployment, eventually
+from pika_gateway import ROOMS, PikaGateway, record
+
+_ROOM_MAX = 100  # batches that may wait in a partition's input
+_LOBBY = ROOMS.index("lobby")
+_OWNED = "warren_broadcaster_owned_partitions"
+_SPILLED = "warren_broadcaster_spilled_total"
+
+
+def _depth(broker, prefix, queue):
+    """Messages in a queue that are ready."""
+    with broker.channel() as channel:
+        return channel.queue_declare(f"{prefix}.{queue}", passive=True).method.message_count
+
+
+def _fill(gateway, number):
+    """Publishes records until the input takes no more; the number of the first that is refused."""
+    while True:
+        try:
+            gateway.publish(_LOBBY, record("lobby", str(number)))
+        except pika.exceptions.NackError:
+            return number
+        number += 1
+
+
+def _cut_down(broker, running):
+    """Kills the owner when it holds much of a full input, and restarts the broker. The epoch of the
+    room, and how many records were accepted."""
+    owner = running.broadcasters[0]
+    owner.wait_metric(_OWNED, 4)
+    with PikaGateway(broker, running.prefix) as gateway:
+        gateway.attach(_LOBBY, {"room": "lobby"})
+        gateway.publish(_LOBBY, record("lobby", "0"))
+        epoch = gateway.wait_records("lobby", 1)[0][0]["epoch"]
+        owner.pause()
+        accepted = _fill(gateway, 1)
+        assert accepted > 2 * _ROOM_MAX  # the owner was sent what is above the limit
+    owner.kill()
+    eventually(lambda: _depth(broker, running.prefix, f"in.{_LOBBY}") == accepted - 1,
+               what="what the owner held is back in its place")
+    broker.stop()
+    broker.start()
+    broker.wait_ready()
+    assert _depth(broker, running.prefix, f"in.{_LOBBY}") == _ROOM_MAX
+    assert _depth(broker, running.prefix, f"spill.{_LOBBY}") == accepted - 1 - _ROOM_MAX
+    return epoch, accepted
+
+
+def _hear_all(gateway, epoch, count):
+    """Waits for as many records of the room; they are whole and in order."""
+    gateway.attach_when_served(_LOBBY, {"room": "lobby", "epoch": epoch, "offset": 0})
+    found = gateway.wait_records("lobby", count)
+    assert [(e["offset"], p) for e, p in found] == [(n + 1, str(n)) for n in range(count)]
+
+
+def test_what_a_killed_owner_held_of_a_full_input_survives_a_restart_of_the_broker(own_broker):
+    with Deployment(own_broker, gateways=0, broadcasters=1,
+                    settings={"topology.in_max_length": _ROOM_MAX}) as running:
+        epoch, accepted = _cut_down(own_broker, running)
+        owner = running.broadcasters[0]
+        owner.start()
+        owner.wait_metric(_OWNED, 4)
+        with PikaGateway(own_broker, running.prefix) as gateway:
+            _hear_all(gateway, epoch, accepted)
+            owner.wait_metric(_SPILLED, accepted - 1 - _ROOM_MAX)
+            gateway.publish(_LOBBY, record("lobby", str(accepted)))
+            gateway.wait_records("lobby", accepted + 1)
+        eventually(lambda: _depth(own_broker, running.prefix, f"spill.{_LOBBY}") == 0)
+        assert _depth(own_broker, running.prefix, "dead") == 0
+
+
+def test_an_owner_killed_over_the_spill_leaves_it_to_the_next_one(own_broker):
+    with Deployment(own_broker, gateways=0, broadcasters=1,
+                    settings={"topology.in_max_length": _ROOM_MAX}) as running:
+        epoch, accepted = _cut_down(own_broker, running)
+        owner = running.broadcasters[0]
+        for _ in range(3):
+            owner.start()
+            owner.wait_metric(_SPILLED, lambda taken: taken > 0)
+            owner.kill()
+        owner.start()
+        owner.wait_metric(_OWNED, 4)
+        with PikaGateway(own_broker, running.prefix) as gateway:
+            _hear_all(gateway, epoch, accepted)
+
+
+def test_what_is_rejected_from_the_input_gets_to_the_dead_letters(broker):
+    with Deployment(broker, gateways=0, broadcasters=1) as running, \
+            PikaGateway(broker, running.prefix) as gateway:
+        running.broadcasters[0].wait_metric(_OWNED, 4)
+        gateway.send("in", _LOBBY, "publish", {}, b"x" * (17 << 20))  # more than a service reads
+        eventually(lambda: _depth(broker, running.prefix, "dead") == 1)
+        assert running.broadcasters[0].metric(_SPILLED) == 0
