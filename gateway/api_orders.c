@@ -4,6 +4,7 @@
  * A method is answered when its order is in the control stream; gateways obey as they read it.
  */
 #include "common/clock.h"
+#include "gateway/address.h"
 #include "gateway/api_internal.h"
 #include "gateway/control.h"
 #include "gateway/gateway.h"
@@ -98,6 +99,7 @@ static bool is_whole(const struct order *o)
 {
     bool has_user = o->user.size > 0;
     bool has_who = has_user || o->client.size > 0;
+    struct address a;
 
     switch (o->kind) {
     case ORDER_DISCONNECT:
@@ -108,7 +110,7 @@ static bool is_whole(const struct order *o)
         return has_who && o->room.size > 0;
     case ORDER_BAN:
     case ORDER_UNBAN:
-        return has_user != (o->address.size > 0);
+        return has_user != (o->address.size > 0) && (has_user || address_read(&a, o->address));
     case ORDER_MUTE:
     case ORDER_UNMUTE:
         return has_user;

@@ -3,7 +3,9 @@
  *
  * A token that names rooms (claims `channels` and `subs`) puts the session into
  * them: the reply waits until their positions are known (connecting.h), and
- * tells them together with what was missed since the last time.
+ * tells them together with what was missed since the last time. A refresh
+ * does it over: rooms that the new token does not name are left, and those that only
+ * it names are entered, both told by pushes.
  */
 #include "common/clock.h"
 #include "common/log.h"
@@ -138,26 +140,48 @@ static struct rooms_since find_position(const struct positions *p, struct slice 
 }
 
 /* Enters the rooms that the token names, but for those that are closed: the reply does not tell of
- * them, and SDKs take them for left. */
+ * them, and SDKs take them for left. With `positions` NULL it is in some already. */
 static void enter_granted(struct session *s, const struct granted *granted,
                           const struct positions *positions)
 {
     for (size_t i = 0; i < granted->count && s->state == SESSION_OPEN; i++) {
         const struct granted_room *g = &granted->at[i];
-        const struct rooms_entry entry = {
-            .cause = ROOMS_BY_CONNECT,
-            .since = find_position(positions, slice_of(g->room)),
+        struct slice room = slice_of(g->room);
+        struct rooms_entry entry = {
+            .cause = ROOMS_BY_SERVER,
             .moves_granted = g->wants_moves,
+            .by_claim = true,
             .data = slice_of(g->data),
             .info = slice_of(g->info),
         };
 
-        if (control_is_closed(s->gateway->control, slice_of(g->room))) {
+        if (control_is_closed(s->gateway->control, room)) {
             continue;
         }
-        s->connecting->pending++;
-        if (rooms_enter(s, slice_of(g->room), &entry) != 0) {
+        if (positions != NULL) {
+            entry.cause = ROOMS_BY_CONNECT;
+            entry.since = find_position(positions, room);
+            s->connecting->pending++;
+        } else if (rooms_find(s, room) != NULL) {
+            continue; /* whoever put it there */
+        }
+        if (rooms_enter(s, room, &entry) != 0) {
             session_close(s, CLOSE_CHANNEL_LIMIT);
+        }
+    }
+}
+
+/* Leaves the rooms that an older token named and this one does not. */
+static void leave_ungranted(struct session *s, const struct granted *granted)
+{
+    struct subscription *sub = s->subscriptions, *next;
+
+    for (; sub != NULL && s->state == SESSION_OPEN; sub = next) {
+        struct slice room = {sub->room->name, sub->room->name_size};
+
+        next = sub->next_of_session;
+        if (sub->by_claim && !granted_has(granted, room)) {
+            subscription_end(sub, UNSUBSCRIBE_SERVER, "server unsubscribe");
         }
     }
 }
@@ -212,6 +236,10 @@ static void refreshed(struct session *s, uint32_t id, const struct jwt_claims *c
                               });
     session_send_reply(s, out);
     session_check_rooms(s); /* its roles may be others */
+    leave_ungranted(s, s->identity->granted);
+    if (s->identity->granted != NULL) {
+        enter_granted(s, s->identity->granted, NULL);
+    }
 }
 
 /* An error reply would end an SDK's client for good: all that is wrong is a close. */

@@ -79,6 +79,8 @@ static void subscribe_with_token(struct session *s, const struct command *c,
     entry->data = buf_slice(&data);
     entry->by_token = true;
     entry->expires_s = claims.expires_s;
+    entry->issued_s = claims.issued_s;
+    entry->token_id = jwt_text(&claims, claims.id);
     entry->moves_granted = override_wants_moves(jwt_text(&claims, claims.override));
     enter(s, c, entry);
     buf_deinit(&info);
@@ -134,10 +136,7 @@ static void sub_refreshed(struct subscription *sub, uint32_t id, const struct jw
     struct session *s = sub->session;
     struct buf *out = session_reply(s);
 
-    if (sub->grant == NULL) {
-        sub->grant = mem_new(struct grant);
-    }
-    sub->grant->expires_s = claims->expires_s;
+    subscription_renew(sub, claims->expires_s, claims->issued_s, jwt_text(claims, claims->id));
     session_watch_expiry(s);
     bool expires = claims->expires_s != 0;
     session_codec(s)->sub_refresh(out, id,

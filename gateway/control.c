@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "gateway/bus.h"
+#include "gateway/control_lines.h"
 #include "gateway/gateway.h"
 #include "gateway/orders.h"
 
@@ -40,7 +41,8 @@ struct control {
     /* Since the last summary, or since the first message. */
     int64_t summary_ms; /* wall clock; 0: nothing was read */
     uint64_t bytes;
-    uint64_t jitter; /* so that not all gateways write the next summary */
+    bool has_prefix[ADDRESS_BITS + 1]; /* by bits: an address ban of that length was read */
+    uint64_t jitter;                   /* so that not all gateways write the next summary */
 };
 
 struct control *control_new(struct gateway *g)
@@ -122,11 +124,22 @@ static bool adds_to_standing(const struct order *o)
     return o->kind == ORDER_BAN || o->kind == ORDER_MUTE || o->kind == ORDER_CLOSE;
 }
 
+/* False: it would be refused as it is read. */
+static bool has_room_for(const struct control *c, const struct order *o)
+{
+    if (o->kind == ORDER_REVOKE) {
+        bool is_user = o->token.size == 0;
+
+        return (is_user && o->user.size == 0) || revoked_has_room(c->gateway->revoked, is_user);
+    }
+    return !adds_to_standing(o) || standing_has_room(c->standing);
+}
+
 int control_send(struct control *c, const struct order *o, uint64_t call)
 {
     struct buf line = BUF_EMPTY;
 
-    if (adds_to_standing(o) && !standing_has_room(c->standing)) {
+    if (!has_room_for(c, o)) {
         stat_add(&c->gateway->metrics.orders_refused, 1);
         return CONTROL_FULL;
     }
@@ -187,73 +200,14 @@ static void sent_again(struct control *c)
     }
 }
 
-/* What an order is as something that stands. False: it is nothing of the kind. */
-static bool standing_of(const struct order *o, struct standing_order *to)
+/* Whoever comes is looked for under each length of a prefix that was ever banned. */
+static void note_prefix(struct control *c, const struct standing_order *s)
 {
-    bool is_user = o->user.size > 0;
+    struct address a;
 
-    *to = (struct standing_order){
-        .what = o->user,
-        .until_ms = o->until > 0 ? o->until : STANDING_FOREVER,
-    };
-    switch (o->kind) {
-    case ORDER_BAN:
-    case ORDER_UNBAN:
-        to->kind = is_user ? STANDING_BAN_USER : STANDING_BAN_ADDRESS;
-        to->what = is_user ? o->user : o->address;
-        to->is_lifted = o->kind == ORDER_UNBAN;
-        return true;
-    case ORDER_MUTE:
-    case ORDER_UNMUTE:
-        to->kind = STANDING_MUTE;
-        to->room = o->room;
-        to->is_lifted = o->kind == ORDER_UNMUTE;
-        return true;
-    case ORDER_CLOSE:
-    case ORDER_OPEN:
-        to->kind = STANDING_CLOSED;
-        to->what = o->room;
-        to->is_lifted = o->kind == ORDER_OPEN;
-        return true;
-    case ORDER_HELLO:
-    case ORDER_DISCONNECT:
-    case ORDER_SUBSCRIBE:
-    case ORDER_UNSUBSCRIBE:
-    case ORDER_REFRESH:
-    case ORDER_REVOKE:
-    case ORDER_KINDS:
-        break;
+    if (s->kind == STANDING_BAN_ADDRESS && !s->is_lifted && address_read(&a, s->what)) {
+        c->has_prefix[a.bits] = true;
     }
-    return false;
-}
-
-/* The inverse, for summaries. */
-static struct order order_of(const struct standing_order *s)
-{
-    struct order o = {.until = s->until_ms == STANDING_FOREVER ? 0 : s->until_ms};
-
-    switch (s->kind) {
-    case STANDING_BAN_USER:
-        o.kind = ORDER_BAN;
-        o.user = s->what;
-        break;
-    case STANDING_BAN_ADDRESS:
-        o.kind = ORDER_BAN;
-        o.address = s->what;
-        break;
-    case STANDING_MUTE:
-        o.kind = ORDER_MUTE;
-        o.user = s->what;
-        o.room = s->room;
-        break;
-    case STANDING_CLOSED:
-        o.kind = ORDER_CLOSE;
-        o.room = s->what;
-        break;
-    case STANDING_KINDS:
-        assert(false);
-    }
-    return o;
 }
 
 static void obey(struct control *c, const struct order *o, const struct message *m, int64_t at)
@@ -262,9 +216,11 @@ static void obey(struct control *c, const struct order *o, const struct message 
     bool is_fresh = c->is_caught_up || m->time_ms >= c->started_ms;
     struct metrics *metrics = &c->gateway->metrics;
     struct standing_order standing;
+    char address[ADDRESS_MAX + 1];
 
     stat_add(&metrics->orders, 1);
-    if (standing_of(o, &standing)) {
+    if (standing_of(o, &standing, address)) {
+        note_prefix(c, &standing);
         standing.at = is_summary ? (int64_t)m->checkpoint : at;
         int r = standing_set(c->standing, &standing, clock_wall_ms());
 
@@ -329,15 +285,28 @@ static void summary_send(struct summary *s)
     buf_clear(&s->lines);
 }
 
-static void summary_add(void *user, const struct standing_order *standing)
+static void summary_add(struct summary *s, struct order o)
 {
-    struct summary *s = user;
-    struct order o = order_of(standing);
-
     order_encode(&s->lines, &o);
     if (s->lines.size >= SUMMARY_PART) {
         summary_send(s);
     }
+}
+
+static void summary_add_standing(void *user, const struct standing_order *standing)
+{
+    summary_add(user, order_of_standing(standing));
+}
+
+static void summary_add_revocation(void *user, const struct revocation *v)
+{
+    summary_add(user, order_of_revocation(v));
+}
+
+/* Whether a summary would say anything. */
+static bool has_anything(const struct control *c)
+{
+    return standing_size(c->standing) > 0 || revoked_any(c->gateway->revoked);
 }
 
 static bool summary_is_due(const struct control *c)
@@ -345,7 +314,7 @@ static bool summary_is_due(const struct control *c)
     uint64_t bytes = SUMMARY_BYTES + c->jitter % SUMMARY_BYTES;
     int64_t ms = SUMMARY_MS + (int64_t)(c->jitter % SUMMARY_MS);
 
-    return c->is_caught_up && c->summary_ms != 0 && standing_size(c->standing) > 0 &&
+    return c->is_caught_up && c->summary_ms != 0 && has_anything(c) &&
            (c->bytes > bytes || clock_wall_ms() - c->summary_ms > ms);
 }
 
@@ -353,12 +322,15 @@ static void summarize(struct control *c)
 {
     struct summary s = {.control = c, .lines = BUF_EMPTY};
 
-    log_info("control summed up gateway=%s standing=%zu", c->gateway->conf->id,
-             standing_size(c->standing));
-    standing_each(c->standing, clock_wall_ms(), summary_add, &s);
+    int64_t now_ms = clock_wall_ms();
+
+    log_info("control summed up gateway=%s standing=%zu revocations=%zu", c->gateway->conf->id,
+             standing_size(c->standing), revoked_count(c->gateway->revoked));
+    standing_each(c->standing, now_ms, summary_add_standing, &s);
+    revoked_each(c->gateway->revoked, now_ms / 1000, summary_add_revocation, &s);
     summary_send(&s);
     buf_deinit(&s.lines);
-    c->summary_ms = clock_wall_ms();
+    c->summary_ms = now_ms;
     c->bytes = 0;
 }
 
@@ -390,11 +362,33 @@ const struct standing *control_standing(const struct control *c)
     return c->standing;
 }
 
+static bool is_banned_address(const struct control *c, const char *peer, int64_t now_ms)
+{
+    char text[ADDRESS_MAX + 1];
+    struct address a;
+
+    if (standing_count(c->standing, STANDING_BAN_ADDRESS) == 0 ||
+        !address_read(&a, address_of_peer(peer))) {
+        return false;
+    }
+    for (unsigned bits = 0; bits <= a.bits; bits++) {
+        if (!c->has_prefix[bits]) {
+            continue;
+        }
+        struct address prefix = address_cut(&a, bits);
+        if (standing_has(c->standing, STANDING_BAN_ADDRESS, address_text(&prefix, text), SLICE_NONE,
+                         now_ms)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool control_is_banned(const struct control *c, const struct identity *i, const char *peer)
 {
     int64_t now = clock_wall_ms();
 
-    return standing_has(c->standing, STANDING_BAN_ADDRESS, address_of(peer), SLICE_NONE, now) ||
+    return is_banned_address(c, peer, now) ||
            (i != NULL &&
             standing_has(c->standing, STANDING_BAN_USER, slice_of(i->user), SLICE_NONE, now));
 }

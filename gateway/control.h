@@ -5,7 +5,8 @@
  * reads it from the first message at its start, and follows it. What stands
  * (bans, mutes, closed rooms, revoked tokens) is known to a gateway that starts
  * later; what is done once (disconnect, subscribe ...) is left alone when it was
- * ordered before the gateway started.
+ * ordered before the gateway started. Nothing of it ends before it says so: an entry has its
+ * own end, or none, and is in every summary until then.
  *
  * A gateway knows that it has read everything when its own `hello` comes back;
  * until then it is not ready. The stream forgets what is old: so whoever finds
@@ -62,8 +63,8 @@ const char *control_not_ready(const struct control *c);
 /* What stands here: for mutes_has(). */
 const struct standing *control_standing(const struct control *c);
 
-/* True if this user may not be here, or nobody from this address ("10.0.0.1:4711", "[::1]:4711").
- */
+/* True if this user may not be here, or nobody from this address ("10.0.0.1:4711", "[::1]:4711") or
+ * from a prefix that it is in; in whatever spelling that was banned. */
 bool control_is_banned(const struct control *c, const struct identity *i, const char *peer);
 
 /* True if nobody may be in this room. */

@@ -54,19 +54,19 @@ static char *entry_value(struct slice entry, const char *name, const char *b64_n
     return text;
 }
 
-static struct granted_room *find(struct granted *g, struct slice room)
+bool granted_has(const struct granted *g, struct slice room)
 {
-    for (size_t i = 0; i < g->count; i++) {
+    for (size_t i = 0; g != NULL && i < g->count; i++) {
         if (slice_equal(slice_of(g->at[i].room), room)) {
-            return &g->at[i];
+            return true;
         }
     }
-    return NULL;
+    return false;
 }
 
 static void add_room(struct granted *g, struct slice room, struct slice entry)
 {
-    if (!room_is_valid(room) || find(g, room) != NULL) {
+    if (!room_is_valid(room) || granted_has(g, room)) {
         return; /* claims_read() has refused what is no room */
     }
     struct granted_room *to = &g->at[g->count++];

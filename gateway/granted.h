@@ -25,6 +25,9 @@ struct granted {
 struct granted *granted_new(const struct jwt_claims *claims) MUST_CHECK;
 struct granted *granted_free(struct granted *g);
 
+/* Whether that room is among them; `g` may be NULL. */
+bool granted_has(const struct granted *g, struct slice room);
+
 /* Whether an `override` claim (raw JSON object, or empty) asks for joins and leaves. */
 bool override_wants_moves(struct slice override);
 

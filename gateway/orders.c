@@ -37,14 +37,6 @@ bool order_is_momentary(enum order_kind kind)
     return false;
 }
 
-struct slice address_of(const char *peer)
-{
-    bool is_v6 = peer[0] == '[';
-    const char *address = peer + is_v6;
-
-    return (struct slice){address, strcspn(address, is_v6 ? "]" : ":")};
-}
-
 static struct ops_who who_of(const struct order *o)
 {
     return (struct ops_who){.user = o->user, .has_user = o->user.size > 0, .client = o->client};

@@ -15,7 +15,4 @@ bool order_is_momentary(enum order_kind kind);
 /* Carries it out: sessions that are banned or meant end, or lose a room. */
 void orders_apply(struct gateway *g, const struct order *o);
 
-/* An address without its port. */
-struct slice address_of(const char *peer);
-
 #endif

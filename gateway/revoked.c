@@ -94,8 +94,9 @@ static int add(struct revoked *r, struct entries *e, struct slice text, int64_t 
                int64_t expires_s)
 {
     struct entry *entry = find(e, text);
+    bool is_new = entry == NULL;
 
-    if (entry == NULL) {
+    if (is_new) {
         if (HASH_COUNT(e->by_text) >= e->max) {
             stat_add(&r->metrics->revocations_full, 1);
             if (log_allowed(&r->full_lines)) {
@@ -110,13 +111,15 @@ static int add(struct revoked *r, struct entries *e, struct slice text, int64_t 
         memcpy(entry->text, text.at, text.size);
         HASH_ADD_KEYPTR(hh, e->by_text, entry->text, entry->size, entry);
     }
-    entry->before_s = MAX(entry->before_s, before_s);
+    if (before_s > entry->before_s || is_new) {
+        entry->before_s = before_s;
+        note_news(r); /* else it is a summary, or said again: nobody is meant who was not before */
+    }
     if (expires_s == 0 || entry->expires_s == 0) {
         entry->expires_s = 0;
     } else {
         entry->expires_s = MAX(entry->expires_s, expires_s);
     }
-    note_news(r);
     return 0;
 }
 
@@ -148,8 +151,7 @@ void revoked_add_all(struct revoked *r, int64_t before_s)
     }
 }
 
-/* `user` is escaped. */
-static bool matches(const struct revoked *r, struct slice id, struct slice user, int64_t issued_s)
+bool revoked_is_token(const struct revoked *r, struct slice id, struct slice user, int64_t issued_s)
 {
     if (issued_s < r->all_before_s || (id.size > 0 && find(&r->tokens, id) != NULL)) {
         return true;
@@ -166,15 +168,61 @@ bool revoked_is(const struct revoked *r, const struct jwt_claims *claims)
     if (r->users.by_text != NULL) { /* else nobody asks for it */
         json_escape(&user, slice_of(claims->user));
     }
-    bool is_revoked = matches(r, jwt_text(claims, claims->id), buf_slice(&user), claims->issued_s);
+    bool is_revoked =
+        revoked_is_token(r, jwt_text(claims, claims->id), buf_slice(&user), claims->issued_s);
     buf_deinit(&user);
     return is_revoked;
 }
 
 bool revoked_is_identity(const struct revoked *r, const struct identity *i)
 {
-    return i->is_known && matches(r, i->token_id != NULL ? slice_of(i->token_id) : SLICE_NONE,
-                                  slice_of(i->user), i->issued_s);
+    struct slice id = i->token_id != NULL ? slice_of(i->token_id) : SLICE_NONE;
+
+    return i->is_known && revoked_is_token(r, id, slice_of(i->user), i->issued_s);
+}
+
+bool revoked_any(const struct revoked *r)
+{
+    return r->all_before_s != INT64_MIN || revoked_count(r) > 0;
+}
+
+bool revoked_has_room(const struct revoked *r, bool is_user)
+{
+    const struct entries *e = is_user ? &r->users : &r->tokens;
+
+    return HASH_COUNT(e->by_text) < e->max;
+}
+
+static bool has_ended(const struct entry *entry, int64_t now_s)
+{
+    return entry->expires_s != 0 && entry->expires_s <= now_s;
+}
+
+void revoked_each(const struct revoked *r, int64_t now_s,
+                  void (*each)(void *user, const struct revocation *v), void *user)
+{
+    struct buf escaped = BUF_EMPTY;
+    const struct entry *e;
+
+    if (r->all_before_s != INT64_MIN) {
+        each(user, &(struct revocation){.before_s = r->all_before_s});
+    }
+    for (e = r->users.by_text; e != NULL; e = e->hh.next) {
+        if (!has_ended(e, now_s)) {
+            each(user, &(struct revocation){.user = {e->text, e->size},
+                                            .before_s = e->before_s,
+                                            .expires_s = e->expires_s});
+        }
+    }
+    for (e = r->tokens.by_text; e != NULL; e = e->hh.next) {
+        if (!has_ended(e, now_s)) {
+            buf_clear(&escaped);
+            json_escape(&escaped, (struct slice){e->text, e->size});
+            each(user,
+                 &(struct revocation){.token = buf_slice(&escaped), .expires_s = e->expires_s});
+        }
+    }
+    buf_deinit(&escaped);
 }
 
 static void sweep(struct entries *e, int64_t now_s)
@@ -184,7 +232,7 @@ static void sweep(struct entries *e, int64_t now_s)
     for (int i = 0; i < SWEEP_STEP && entry != NULL; i++) {
         struct entry *next = entry->hh.next;
 
-        if (entry->expires_s != 0 && entry->expires_s <= now_s) {
+        if (has_ended(entry, now_s)) {
             forget(e, entry);
         }
         entry = next;

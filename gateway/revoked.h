@@ -4,11 +4,13 @@
  * By token id (`jti`), by user, or all: the latter two mean tokens whose `iat` is
  * below a time; a token that does not say when it was issued is older than any.
  * An entry ends when the last token it could mean has ended. Nothing is kept on
- * disk: whoever calls tells a gateway that starts again.
+ * disk: a gateway that starts again reads it in the control stream (control.h).
  *
  * What is added counts at once for tokens that come, and by the end of the loop's
- * turn (at most REVOKED_LOOK_MS later) for the sessions that are here: they are
- * closed with 3500. For the loop's thread.
+ * turn (at most REVOKED_LOOK_MS later) for those who are here: a session is closed
+ * with 3500 when the token that it has now is meant; a subscription ends when its
+ * own token is, with a push of code 2502: of all codes this is the one upon which
+ * SDKs forget the token and ask for another. For the loop's thread.
  */
 #ifndef WARREN_GATEWAY_REVOKED_H
 #define WARREN_GATEWAY_REVOKED_H
@@ -51,6 +53,25 @@ void revoked_add_all(struct revoked *r, int64_t before_s);
  * who never had a token are not). */
 bool revoked_is(const struct revoked *r, const struct jwt_claims *claims);
 bool revoked_is_identity(const struct revoked *r, const struct identity *i);
+
+/* Of a subscription's token: its id (decoded, may be empty), its user (the inside of a JSON
+ * string) and when it was issued. */
+bool revoked_is_token(const struct revoked *r, struct slice id, struct slice user,
+                      int64_t issued_s);
+
+/* What one call of revoked_add_...() told. Texts are insides of JSON strings; without any: all. */
+struct revocation {
+    struct slice token, user;
+    int64_t before_s, expires_s;
+};
+
+/* Calls `each` for all that has not ended; slices are valid during the call. */
+void revoked_each(const struct revoked *r, int64_t now_s,
+                  void (*each)(void *user, const struct revocation *v), void *user);
+
+/* Whether there is anything for revoked_each(); room for one more of a user's, or a token's. */
+bool revoked_any(const struct revoked *r);
+bool revoked_has_room(const struct revoked *r, bool is_user);
 
 /* How many entries there are. */
 size_t revoked_count(const struct revoked *r);

@@ -183,17 +183,43 @@ static void subscription_settle(struct rooms *all, struct subscription *sub)
     }
 }
 
-static struct grant *grant_new(int64_t expires_s, struct slice info)
+static struct grant *grant_new(struct slice info)
 {
     struct grant *grant = mem_zalloc(1, sizeof(*grant) + info.size);
 
     assert(info.size <= INFO_MAX);
-    grant->expires_s = expires_s;
     grant->info_size = (uint16_t)info.size;
     if (info.size > 0) {
         memcpy(grant->info, info.at, info.size);
     }
     return grant;
+}
+
+static void grant_free(struct grant *grant)
+{
+    if (grant != NULL) {
+        mem_free(grant->token_id);
+        mem_free(grant);
+    }
+}
+
+static void grant_set(struct grant *grant, int64_t expires_s, int64_t issued_s,
+                      struct slice token_id)
+{
+    mem_free(grant->token_id);
+    grant->expires_s = expires_s;
+    grant->issued_s = issued_s;
+    grant->token_id = token_id.size > 0 ? mem_copy_text(token_id.at, token_id.size) : NULL;
+}
+
+void subscription_renew(struct subscription *sub, int64_t expires_s, int64_t issued_s,
+                        struct slice token_id)
+{
+    if (sub->grant == NULL) {
+        sub->grant = grant_new(SLICE_NONE);
+    }
+    grant_set(sub->grant, expires_s, issued_s, token_id);
+    sub->by_token = true;
 }
 
 static struct subscription *subscription_new(struct rooms *all, struct session *s,
@@ -205,13 +231,15 @@ static struct subscription *subscription_new(struct rooms *all, struct session *
     sub->room = room;
     sub->cause = (uint8_t)entry->cause;
     sub->by_token = entry->by_token;
+    sub->by_claim = entry->by_claim;
     sub->moves_granted = entry->moves_granted;
     sub->wants_moves =
         room->rule->presence && (entry->wants_moves || entry->moves_granted ||
                                  (room->rule->join_leave && session_codec(s) != NULL));
     room->movers += sub->wants_moves;
-    if (entry->expires_s != 0 || entry->info.size > 0) {
-        sub->grant = grant_new(entry->expires_s, entry->info);
+    if (entry->by_token || entry->expires_s != 0 || entry->info.size > 0) {
+        sub->grant = grant_new(entry->info);
+        grant_set(sub->grant, entry->expires_s, entry->issued_s, entry->token_id);
     }
     if (room->count == room->capacity) {
         room->capacity = MAX(2u, room->capacity * 2);
@@ -300,7 +328,7 @@ void rooms_leave(struct subscription *sub)
     room->movers -= sub->wants_moves;
     stat_sub(&all->gateway->metrics.subscriptions, 1);
     links_exit(all->gateway->links, sub);
-    mem_free(sub->grant);
+    grant_free(sub->grant);
     mem_free(sub);
     room_free_if_empty(all, room);
 }

@@ -52,6 +52,8 @@ enum rooms_cause {
 /* What a token said about a subscription. */
 struct grant {
     int64_t expires_s;  /* 0: never */
+    int64_t issued_s;   /* of the subscription token; 0: it does not say */
+    char *token_id;     /* owns; of that token, decoded; NULL: it has none */
     uint16_t info_size; /* bytes */
     char info[];        /* chan_info: raw JSON, or nothing */
 };
@@ -68,6 +70,7 @@ struct subscription {
     bool wants_moves;                     /* is told who comes and goes, if it may see presence */
     bool moves_granted;                   /* the server wants it told, whatever the rule says */
     bool by_token;                        /* a subscription token let it in */
+    bool by_claim;                        /* the connection token names the room */
     bool is_told;                         /* an owner has heard of it */
 };
 
@@ -129,12 +132,15 @@ struct rooms_entry {
     enum rooms_cause cause;
     uint32_t command_id; /* of the subscribe command */
     struct rooms_since since;
-    bool wants_moves;   /* asks for joins and leaves */
-    bool moves_granted; /* a token or the server does */
-    bool by_token;      /* a subscription token lets it in */
-    struct slice data;  /* raw JSON that the client is told with the answer; empty: none */
-    int64_t expires_s;  /* of the subscription; 0: never */
-    struct slice info;  /* chan_info, raw JSON; empty: none */
+    bool wants_moves;      /* asks for joins and leaves */
+    bool moves_granted;    /* a token or the server does */
+    bool by_token;         /* a subscription token lets it in */
+    bool by_claim;         /* the connection token names the room */
+    struct slice data;     /* raw JSON that the client is told with the answer; empty: none */
+    int64_t expires_s;     /* of the subscription; 0: never */
+    struct slice info;     /* chan_info, raw JSON; empty: none */
+    int64_t issued_s;      /* by_token: of that token */
+    struct slice token_id; /* likewise, decoded */
 };
 
 /* Lets an open session in. Answered through dialect_subscribed(), perhaps before this returns. 0 or
@@ -143,6 +149,10 @@ int rooms_enter(struct session *s, struct slice name, const struct rooms_entry *
 
 /* The session's subscription of that room, or NULL. */
 struct subscription *rooms_find(struct session *s, struct slice name);
+
+/* A newer subscription token says so; what it shows of the person (info) stays. */
+void subscription_renew(struct subscription *sub, int64_t expires_s, int64_t issued_s,
+                        struct slice token_id);
 
 /* Frees the subscription; the last one takes the room with it. */
 void rooms_leave(struct subscription *sub);

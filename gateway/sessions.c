@@ -15,6 +15,7 @@
 #include "gateway/frame.h"
 #include "gateway/gateway.h"
 #include "gateway/revoked.h"
+#include "gateway/rooms.h"
 #include "gateway/sessions_internal.h"
 #include "gateway/transport.h"
 
@@ -373,23 +374,47 @@ size_t sessions_close_some(struct sessions *all, size_t count, enum close_reason
     return open;
 }
 
+/* How many subscriptions of the session end because their token was revoked. */
+static size_t end_revoked_rooms(struct session *s, const struct revoked *r)
+{
+    struct subscription *sub = s->subscriptions, *next;
+    size_t ended = 0;
+
+    for (; sub != NULL && s->state == SESSION_OPEN; sub = next) {
+        const struct grant *g = sub->grant;
+
+        next = sub->next_of_session;
+        if (sub->by_token &&
+            revoked_is_token(r, g->token_id != NULL ? slice_of(g->token_id) : SLICE_NONE,
+                             slice_of(s->identity->user), g->issued_s)) {
+            subscription_end(sub, UNSUBSCRIBE_INVALIDATED, "state invalidated");
+            ended++;
+        }
+    }
+    return ended;
+}
+
 void sessions_end_revoked(struct sessions *all)
 {
     const struct revoked *r = all->gateway->revoked;
     struct session *s, *next;
-    size_t ended = 0;
+    size_t ended = 0, rooms = 0;
 
     if (!revoked_take_news(all->gateway->revoked, clock_mono_ms())) {
         return;
     }
     DL_FOREACH_SAFE (all->all, s, next) {
-        if (s->state == SESSION_OPEN && s->identity != NULL &&
-            revoked_is_identity(r, s->identity)) {
+        if (s->state != SESSION_OPEN || s->identity == NULL) {
+            continue;
+        }
+        if (revoked_is_identity(r, s->identity)) {
             session_close(s, CLOSE_REVOKED);
             ended++;
+        } else {
+            rooms += end_revoked_rooms(s, r);
         }
     }
-    if (ended > 0) {
-        log_info("sessions ended by revocation sessions=%zu", ended);
+    if (ended > 0 || rooms > 0) {
+        log_info("ended by revocation sessions=%zu subscriptions=%zu", ended, rooms);
     }
 }

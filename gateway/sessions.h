@@ -52,7 +52,8 @@ void sessions_each(struct sessions *all, void (*act)(struct session *s, void *us
 /* Ends up to `count` sessions with `reason`; returns how many are still open. */
 size_t sessions_close_some(struct sessions *all, size_t count, enum close_reason reason);
 
-/* Ends all whose token was revoked, if anything was since the last time. The end of a turn. */
+/* Ends all whose token was revoked, and subscriptions whose own token was, if anything was since
+ * the last time. The end of a turn. */
 void sessions_end_revoked(struct sessions *all);
 
 #endif

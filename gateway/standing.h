@@ -7,7 +7,7 @@
  * undo it. Bounded: STANDING_MAX entries of all kinds together.
  *
  * A user is the inside of a JSON string as json_escape() writes it, as in
- * struct identity; an address is numeric, without a port.
+ * struct identity; an address (or prefix) is address_text().
  */
 #ifndef WARREN_GATEWAY_STANDING_H
 #define WARREN_GATEWAY_STANDING_H

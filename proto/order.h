@@ -18,7 +18,7 @@
 #include "common/buf.h"
 #include "proto/limits.h"
 
-#define ADDRESS_MAX 45   /* bytes of a numeric address */
+#define ADDRESS_MAX 49   /* bytes of a numeric address, or of a prefix */
 #define TOKEN_ID_MAX 128 /* bytes of a token's id (jti), decoded */
 #define REASON_MAX 123   /* bytes of a close frame's reason */
 
@@ -38,7 +38,7 @@ struct order {
     struct slice user;    /* inside of a JSON string, escapes kept; may be empty */
     struct slice client;  /* one session; may be empty */
     struct slice room;    /* may be empty */
-    struct slice address; /* numeric; may be empty */
+    struct slice address; /* numeric, or a prefix (10.0.0.0/8); may be empty */
     struct slice token;   /* a token's id, as `user`; may be empty */
     struct slice reason;  /* as `user`; may be empty */
     struct slice data;    /* raw JSON value; may be empty */

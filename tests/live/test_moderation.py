@@ -127,7 +127,10 @@ async def test_the_banned_come_back_when_they_are_let(warren, api):
 
 
 async def test_a_banned_address_is_out_whoever_comes_from_it(warren, api):
-    for told, address in (("192.0.2.7", "192.0.2.7"), ("2001:db8::7", "2001:db8::7")):
+    for told, address, lifted in (
+            ("192.0.2.7", "::ffff:192.0.2.7", "192.0.2.7"),
+            ("2001:db8::7", "2001:0DB8:0:0:0:0:0:7", "2001:db8::7/128"),
+            ("192.0.2.133", "192.0.2.129/25", "192.0.2.128/25")):
         there = {"open_options": {"headers": {"X-Forwarded-For": told}}}
         near = {"open_options": {"headers": {"X-Forwarded-For": "192.0.2.77"}}}
         ann = [await CentrifugeClient.connect(g, **there) for g in warren.gateways]
@@ -138,7 +141,7 @@ async def test_a_banned_address_is_out_whoever_comes_from_it(warren, api):
             await _refused(warren, 3507, **there)
             await _refused(warren, 3507, warren.token("somebody"), **there)
             await neighbour.subscribe("street")
-        api[1].unban(address=address)
+        api[1].unban(address=lifted)
         await _all_obeyed(warren, api[0])
         for gateway in warren.gateways:
             await (await CentrifugeClient.connect(gateway, **there)).close()

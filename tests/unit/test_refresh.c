@@ -2,6 +2,7 @@
  * test_refresh.c: tokens that end: of a session and of a subscription; and rooms that need one.
  */
 #include "common/mem.h"
+#include "gateway/revoked.h"
 #include "gateway/sessions_internal.h"
 #include "tests/unit/gateway_kit.h"
 #include "tests/unit/mint.h"
@@ -302,6 +303,96 @@ static void a_subscription_refresh_that_is_wrong_is_refused(void **state)
     }
 }
 
+#define VIP_ENDED                                                                                  \
+    "{\"push\":{\"channel\":\"$vip\",\"unsubscribe\":{\"code\":2502,"                              \
+    "\"reason\":\"state invalidated\"}}}"
+
+/* She stays and cannot come back with it; with another one she can. */
+static void a_revoked_subscription_token_takes_its_room_and_no_more(void **state)
+{
+    struct world *w = *state;
+    struct revoked *r = w->kit.gateway.revoked;
+
+    connect_with(w, ANN ",\"iat\":5000", SOON);
+    say(&w->ann, SUBSCRIBE, ANN ",\"channel\":\"$vip\",\"jti\":\"s1\",\"iat\":1000", SOON);
+    kit_position(&w->kit, "$vip", "e1", 3);
+    peer_expect_part(&w->ann, "{\"id\":3,\"subscribe\":");
+    assert_int_equal(revoked_add_token(r, SLICE_LIT("s2"), 0), 0);
+    assert_int_equal(revoked_add_user(r, SLICE_LIT("ann"), 1000, 0), 0);
+    assert_int_equal(revoked_add_user(r, SLICE_LIT("bob"), 6000, 0), 0);
+    revoked_add_all(r, 1000);
+    peer_expect_nothing(&w->ann);
+    assert_int_equal(revoked_add_token(r, SLICE_LIT("s1"), 0), 0);
+    peer_expect(&w->ann, VIP_ENDED);
+    assert_int_equal(rooms_count(w->kit.gateway.rooms), 0);
+    say(&w->ann, SUBSCRIBE, ANN ",\"channel\":\"$vip\",\"jti\":\"s1\",\"iat\":1000", SOON);
+    peer_expect_part(&w->ann, "{\"id\":3,\"error\":{\"code\":103,");
+    say(&w->ann, SUBSCRIBE, ANN ",\"channel\":\"$vip\",\"iat\":1000", SOON);
+    kit_position(&w->kit, "$vip", "e1", 3);
+    peer_expect_part(&w->ann, "{\"id\":3,\"subscribe\":");
+}
+
+static void subscription_tokens_are_revoked_by_user_and_by_time(void **state)
+{
+    struct world *w = *state;
+    struct revoked *r = w->kit.gateway.revoked;
+
+    for (int i = 0; i < 2; i++) {
+        connect_with(w, ANN ",\"iat\":5000", SOON);
+        say(&w->ann, SUBSCRIBE, ANN ",\"channel\":\"$vip\",\"iat\":3000", SOON);
+        kit_position(&w->kit, "$vip", "e1", 3);
+        peer_expect_part(&w->ann, "{\"id\":3,\"subscribe\":");
+        if (i == 0) {
+            revoked_add_all(r, 3000);
+            peer_expect_nothing(&w->ann);
+            assert_int_equal(revoked_add_user(r, SLICE_LIT("ann"), 2000, 0), 0);
+            peer_expect_nothing(&w->ann);
+            say(&w->ann, SUB_REFRESH, ANN ",\"channel\":\"$vip\",\"iat\":1", SOON);
+            peer_expect(&w->ann, "close 3500 invalid token");
+        } else {
+            revoked_add_all(r, 3001);
+            peer_expect(&w->ann, VIP_ENDED);
+        }
+        leave(w);
+        KIT_UNTIL(&w->kit, rooms_count(w->kit.gateway.rooms) == 0);
+    }
+}
+
+static void the_token_that_a_subscription_has_now_is_the_one_that_counts(void **state)
+{
+    struct world *w = *state;
+    struct revoked *r = w->kit.gateway.revoked;
+
+    connect_with(w, ANN ",\"jti\":\"c1\"", SOON);
+    say(&w->ann, SUBSCRIBE, ANN ",\"channel\":\"$vip\",\"jti\":\"s1\"", SOON);
+    kit_position(&w->kit, "$vip", "e1", 3);
+    peer_expect_part(&w->ann, "{\"id\":3,\"subscribe\":");
+    say(&w->ann, SUB_REFRESH, ANN ",\"channel\":\"$vip\",\"jti\":\"s2\"", SOON);
+    peer_expect_part(&w->ann, "{\"id\":4,\"sub_refresh\":");
+    say(&w->ann, REFRESH, ANN ",\"jti\":\"c2\"", SOON);
+    peer_expect_part(&w->ann, "{\"id\":2,\"refresh\":");
+    assert_int_equal(revoked_add_token(r, SLICE_LIT("s1"), 0), 0);
+    assert_int_equal(revoked_add_token(r, SLICE_LIT("c1"), 0), 0);
+    peer_expect_nothing(&w->ann);
+    assert_int_equal(revoked_add_token(r, SLICE_LIT("s2"), 0), 0);
+    peer_expect(&w->ann, VIP_ENDED);
+    assert_int_equal(revoked_add_token(r, SLICE_LIT("c2"), 0), 0);
+    peer_expect(&w->ann, "close 3500 invalid token");
+}
+
+/* Its answer is an error, as of any room that is taken away before. */
+static void a_subscription_that_is_not_answered_yet_is_revoked_too(void **state)
+{
+    struct world *w = *state;
+
+    connect_ann(w, SOON);
+    say(&w->ann, SUBSCRIBE, ANN ",\"channel\":\"$vip\",\"jti\":\"s1\"", SOON);
+    kit_settle(&w->kit);
+    assert_int_equal(revoked_add_token(w->kit.gateway.revoked, SLICE_LIT("s1"), 0), 0);
+    peer_expect_part(&w->ann, "{\"id\":3,\"error\":{\"code\":103,");
+    peer_expect_nothing(&w->ann);
+}
+
 static void personal_rooms_are_for_those_whom_they_name(void **state)
 {
     static const struct {
@@ -385,6 +476,10 @@ int main(void)
         TEST(a_subscription_is_refreshed_whether_its_room_is_named_or_not),
         TEST(who_refreshes_a_room_again_and_again_does_not_outlive_his_token),
         cmocka_unit_test(a_subscription_refresh_that_is_wrong_is_refused),
+        TEST(a_revoked_subscription_token_takes_its_room_and_no_more),
+        TEST(subscription_tokens_are_revoked_by_user_and_by_time),
+        TEST(the_token_that_a_subscription_has_now_is_the_one_that_counts),
+        TEST(a_subscription_that_is_not_answered_yet_is_revoked_too),
         TEST(personal_rooms_are_for_those_whom_they_name),
         TEST(names_of_libraries_have_an_end),
         TEST(a_session_is_told_who_it_is),
