@@ -219,6 +219,23 @@ void centrifuge_connect(struct session *s, const struct command *c, struct buf *
     }
 }
 
+void centrifuge_refreshed_by_server(struct session *s)
+{
+    int64_t expires_s = s->identity->expires_s;
+
+    /* Who has no token to give cannot refresh, and an end that is past shows by itself. */
+    if (!s->refreshes || (expires_s != 0 && expires_s <= clock_wall_ms() / 1000)) {
+        return;
+    }
+    struct buf *out = session_reply(s);
+    session_codec(s)->push_refresh(out,
+                                   &(struct reply_refresh){
+                                       .expires = expires_s != 0,
+                                       .ttl_s = expires_s != 0 ? centrifuge_ttl_s(expires_s) : 0,
+                                   });
+    session_send_reply(s, out);
+}
+
 /* The new token is good and of the same user. */
 static void refreshed(struct session *s, uint32_t id, const struct jwt_claims *claims)
 {

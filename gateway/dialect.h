@@ -32,6 +32,9 @@ void centrifuge_subscribed(struct subscription *sub, uint64_t offset, bool recov
                            struct slice publications);
 void centrifuge_not_subscribed(struct subscription *sub, enum reply_error why);
 void centrifuge_unsubscribe(struct subscription *sub, uint32_t code, const char *reason);
+/* The server has said when the session ends: a client that refreshes is told by a push. (SDKs of
+ * today pass over it, and refresh when they would have: with a good token nothing is lost.) */
+void centrifuge_refreshed_by_server(struct session *s);
 /* The rooms that a connect command waited for are there, or the session is refused. */
 void centrifuge_connect_done(struct session *s);
 struct blob *centrifuge_frame(const struct codec *codec, const struct record *const *run,

@@ -8,7 +8,9 @@
  * string `id` is the publish's idempotency key.
  * With ?events=1 it is told more, in objects with `event`: that it has entered, who comes and goes,
  * and what the backend says to it.
- * Errors are objects too: {"error":{"code":100,"message":"..."}}.
+ * Errors are objects too: {"error":{"code":100,"message":"..."}}. The members `event` and `error`
+ * at the top are ours alone: a record that has one is told as {"event":"publication","data":..},
+ * through whatever door it came, so that nobody can speak in our name. Nothing is refused for it.
  */
 #include "common/clock.h"
 #include "gateway/dialect.h"
@@ -120,12 +122,19 @@ void plain_on_text(struct session *s, struct slice text)
 
 struct blob *plain_frame(const struct record *const *run, size_t count)
 {
-    struct buf frames = BUF_EMPTY;
+    struct buf text = BUF_EMPTY, frames = BUF_EMPTY;
 
     for (size_t i = 0; i < count; i++) {
-        frame_add_text(&frames, run[i]->payload);
+        if (reply_plain_looks_ours(run[i]->payload)) {
+            buf_clear(&text);
+            reply_plain_publication(&text, run[i]->payload);
+            frame_add_text(&frames, buf_slice(&text));
+        } else {
+            frame_add_text(&frames, run[i]->payload);
+        }
     }
     struct blob *frame = blob_copy(frames.at, frames.size);
+    buf_deinit(&text);
     buf_deinit(&frames);
     return frame;
 }

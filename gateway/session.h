@@ -134,7 +134,12 @@ void session_send_frame(struct session *s, struct blob *frame);
 /* An error reply; whoever provokes too many of them is closed. */
 void session_send_error(struct session *s, uint32_t id, enum reply_error code);
 
-/* Ends the session: queues the close frame, leaves all rooms. The first reason counts. */
+/* Ends the session: queues the close frame, leaves all rooms. The first reason counts.
+ *
+ * Centrifuge clients are told by the close frame's code and reason and not by a `disconnect` push,
+ * which the protocol has for transports that cannot close with words: SDKs act on both alike, but
+ * what is between (balancers, logs, clients of the plain dialect) understands the frame alone, and
+ * nothing can come behind it. */
 void session_close(struct session *s, enum close_reason reason);
 
 /* The same with a code of 3000 to 4999 and words that somebody chose; these are not empty. */

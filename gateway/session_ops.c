@@ -147,6 +147,9 @@ static size_t act_refresh(struct session *s, void *user)
     }
     s->identity->expires_s = *expires_s;
     session_watch_expiry(s);
+    if (session_codec(s) != NULL) {
+        centrifuge_refreshed_by_server(s);
+    }
     return 1;
 }
 

@@ -58,6 +58,7 @@ struct codec {
     void (*push_move)(struct buf *out, const struct reply_move *m);
     void (*push_subscribe)(struct buf *out, struct slice room, const struct reply_subscribe *r);
     void (*push_message)(struct buf *out, struct slice data);
+    void (*push_refresh)(struct buf *out, const struct reply_refresh *r);
 
     /* Elements of lists. */
     void (*sub)(struct buf *list, struct slice room, const struct reply_subscribe *r);

@@ -18,7 +18,8 @@ enum {
     PUSH_LEAVE = 6,
     PUSH_UNSUBSCRIBE = 7,
     PUSH_MESSAGE = 8,
-    PUSH_SUBSCRIBE = 9
+    PUSH_SUBSCRIBE = 9,
+    PUSH_REFRESH = 12
 };
 
 static const uint32_t method_numbers[] = {
@@ -296,6 +297,16 @@ static void write_push_message(struct buf *out, struct slice data)
     end(out, d);
 }
 
+static void write_push_refresh(struct buf *out, const struct reply_refresh *r)
+{
+    struct document d = begin(out, 0, REPLY_PUSH);
+    size_t refresh = pb_open(out, PUSH_REFRESH);
+
+    add_expiry(out, 1, r->expires, r->ttl_s);
+    pb_close(out, refresh);
+    end(out, d);
+}
+
 static void write_publication(struct buf *list, const struct record *r)
 {
     size_t opened = pb_open_message(list);
@@ -335,6 +346,7 @@ const struct codec codec_protobuf = {
     .push_move = write_push_move,
     .push_subscribe = write_push_subscribe,
     .push_message = write_push_message,
+    .push_refresh = write_push_refresh,
     .sub = write_sub,
     .publication = write_publication,
     .member = write_member,

@@ -380,6 +380,14 @@ static void write_push_message(struct buf *out, struct slice data)
     end_push(out);
 }
 
+/* {"push":{"refresh":{"expires":true,"ttl":N}}} */
+static void write_push_refresh(struct buf *out, const struct reply_refresh *r)
+{
+    begin_push(out, SLICE_NONE, "refresh");
+    add_expiry(out, r->expires, r->ttl_s);
+    end_push(out);
+}
+
 /* {"id":N,"history":{"publications":[..],"epoch":"..","offset":N}}: all are always there. */
 static void write_history(struct buf *out, uint32_t id, const struct reply_history *r)
 {
@@ -450,6 +458,7 @@ const struct codec codec_json = {
     .push_move = write_push_move,
     .push_subscribe = write_push_subscribe,
     .push_message = write_push_message,
+    .push_refresh = write_push_refresh,
     .sub = write_sub,
     .publication = write_publication,
     .member = write_member,

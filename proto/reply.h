@@ -40,7 +40,7 @@ struct reply_subscribe {
     struct slice data;         /* raw JSON or empty */
 };
 
-/* Of a connection (with client and version) or of a subscription (without). */
+/* Of a connection (with client and version), or of a subscription or by the server (without). */
 struct reply_refresh {
     struct slice client, version;
     bool expires;
@@ -78,6 +78,12 @@ void reply_plain_move(struct buf *out, const struct reply_move *m);
 
 /* {"event":"message","data":..} */
 void reply_plain_message(struct buf *out, struct slice data);
+/* Plain clients get a record's bare payload (a valid JSON value), unless it is an object with a
+ * member `event` or `error` at the top, which could be taken for words of ours: true for such a
+ * one. */
+bool reply_plain_looks_ours(struct slice payload) MUST_CHECK;
+/* {"event":"publication","data":..}: what they get of it, whoever published it. */
+void reply_plain_publication(struct buf *out, struct slice payload);
 /* {"event":"entered","room":".."} */
 void reply_plain_entered(struct buf *out, struct slice room);
 

@@ -53,6 +53,35 @@ static bool key_is(struct slice key, struct slice name)
     return is_same;
 }
 
+bool reply_plain_looks_ours(struct slice payload)
+{
+    struct json_object o;
+    struct json_member m;
+
+    /* Most have neither word in them, and nothing that could be another way to write it. */
+    if (memmem(payload.at, payload.size, "event\"", 6) == NULL &&
+        memmem(payload.at, payload.size, "error\"", 6) == NULL &&
+        memchr(payload.at, '\\', payload.size) == NULL) {
+        return false;
+    }
+    if (!json_object_open(&o, payload)) {
+        return false;
+    }
+    while (json_object_next(&o, &m)) {
+        if (key_is(m.key, SLICE_LIT("event")) || key_is(m.key, SLICE_LIT("error"))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void reply_plain_publication(struct buf *out, struct slice payload)
+{
+    buf_add_lit(out, "{\"event\":\"publication\",\"data\":");
+    buf_add_slice(out, payload);
+    buf_add_char(out, '}');
+}
+
 static void add_username(struct buf *out, struct slice user)
 {
     buf_add_char(out, '"');

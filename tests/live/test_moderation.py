@@ -202,6 +202,11 @@ async def test_refresh_says_when_a_session_ends(warren, api):
         api[1].refresh(client=gus[0].client, expire_at=int(time.time()) - 100)
         assert (await gus[0].expect_closed())[0] == 3005
         await gus[1].subscribe("stays")
+        api[1].refresh(client=gus[1].client, expire_at=int(time.time()) + 7200)
+        push = await gus[1].expect_push("refresh")
+        assert push["expires"] is True and 7100 < push["ttl"] <= 7200
+        api[0].refresh(user="gus")  # for ever
+        assert await gus[1].expect_push("refresh") == {}
 
 
 async def test_a_closed_room_is_closed_for_tokens_too(warren, api):

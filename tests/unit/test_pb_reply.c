@@ -162,6 +162,10 @@ static void records_are_pushed(void **state)
     assert_vector(&out, "server subscribe with data");
     codec->push_message(&out, SLICE_LIT("{\"seen\":true}"));
     assert_vector(&out, "message");
+    codec->push_refresh(&out, &(struct reply_refresh){.expires = true, .ttl_s = 600});
+    assert_vector(&out, "server refresh");
+    codec->push_refresh(&out, &(struct reply_refresh){.expires = false});
+    assert_vector(&out, "server refresh for ever");
     struct reply_move m = {
         .room = SLICE_LIT("chat:lobby"),
         .member = {CLIENT, SLICE_LIT("bob"), SLICE_LIT("{\"name\":\"Bob\"}"), SLICE_NONE},

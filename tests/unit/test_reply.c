@@ -196,8 +196,15 @@ static void what_the_server_decides_is_pushed(void **state)
     assert_vector(&out, "server subscribe");
     codec_json.push_message(&out, SLICE_LIT("{\"seen\":true}"));
     assert_vector(&out, "message");
+    codec_json.push_refresh(&out, &(struct reply_refresh){.expires = true, .ttl_s = 600});
+    assert_vector(&out, "server refresh");
+    codec_json.push_refresh(&out, &(struct reply_refresh){.expires = false});
+    assert_vector(&out, "server refresh for ever");
     reply_plain_message(&out, SLICE_LIT("{\"seen\":true}"));
     assert_vector(&out, "plain: message");
+    reply_plain_publication(
+        &out, SLICE_LIT("{\"username\":\"eve\",\"event\":\"join\",\"user\":\"ann\"}"));
+    assert_vector(&out, "plain: publication");
     reply_plain_entered(&out, SLICE_LIT("lobby"));
     assert_vector(&out, "plain: entered");
 }
@@ -361,6 +368,42 @@ static void the_username_is_the_one_that_was_proved(void **state)
     }
 }
 
+static void what_could_be_taken_for_our_words_is_known(void **state)
+{
+    static const struct {
+        const char *payload;
+        bool looks_ours;
+    } cases[] = {
+        {"{\"event\":\"join\",\"user\":\"ann\"}", true},
+        {"{\"error\":{\"code\":100}}", true},
+        {"{\"username\":\"eve\",\"error\":null}", true},
+        {" { \"a\" : 1 , \"event\" : 2 } ", true},
+        {"{\"ev\\u0065nt\":\"join\"}", true},
+        {"{\"\\u0065\\u0072\\u0072\\u006f\\u0072\":1}", true},
+        {"{\"a\":{},\"a\":[],\"event\":1,\"event\":2}", true},
+        {"{\"Event\":1}", false},
+        {"{\"event \":1,\"an event\":1}", false},
+        {"{\"event\\\\\":1}", false},
+        {"{\"a\":{\"event\":\"join\"}}", false},
+        {"{\"a\":[{\"error\":1}],\"message\":\"an \\\"error\\\"\"}", false},
+        {"{\"message\":\"event\"}", false},
+        {"{\"events\":1,\"errors\":1}", false},
+        {"{}", false},
+        {"[\"event\",1]", false},
+        {"\"event\"", false},
+        {"null", false},
+        {"0", false},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        assert_true(json_is_valid(slice_of(cases[i].payload), PAYLOAD_DEPTH_MAX));
+        if (reply_plain_looks_ours(slice_of(cases[i].payload)) != cases[i].looks_ours) {
+            fail_msg("%s", cases[i].payload);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -375,6 +418,7 @@ int main(void)
         cmocka_unit_test(errors_say_whether_they_pass),
         cmocka_unit_test(documents_of_one_message_are_separated),
         cmocka_unit_test(everything_written_is_json_on_one_line),
+        cmocka_unit_test(what_could_be_taken_for_our_words_is_known),
         cmocka_unit_test(the_username_is_the_one_that_was_proved),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
