@@ -105,10 +105,8 @@ bool ws_close_code_is_legal(uint16_t code)
 
 bool ws_text_is_legal(struct slice text)
 {
-    const char *end = text.at + text.size;
-
-    for (const char *at = text.at; at < end;) {
-        size_t size = scan_utf8(at, end);
+    for (size_t at = 0; at < text.size;) {
+        size_t size = scan_utf8(text.at + at, text.at + text.size);
         if (size == 0) {
             return false;
         }
