@@ -81,9 +81,13 @@ class CentrifugeClient(Socket):
         for command in commands:
             replies.append(asyncio.get_running_loop().create_future())
             self._waiting[command["id"]] = replies[-1]
-        await self.send(*commands)
-        async with asyncio.timeout(timeout):
-            return list(await asyncio.gather(*replies))
+        try:
+            await self.send(*commands)
+            async with asyncio.timeout(timeout):
+                return list(await asyncio.gather(*replies))
+        finally:
+            for reply in replies:
+                reply.cancel()  # of what could not be sent nobody asks any more
 
     async def call(self, method, timeout=PATIENCE, **fields):
         """Sends one command and returns its result; CommandError for an error."""
