@@ -3,6 +3,7 @@
 import http.client
 import os
 import re
+import shlex
 import signal
 from pathlib import Path
 
@@ -21,6 +22,11 @@ _SANITIZERS = {
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
     "TSAN_OPTIONS": "halt_on_error=1",
 }
+
+
+def _under():
+    """The tool that services run under, if any: the beginning of a command."""
+    return shlex.split(os.environ.get("WARREN_UNDER", ""))
 
 
 def build_folder():
@@ -60,7 +66,7 @@ class Service:
         return env
 
     def start(self, wait=True):
-        command = [str(build_folder() / self.program), *self.arguments]
+        command = [*_under(), str(build_folder() / self.program), *self.arguments]
         self.process = process.spawn(command, self.log, self.env())
         if wait:
             self.wait_ready()
