@@ -103,6 +103,42 @@ def test_replies_are_what_their_schema_says(vector):
     assert _validator("reply").is_valid(json.loads(vector["text"])) == vector["valid"]
 
 
+@pytest.mark.parametrize("vector", _vectors("exchange"))
+def test_every_exchange_of_the_protocol_is_what_the_schemas_say(vector):
+    schema = {"client": "command", "server": "reply"}[vector["from"]]
+    _validator(schema).validate(json.loads(vector["text"]))
+
+
+def _kinds(said):
+    """What is in the vectors of exchanges: methods of one side, or pushes."""
+    texts = [json.loads(v.values[0]["text"]) for v in _vectors("exchange")
+             if v.values[0]["from"] == said]
+    return {key for text in texts for key in text} - {"id", "push"}, \
+        {key for text in texts for key in text.get("push", {})} - {"channel"}
+
+
+def test_no_command_reply_push_or_error_is_without_a_vector():
+    methods = set(_table("method.def", r'^METHOD\(\w+, "(\w+)"'))
+    commands, _ = _kinds("client")
+    replies, pushes = _kinds("server")
+    assert commands == methods - {"ping"}  # which is of another version
+    assert replies == methods - {"ping", "send"} | {"error"}
+    told, = [part for part in SCHEMAS["reply"]["oneOf"] if part["title"] == "push"]
+    assert pushes == set(told["properties"]["push"]["properties"]) - {"channel"}
+    good = [json.loads(v.values[0]["text"]) for v in _vectors("reply") if v.values[0]["valid"]]
+    known = {part["properties"]["code"]["const"]
+             for part in SCHEMAS["reply"]["$defs"]["error"]["oneOf"]}
+    assert {text["error"]["code"] for text in good if "error" in text and "id" in text} == known
+
+
+@pytest.mark.parametrize("vector", _vectors("close"))
+def test_close_codes_and_words_mean_to_sdks_what_they_should(vector):
+    assert vector["comes_back"] == (vector["code"] < 3500)  # 3000 to 3499, and 3500 to 3999
+    assert 0 < len(vector["reason"].encode()) <= 123
+    with pytest.raises(json.JSONDecodeError):  # what is JSON would be taken for advice
+        json.loads(vector["reason"])
+
+
 def _table(name, pattern):
     text = (ROOT / "proto" / name).read_text(encoding="utf-8")
     return re.findall(pattern, text, re.MULTILINE)

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "gateway/close.h"
+#include "tests/unit/vectors.h"
 
 static void every_reason_has_a_code_that_fits_its_meaning_a_label_and_a_text(void **state)
 {
@@ -37,10 +38,40 @@ static void labels_are_different_and_safe_in_a_metric(void **state)
     }
 }
 
+/* Of the protocol's own range: those below are RFC 6455's. */
+static void codes_and_words_are_those_of_the_protocol(void **state)
+{
+    (void)state;
+    bool is_known[CLOSE_REASON_COUNT] = {false};
+    struct vectors v = vectors_open("close");
+
+    while (vectors_next(&v)) {
+        bool is_found = false;
+        uint64_t code;
+
+        assert_true(json_u64(json_get(v.now, "code"), &code));
+        for (int i = 0; i < CLOSE_REASON_COUNT; i++) {
+            enum close_reason reason = (enum close_reason)i;
+            if (close_code(reason) == code) {
+                struct slice words = json_inside(json_get(v.now, "reason"));
+                assert_true(slice_equal(words, slice_of(close_text(reason))));
+                is_found = is_known[i] = true;
+            }
+        }
+        if (!is_found) {
+            fail_msg("%.*s: no session ends so", VECTOR_NAME(&v));
+        }
+    }
+    for (int i = 0; i < CLOSE_REASON_COUNT; i++) {
+        assert_true(is_known[i] || close_code((enum close_reason)i) < 3000);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_reason_has_a_code_that_fits_its_meaning_a_label_and_a_text),
+        cmocka_unit_test(codes_and_words_are_those_of_the_protocol),
         cmocka_unit_test(labels_are_different_and_safe_in_a_metric),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,6 +12,7 @@
 
 #include "common/buf.h"
 #include "proto/json.h"
+#include "proto/limits.h"
 
 struct vectors {
     struct buf file, scratch;
