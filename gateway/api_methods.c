@@ -62,7 +62,8 @@ static int publication_read(struct publication *p, const struct gateway_conf *co
             return REPLY_NOT_AVAILABLE; /* to leave it out would be a lie */
         }
     }
-    if (data.size == 0 || !param_text(params, "idempotency_key", KEY_MAX, &p->scratch, &p->key) ||
+    if (data.size == 0 || !json_is_valid(data, (int)conf->max_depth) ||
+        !param_text(params, "idempotency_key", KEY_MAX, &p->scratch, &p->key) ||
         (p->key.size > 0 && !record_key_is_valid(p->key))) {
         return REPLY_BAD_REQUEST;
     }

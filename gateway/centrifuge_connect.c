@@ -13,6 +13,7 @@
 #include "gateway/connecting.h"
 #include "gateway/control.h"
 #include "gateway/rights.h"
+#include "gateway/tries.h"
 #include "gateway/verifier.h"
 #include "proto/room.h"
 
@@ -24,6 +25,17 @@ uint32_t centrifuge_ttl_s(int64_t expires_s)
     int64_t left = expires_s - clock_wall_ms() / 1000;
 
     return (uint32_t)MIN(MAX(left, 1), INT32_MAX);
+}
+
+static void note_bad_token(struct session *s, const char *why)
+{
+    struct net_addr peer;
+
+    stat_add(&s->gateway->metrics.tokens_refused, 1);
+    log_debug("token refused session=%s reason=\"%s\"", s->client, why);
+    if (net_parse(&peer, s->peer) == 0) {
+        tries_add(s->gateway->tries, &peer, clock_mono_ms());
+    }
 }
 
 /* Looks at the token of a connect command. NULL: the session was told no. */
@@ -52,8 +64,7 @@ static struct identity *connect_identity(struct session *s, const struct command
         s->is_refused = true; /* SDKs close such a connection, or the stale timer does */
         return NULL;
     case JWT_INVALID:
-        stat_add(&s->gateway->metrics.tokens_refused, 1);
-        log_debug("token refused session=%s reason=\"%s\"", s->client, why);
+        note_bad_token(s, why);
         session_close(s, CLOSE_INVALID_TOKEN);
         return NULL;
     }

@@ -16,7 +16,7 @@ void centrifuge_publish(struct session *s, const struct command *c, bool is_rpc)
     struct buf info = BUF_EMPTY, payload = BUF_EMPTY;
 
     if (!room_is_valid(c->channel) || c->data.size == 0 ||
-        !json_is_valid(c->data, PAYLOAD_DEPTH_MAX) ||
+        !json_is_valid(c->data, (int)conf->max_depth) ||
         (c->key.size > 0 && !record_key_is_valid(c->key))) {
         session_send_error(s, c->id, REPLY_BAD_REQUEST);
         return;

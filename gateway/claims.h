@@ -66,6 +66,7 @@ struct claims_rules {
     const char *audience; /* "": any */
     const char *issuer;   /* "": any */
     int64_t leeway_s;     /* by which clocks may differ */
+    int64_t max_age_s;    /* from now to exp; 0: any time */
 };
 
 enum claims_answer {

@@ -29,12 +29,13 @@ struct gateway_conf {
     bool demo, echo;
     int64_t connections_max; /* sessions and handshakes together */
     int64_t per_address;     /* of them; 0: any number */
+    int64_t bad_tokens;      /* of one address in TRIES_WINDOW_MS; 0: any number */
     int64_t handshakes_max;  /* of them, without a whole head yet */
     int64_t handshake_ms;    /* TLS and the whole HTTP head */
     int64_t head_max;        /* bytes */
     int64_t stale_ms;        /* from the upgrade to the first good connect command */
     int64_t ping_ms, pong_ms;
-    int64_t max_message, max_payload, max_fragments, max_control_rate;
+    int64_t max_message, max_payload, max_depth, max_fragments, max_control_rate;
     bool compression;
     int64_t compression_level, compression_memory; /* zlib's, 1 to 9 */
     int64_t compression_min;                       /* bytes of a message: smaller ones stay */
@@ -54,6 +55,7 @@ struct gateway_conf {
     int64_t drain_ms;
     char *hmac_key, *public_key_file, *public_key_algorithm, *jwks_file;
     char *audience, *subscription_audience, *issuer, *token_type, *cookie;
+    int64_t max_age_ms;      /* that a token may still live; 0: any time */
     int64_t leeway_ms;       /* by which the clocks of those who issue tokens may differ */
     int64_t tokens_remember; /* whose signatures are not checked again */
     bool anonymous;

@@ -27,6 +27,8 @@
 #include "gateway/route.h"
 #include "gateway/sessions.h"
 #include "gateway/transport.h"
+#include "gateway/tries.h"
+#include "gateway/trust.h"
 #include "gateway/upgrade.h"
 
 #define LINGER_MS 1000     /* for the peer to take the answer and go */
@@ -185,6 +187,14 @@ static void upgrade(struct conn *c, struct admission *a)
     conn_free(c);
 }
 
+/* A balancer's connections are those of many. */
+static bool has_tried_too_often(const struct conn *c)
+{
+    const struct gateway *g = c->conns->gateway;
+
+    return !trust_has(g->trust, &c->peer) && tries_is_over(g->tries, &c->peer, clock_mono_ms());
+}
+
 /* May free the connection. */
 static void answer_websocket(struct conn *c, enum dialect dialect)
 {
@@ -195,9 +205,17 @@ static void answer_websocket(struct conn *c, enum dialect dialect)
         conn_refuse(c, 503, RETRY_AFTER, "shutting down");
         return;
     }
+    if (has_tried_too_often(c)) {
+        stat_add(&g->metrics.tries_refused, 1);
+        conn_refuse(c, 429, RETRY_AFTER, "too many bad tokens");
+        return;
+    }
     admit(&a, g->conf, g->verifier, g->origins, c->head, dialect, clock_wall_ms() / 1000);
     stat_add(&g->metrics.tokens_good, a.token == ADMIT_TOKEN_GOOD);
-    stat_add(&g->metrics.tokens_refused, a.token == ADMIT_TOKEN_REFUSED);
+    if (a.token == ADMIT_TOKEN_REFUSED) {
+        stat_add(&g->metrics.tokens_refused, 1);
+        tries_add(g->tries, &c->peer, clock_mono_ms());
+    }
     if (a.status == 101) {
         upgrade(c, &a);
     } else {

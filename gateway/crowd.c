@@ -42,17 +42,25 @@ static bool is_v4(const uint8_t ip[NET_IP_SIZE])
     return memcmp(ip, mapped, sizeof(mapped)) == 0;
 }
 
+bool crowd_key(const struct net_addr *a, uint8_t key[NET_IP_SIZE])
+{
+    if (!net_ip(a, key)) {
+        return false;
+    }
+    if (!is_v4(key)) {
+        memset(key + V6_SIZE, 0, NET_IP_SIZE - V6_SIZE);
+    }
+    return true;
+}
+
 bool crowd_enter(struct crowd *all, const struct net_addr *a, struct crowd_place **place)
 {
     uint8_t ip[NET_IP_SIZE];
     struct crowd_place *p;
 
     *place = NULL;
-    if (all->max == 0 || !net_ip(a, ip)) {
+    if (all->max == 0 || !crowd_key(a, ip)) {
         return true;
-    }
-    if (!is_v4(ip)) {
-        memset(ip + V6_SIZE, 0, NET_IP_SIZE - V6_SIZE);
     }
     HASH_FIND(hh, all->by_ip, ip, sizeof(ip), p);
     if (p == NULL) {

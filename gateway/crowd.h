@@ -10,6 +10,9 @@
 #include "common/base.h"
 #include "common/net.h"
 
+/* What an address counts by. False: it is none of the internet's. */
+bool crowd_key(const struct net_addr *a, uint8_t key[NET_IP_SIZE]) MUST_CHECK;
+
 struct crowd;
 struct crowd_place; /* an address and its connections */
 

@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "gateway/crowd.h"
 #include "gateway/tls.h"
+#include "gateway/tries.h"
 #include "gateway/trust.h"
 
 /* What the settings name; both may be NULL after a failure. */
@@ -31,6 +32,7 @@ int edge_start(struct gateway *g)
     char error[TLS_ERROR_SIZE];
 
     g->crowd = crowd_new(g->conf->per_address);
+    g->tries = tries_new(g->conf->bad_tokens);
     if (load(g->conf, &g->trust, &g->tls, error) != 0) {
         log_error("%s", error);
         return -1;
@@ -44,6 +46,7 @@ int edge_start(struct gateway *g)
 void edge_stop(struct gateway *g)
 {
     g->tls = tls_free(g->tls);
+    g->tries = tries_free(g->tries);
     g->crowd = crowd_free(g->crowd);
     g->trust = trust_free(g->trust);
 }

@@ -31,6 +31,7 @@ struct revoked;
 struct rooms;
 struct sessions;
 struct tls;
+struct tries;
 struct trust;
 struct users;
 struct verifier;
@@ -42,8 +43,9 @@ struct gateway {
     struct origins *origins;
     struct revoked *revoked;
     struct verifier *verifier;
-    struct trust *trust; /* these three: see edge.h */
+    struct trust *trust; /* these four: see edge.h */
     struct crowd *crowd;
+    struct tries *tries;
     struct tls *tls; /* NULL: plain */
     struct metrics metrics;
     struct compress compress;

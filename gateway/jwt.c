@@ -264,7 +264,7 @@ static void sign(const struct key *key, const char *key_id, struct slice payload
 int jwt_mint(const struct key *key, const char *key_id, const struct jwt_order *order,
              int64_t now_s, struct buf *out)
 {
-    const struct claims_rules rules = {order->audience, order->issuer, 0};
+    const struct claims_rules rules = {order->audience, order->issuer, 0, 0};
     struct buf payload = BUF_EMPTY;
     struct jwt_claims claims = {.role_count = 0};
     const char *why = NULL;

@@ -97,7 +97,7 @@ void plain_on_text(struct session *s, struct slice text)
     struct slice key = SLICE_NONE;
 
     text = json_trim(text); /* white space around the object is not part of it */
-    bool is_good = json_is_valid(text, PAYLOAD_DEPTH_MAX) && json_is_object(text);
+    bool is_good = json_is_valid(text, (int)s->gateway->conf->max_depth) && json_is_object(text);
     if (is_good) {
         key = key_of(text);
         is_good = key.at == NULL || record_key_is_valid(key);

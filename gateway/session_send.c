@@ -74,6 +74,7 @@ void session_send_error(struct session *s, uint32_t id, enum reply_error code)
         s->errors = 0;
     }
     if (++s->errors > s->gateway->conf->errors_max) {
-        session_close(s, CLOSE_TOO_MANY_ERRORS);
+        session_close(s, code == REPLY_TOO_MANY_REQUESTS ? CLOSE_TOO_MANY_REQUESTS
+                                                         : CLOSE_TOO_MANY_ERRORS);
     }
 }

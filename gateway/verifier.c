@@ -38,14 +38,15 @@ enum jwt_verdict verifier_check(struct verifier *v, enum jwt_kind kind, struct s
                                 int64_t now_s, struct jwt_claims *claims, const char **why)
 {
     const struct gateway_conf *conf = v->conf;
-    const int64_t leeway_s = conf->leeway_ms / 1000;
+    const int64_t leeway_s = conf->leeway_ms / 1000, max_age_s = conf->max_age_ms / 1000;
     const char *audience = conf->subscription_audience;
     const struct jwt_terms terms = {
         .keys = conf->keys,
         .verdicts = v->verdicts,
         .type = conf->token_type,
-        .connection = {conf->audience, conf->issuer, leeway_s},
-        .subscription = {audience[0] != '\0' ? audience : conf->audience, conf->issuer, leeway_s},
+        .connection = {conf->audience, conf->issuer, leeway_s, max_age_s},
+        .subscription = {audience[0] != '\0' ? audience : conf->audience, conf->issuer, leeway_s,
+                         max_age_s},
     };
 
     enum jwt_verdict verdict = jwt_check(&terms, kind, token, now_s, claims, why);

@@ -14,6 +14,8 @@ static const struct {
 #include "proto/message.def"
 };
 
+#define CONTENT_TYPE "application/x-ndjson"
+
 static_assert(ARRAY_LEN(types) == MESSAGE_TYPE_COUNT, "every type has a name");
 
 enum kind {
@@ -103,7 +105,7 @@ void message_to_props(const struct message *m, struct slice app_id, char scratch
     int size = snprintf(scratch, ID_MAX * 2, "%.*s/%" PRIu32 "/%" PRIu64, SLICE_ARG(sender),
                         m->partition, number_of(m, has));
     *out = (struct mq_props){
-        .content_type = SLICE_LIT("application/x-ndjson"),
+        .content_type = SLICE_LIT(CONTENT_TYPE),
         .type = slice_of(types[m->type].name),
         .app_id = app_id,
         .message_id = {scratch, (size_t)size},
@@ -234,6 +236,10 @@ static bool type_from_name(struct slice name, enum message_type *type)
 const char *message_from_event(const struct mq_event *e, struct message *out)
 {
     *out = (struct message){.body = e->body};
+    if (e->props.content_type.size > 0 &&
+        !slice_equal(e->props.content_type, SLICE_LIT(CONTENT_TYPE))) {
+        return "unknown content type";
+    }
     if (e->props.type.size == 0) {
         return "no type";
     }

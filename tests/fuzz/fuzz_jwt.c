@@ -19,7 +19,7 @@ static struct keys *keys;                /* that one */
 
 static enum jwt_verdict check(struct slice token, struct jwt_claims *claims)
 {
-    const struct claims_rules any = {"", "", 10};
+    const struct claims_rules any = {"", "", 10, 0};
     const struct jwt_terms terms = {
         .keys = keys, .type = "", .connection = any, .subscription = any};
     char *copy = fuzz_copy(token.at, token.size);

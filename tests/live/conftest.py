@@ -75,6 +75,7 @@ def _running_broker(folder):
 
 
 def pytest_configure(config):
+    config.addinivalue_line("markers", "rows: of the list of bad inputs, see kit/table.py")
     config.addinivalue_line("markers", "proof: judges a promise by chance; never run a second time")
 
 

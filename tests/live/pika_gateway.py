@@ -74,12 +74,12 @@ class PikaGateway:
 
     # What it says.
 
-    def send(self, exchange, key, type_, headers, body=""):
+    def send(self, exchange, key, type_, headers, body="", content_type=CONTENT_TYPE):
         """Publishes and waits for the broker's confirm."""
         self.channel.basic_publish(
             f"{self.prefix}.{exchange}", str(key), body.encode() if isinstance(body, str) else body,
             pika.BasicProperties(
-                content_type=CONTENT_TYPE, type=type_, app_id=f"test/{self.name}",
+                content_type=content_type, type=type_, app_id=f"test/{self.name}",
                 message_id=f"{self.boot}/{key}/{headers.get('batch', 0)}", delivery_mode=2,
                 headers=headers))
 

@@ -6,6 +6,7 @@ test_bad_tokens.py, messages of the broker in test_bad_messages.py. After each o
 else on the same gateway hears what is said, and at the end nothing of them is left.
 """
 
+import json
 import struct
 
 import pytest
@@ -14,6 +15,7 @@ from kit.raw import (BINARY, CLOSE, HEAD, PING, PONG, TEXT, Peer, ask, closing, 
                      request, rest)
 from kit.table import table
 
+_PATH = "/connection/websocket"
 _ORIGIN = "https://good.example"
 _MAX = 8192  # of a message
 _PER_ADDRESS = 12
@@ -26,8 +28,10 @@ def warren(broker):
                 "gateway.handshake": "2s", "gateway.max_message": _MAX,
                 "gateway.max_fragments": "16", "gateway.per_address": _PER_ADDRESS,
                 "gateway.connections": _ALL, "gateway.out_queue": "256k"}
-    with Deployment(broker, gateways=1, broadcasters=1, gateway=settings) as running:
-        yield running
+    with pytest.MonkeyPatch.context() as patch:  # freed memory is to be back
+        patch.setenv("ASAN_OPTIONS", "detect_leaks=1:quarantine_size_mb=8")
+        with Deployment(broker, gateways=1, broadcasters=1, gateway=settings) as running:
+            yield running
 
 
 @pytest.fixture
@@ -179,6 +183,19 @@ def test_25_and_26_too_many_of_one_address_and_too_many_in_all(gateway, others, 
     del others
 
 
+def test_58_what_comes_after_a_close_is_not_published(gateway, others, bearer):
+    with Peer.open(gateway, "/ws?room=closed", Authorization=bearer) as hearer, \
+            Peer.open(gateway, "/ws?room=closed", Authorization=bearer) as speaker, \
+            Peer.open(gateway, "/ws?room=closed", Authorization=bearer) as other:
+        hearer.send(frame(b'{"said":0}'))
+        assert b'"said":0' in hearer.next()[1]
+        speaker.send(closing(1000) + frame(b'{"said":1}'))
+        assert speaker.until_closed()[-1][0] == CLOSE
+        other.send(frame(b'{"said":2}'))
+        assert b'"said":2' in hearer.next()[1]
+    del others
+
+
 # Frames.
 
 _BROKEN = (1002, b"protocol error")
@@ -264,4 +281,37 @@ def test_a_frame_that_is_answered(gateway, others, bearer, given, answer):
             answer = [*answer, (TEXT, b"and on")]
         assert [(opcode, payload[:2] if opcode == CLOSE else payload)
                 for opcode, payload in found] == answer
+    del others
+
+
+def _tell(peer, number, room, size):
+    """Publishes a page to a room and waits for the answer."""
+    peer.send(frame(json.dumps({"id": number, "publish": {
+        "channel": room, "data": "x" * size}}).encode()))
+    while (one := peer.next()) is not None:
+        lines = one[1].split(b"\n") if one[0] == TEXT else []
+        if b"{}" in lines:
+            peer.send(frame(b"{}"))  # the answer to a ping
+        if any(json.loads(line).get("id") == number for line in lines if line):
+            return
+    raise AssertionError("the connection ended")
+
+
+def test_62_a_reader_that_never_reads(gateway, others, bearer):
+    slow = "warren_gateway_sessions_closed_total"
+    before = gateway.metric(slow, reason="slow")
+    with Peer.open(gateway, _PATH, Authorization=bearer) as reader, \
+            Peer.open(gateway, _PATH, Authorization=bearer) as speaker:
+        for peer in (reader, speaker):
+            peer.send(frame(b'{"id":1,"connect":{}}'))
+            peer.next()
+        reader.send(frame(b'{"id":2,"subscribe":{"channel":"flood"}}'))
+        reader.next()
+        for number in range(2, 4000):  # the kernel holds some megabytes for it, too
+            _tell(speaker, number, "flood", 7000)
+            if gateway.metric(slow, reason="slow") > before:
+                break
+        assert gateway.metric(slow, reason="slow") == before + 1
+        found = reader.until_closed()  # what was on its way; the close comes if there was room
+        assert found[-1] == (CLOSE, b"\x0b\xc0slow") or found[-1][0] == TEXT
     del others

@@ -63,6 +63,14 @@ _DEAD = [
 ]
 
 
+def _letter(byhand):
+    """The next dead letter: its properties and its body."""
+    def letter():
+        method, properties, copy = byhand.channel.basic_get(f"{byhand.prefix}.dead", auto_ack=True)
+        return method and (properties, copy)
+    return eventually(letter, what="a dead letter")
+
+
 @pytest.mark.parametrize("type_, change, body", [row[2:] for row in _DEAD],
                          ids=[f"{row[0]}: {row[1]}" for row in _DEAD])
 def test_a_message_that_is_dead(warren, byhand, others, type_, change, body):
@@ -71,17 +79,83 @@ def test_a_message_that_is_dead(warren, byhand, others, type_, change, body):
     dead = f"{warren.prefix}.dead"
     byhand.send("in", _LOBBY, type_, _headers(byhand, **change), body)
     service.wait_metric(_LABEL, before + 1)
-
-    def letter():
-        method, properties, copy = byhand.channel.basic_get(dead, auto_ack=True)
-        return method and (properties, copy)
-    properties, copy = eventually(letter, what="a dead letter")
+    properties, copy = _letter(byhand)
     assert copy == (body.encode() if isinstance(body, str) else body)
     if "x-death" in properties.headers:  # rejected as it is, for it is too big to copy
         assert properties.headers["x-death"][0]["reason"] == "rejected"
     else:
         assert properties.headers["reason"] and properties.headers["key"] == str(_LOBBY)
     assert byhand.channel.basic_get(dead, auto_ack=True)[0] is None
+    del others
+
+
+def test_103_content_of_another_type(byhand, others):
+    byhand.send("in", _LOBBY, "publish", _headers(byhand), _GOOD, content_type="text/plain")
+    properties, copy = _letter(byhand)
+    assert properties.headers["reason"] == "unknown content type" and copy == _GOOD.encode()
+    del others
+
+
+def test_107_a_batch_whose_consumers_die_every_time(warren, byhand, others):
+    service, queue = warren.broadcasters[0], f"{warren.prefix}.in.{_LOBBY}"
+    service.stop()
+    byhand.publish(_LOBBY, record("lobby", '"held by many"'))
+    for _ in range(30):
+        method = eventually(lambda: byhand.channel.basic_get(queue)[0], what="the batch")
+        byhand.channel.basic_nack(method.delivery_tag, requeue=True)
+    service.start()
+    byhand.attach_when_served(_LOBBY, {"room": "lobby"})
+    byhand.publish(_LOBBY, record("lobby", '"behind it"'))
+    byhand.wait_records("lobby", 1)
+    assert [pub for _, pub in _history(warren, byhand)][-2:] == ['"held by many"', '"behind it"']
+    del others
+
+
+def _history(warren, byhand):
+    """All records of the lobby, as an owner tells them who comes back from the beginning."""
+    epoch = byhand.records("lobby")[-1][0]["epoch"]
+    byhand.attach_when_served(_LOBBY, {"room": "lobby", "epoch": epoch, "offset": 0})
+    byhand.publish(_LOBBY, record("lobby", '"last"'))
+    found = eventually(lambda: [one for one in byhand.records("lobby")
+                                if byhand.records("lobby")[-1][1] == '"last"'])
+    del warren
+    return found[:-1]
+
+
+def _last_append(warren, byhand):
+    """The newest append in the log: its properties and its body."""
+    channel = byhand.connection.channel()
+    channel.basic_qos(prefetch_count=100)
+    found = None
+    for method, properties, body in channel.consume(
+            f"{warren.prefix}.log.{_LOBBY}", arguments={"x-stream-offset": "first"},
+            inactivity_timeout=2):
+        if method is None and found:
+            break
+        if method is not None:
+            channel.basic_ack(method.delivery_tag)
+            found = (properties, body) if properties.type == "append" else found
+    channel.close()
+    return found
+
+
+def test_111_a_record_in_the_log_of_an_owner_of_the_past(warren, byhand, others):
+    service = warren.broadcasters[0]
+    byhand.attach_when_served(_LOBBY, {"room": "lobby"})
+    byhand.publish(_LOBBY, record("lobby", '"true"'))
+    byhand.wait_records("lobby", 1)
+    properties, body = _last_append(warren, byhand)
+    forged = {**properties.headers, "term": properties.headers["term"] - 1,
+              "number": properties.headers["number"] + 1}
+    byhand.send("log", _LOBBY, "append", forged, body.replace(b'"true"', b'"forged"'))
+    for _ in range(2):  # the second one reads what the first one wrote
+        service.kill()
+        service.start()
+        byhand.attach_when_served(_LOBBY, {"room": "lobby"})
+        byhand.publish(_LOBBY, record("lobby", '"on"'))
+        byhand.wait_records("lobby", 1)
+        texts = [payload for _, payload in _history(warren, byhand)]
+        assert '"true"' in texts and '"forged"' not in texts
     del others
 
 

@@ -20,6 +20,7 @@ _RSA = rsa.generate_private_key(65537, 2048)
 _ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551  # of P-256
 _CLAIMS = {"sub": "ann", "iss": "https://id.example", "aud": "chat"}
 _FAR = 32503680000  # the year 3000
+_BAD_MAX = 500  # tokens of one address in a window
 _PATH = "/connection/websocket"
 
 
@@ -35,7 +36,8 @@ def warren(broker, tmp_path_factory):
     for name, key in (("ES256", _EC), ("RS256", _RSA)):
         (folder / name).write_bytes(_pem(key))
         config += f'[key "{name}-1"]\nalgorithm = {name}\nfile = {folder / name}\n'
-    settings = {"auth.anonymous": "no", "auth.issuer": _CLAIMS["iss"], "auth.leeway": "10s",
+    settings = {"gateway.bad_tokens": _BAD_MAX, "auth.max_age": "2h",
+                "auth.anonymous": "no", "auth.issuer": _CLAIMS["iss"], "auth.leeway": "10s",
                 "auth.audience": _CLAIMS["aud"]}
     with Deployment(broker, gateways=1, broadcasters=1, gateway=settings, config=config) as running:
         yield running
@@ -135,6 +137,7 @@ _REFUSED = [
     (93, "exp absent", _hs(exp=None)),
     (93, "exp in quotes", _hs(exp="tomorrow")),
     (93, "exp of 1e400", _hs(claims=_claims(exp=0).replace('"exp": 0', '"exp":1e400'))),
+    (93, "exp in the year 9999, where tokens have a longest life", _hs(exp=253402300799)),
     (94, "iat in the future", _hs(iat=_FAR)),
     (95, "another iss", _hs(iss="https://other.example")),
     (95, "no iss", _hs(iss=None)),
@@ -199,6 +202,13 @@ def test_87_no_token(gateway, others):
     del others
 
 
+def test_87_no_token_in_the_connect_command(gateway, others):
+    with Peer.open(gateway, _PATH) as peer:
+        peer.send(frame(b'{"id":1,"connect":{}}'))
+        assert peer.until_closed() == [(CLOSE, b"\x0d\xadbad request")]  # 3501
+    del others
+
+
 def test_88_two_places_with_different_tokens(warren, gateway, others):
     one, two = (_hs(sub=user)(warren.key) for user in ("ann", "eve"))
     found = ask(gateway, request("GET /ws HTTP/1.1", {
@@ -228,6 +238,27 @@ def test_100_a_token_over_4_kib(warren, gateway, others):
     found = ask(gateway, request("GET /ws HTTP/1.1", {**HEAD, "Authorization": f"Bearer {token}"}))
     assert found.startswith(b"HTTP/1.1 401 ")
     assert _at_connect(gateway, token) == [(CLOSE, b"\x0d\xacinvalid token")]
+    del others
+
+
+def test_100_an_address_that_guesses(gateway, others):
+    bad = request("GET /ws HTTP/1.1", {**HEAD, "Authorization": "Bearer a.b.c"})
+    answers = [ask(gateway, bad, "127.0.0.77") for _ in range(_BAD_MAX)]
+    assert all(answer.startswith(b"HTTP/1.1 401 ") for answer in answers)
+    found = ask(gateway, bad, "127.0.0.77")
+    assert found.startswith(b"HTTP/1.1 429 ") and b"\r\nRetry-After: " in found
+    assert ask(gateway, bad, "127.0.0.78").startswith(b"HTTP/1.1 401 ")  # others are heard
+    del others
+
+
+def test_102_a_token_for_connections_opens_no_private_room(warren, gateway, others):
+    token = _hs()(warren.key)
+    for shown in ("", token):
+        with Peer.open(gateway, _PATH, Authorization=f"Bearer {token}") as peer:
+            peer.send(frame(b'{"id":1,"connect":{}}') + frame(json.dumps(
+                {"id": 2, "subscribe": {"channel": "$secret", "token": shown}}).encode()))
+            assert b'"connect":' in peer.next()[1]
+            assert json.loads(peer.next()[1])["error"]["code"] == 103
     del others
 
 

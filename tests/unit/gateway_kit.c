@@ -140,6 +140,7 @@ void kit_init(struct kit *k)
                 .pong_ms = 30000,
                 .max_message = 65536,
                 .max_payload = 65536,
+                .max_depth = 16,
                 .max_fragments = 100,
                 .max_control_rate = 50,
                 .compression = true,

@@ -17,7 +17,7 @@
 #define CLAIMS "\"sub\":\"ann\"," TIME
 #define ROOM "\"channel\":\"$room:1\"," CLAIMS
 
-static const struct claims_rules rules = {"", "", 10};
+static const struct claims_rules rules = {"", "", 10, 0};
 
 static int read_as(enum jwt_kind kind, const char *payload, struct jwt_claims *claims)
 {

@@ -22,6 +22,7 @@
 #include "gateway/crowd.h"
 #include "gateway/gateway.h"
 #include "gateway/sessions.h"
+#include "gateway/tries.h"
 #include "gateway/trust.h"
 #include "gateway/verifier.h"
 #include "tests/unit/tokens.h"
@@ -95,6 +96,7 @@ static int set_up_with(int64_t handshake_ms)
     gateway.verifier = verifier_new(&conf, gateway.revoked, &gateway.metrics);
     gateway.trust = trust_new(trusted, error, sizeof(error));
     gateway.crowd = crowd_new(conf.per_address);
+    gateway.tries = tries_new(conf.bad_tokens);
     gateway.conns = conns_new(&gateway);
     is_full = false;
     conf.anonymous = true;
@@ -123,6 +125,7 @@ static int tear_down(void **state)
     gateway.revoked = revoked_free(gateway.revoked);
     conf.keys = keys_free(conf.keys);
     crowd_leave(opened.place);
+    gateway.tries = tries_free(gateway.tries);
     gateway.crowd = crowd_free(gateway.crowd);
     gateway.trust = trust_free(gateway.trust);
     gateway.origins = origins_free(gateway.origins);

@@ -98,7 +98,7 @@ static int free_keys(void **state)
 
 static enum jwt_verdict check(const struct keys *keys, struct slice token)
 {
-    const struct claims_rules any = {"", "", 10};
+    const struct claims_rules any = {"", "", 10, 0};
     const struct jwt_terms terms = {
         .keys = keys, .type = "", .connection = any, .subscription = any};
     struct jwt_claims claims;

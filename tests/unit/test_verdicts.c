@@ -71,7 +71,7 @@ static void the_memory_is_bounded_and_the_newest_is_in_it(void **state)
 static enum jwt_verdict check(const struct keys *keys, struct verdicts *v, struct slice token,
                               int64_t now_s)
 {
-    const struct claims_rules any = {"", "", 10};
+    const struct claims_rules any = {"", "", 10, 0};
     const struct jwt_terms terms = {keys, v, "", any, any};
     struct jwt_claims claims;
     enum jwt_verdict verdict = jwt_check(&terms, JWT_CONNECTION, token, now_s, &claims, NULL);

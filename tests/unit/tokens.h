@@ -42,8 +42,8 @@ static inline enum jwt_verdict tokens_check(const struct tokens_of *of, struct s
     const struct jwt_terms terms = {
         .keys = keys,
         .type = "",
-        .connection = {of->audience, of->issuer, 10},
-        .subscription = {of->audience, of->issuer, 10},
+        .connection = {of->audience, of->issuer, 10, 0},
+        .subscription = {of->audience, of->issuer, 10, 0},
     };
     enum jwt_verdict verdict = jwt_check(&terms, JWT_CONNECTION, token, now_s, claims, why);
 
