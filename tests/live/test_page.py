@@ -104,6 +104,23 @@ def test_it_goes_on_after_the_gateway_was_killed(pair, warren):
     ann.say("after")
     bob.wait_texts("before", "meanwhile", "typed while away", "after")
     assert not any("missed" in line for line in bob.look()["lines"])
+    # By recovery, not by reading the history again: the gateway is new and has only this return.
+    assert sum(gateway.metric(f"warren_gateway_recovered_{by}_total")
+               for by in ("local", "owner")) >= 1
+    assert gateway.metric("warren_gateway_recovered_not_total") == 0
+
+
+def test_who_comes_later_sees_what_was_said_and_who_is_here(browsers, warren):
+    ann, bob = browsers
+    ann.enter(warren.gateways[0].url, "ann", "later")
+    for text in ("one", "two", "three"):
+        ann.say(text)
+    ann.wait_texts("one", "two", "three")
+    bob.enter(warren.gateways[1].url, "bob", "later")
+    bob.wait_texts("one", "two", "three")
+    for window in browsers:
+        window.wait_people(ann=warren.gateways[0].name, bob=warren.gateways[1].name)
+        assert not window.faults()
 
 
 def test_it_goes_on_after_the_gateway_was_stopped(pair, warren):
