@@ -16,6 +16,7 @@
 #include "proto/reply.h"
 
 struct api_method;
+struct question;
 
 enum task_kind {
     TASK_LEAF,
@@ -35,6 +36,10 @@ struct task {
     const char *allow;               /* borrowed: of the caller's key */
     httpd_request request;           /* of a whole call */
     struct deadline wait;
+    struct { /* of a removal, until the room's position is known */
+        uint64_t offset;
+        char epoch[EPOCH_MAX + 1]; /* "": of whatever epoch */
+    } removal;
     bool has_ended;
     enum reply_error error; /* when `has_failed` */
     bool has_failed;
@@ -93,9 +98,16 @@ void api_history(struct task *t, struct slice params);
 void api_channels(struct task *t, struct slice params);
 void api_info(struct task *t, struct slice params);
 void api_order(struct task *t, struct slice params);
+void api_remove(struct task *t, struct slice params);
 
 /* api_questions.c: the answer of an owner to one of these. */
 void api_take_answer(struct task *t, const struct message *m);
+
+/* Asks an owner; api_take_answer() follows, or the task fails. */
+void api_ask(struct task *t, const struct question *q);
+
+/* api_removals.c: the room's position, for a removal. */
+void api_take_position(struct task *t, struct slice room, struct slice epoch, uint64_t offset);
 
 /* api_params.c: values of a request. */
 

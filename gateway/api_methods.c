@@ -26,6 +26,7 @@ static const struct api_method methods[] = {
     {"mute", api_order},        {"unmute", api_order},
     {"kick", api_order},        {"revoke", api_order},
     {"close", api_order},       {"open", api_order},
+    {"delete", api_remove},     {"history_remove", api_remove},
 };
 
 const struct api_method *api_method_find(struct slice name)

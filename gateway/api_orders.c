@@ -120,6 +120,8 @@ static bool is_whole(const struct order *o)
     case ORDER_REVOKE: /* one of the two, or all tokens that were made before */
         return has_user ? o->token.size == 0 : o->token.size > 0 || o->before > 0;
     case ORDER_HELLO:
+    case ORDER_DELETE: /* these two: see api_removals.c */
+    case ORDER_HISTORY_REMOVE:
     case ORDER_KINDS:
         break;
     }

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "gateway/api_internal.h"
+#include "gateway/control.h"
 #include "gateway/gateway.h"
 #include "gateway/questions.h"
 #include "proto/codec.h"
@@ -12,7 +13,7 @@
 
 #define HISTORY_LIMIT_MAX 1000
 
-static void ask(struct task *t, const struct question *q)
+void api_ask(struct task *t, const struct question *q)
 {
     if (questions_ask(t->api->gateway->questions, q) != 0) {
         task_fail(t, REPLY_INTERNAL);
@@ -30,7 +31,7 @@ static void ask_presence(struct task *t, struct slice params, enum question_kind
     } else if (!rules_find(&t->api->gateway->conf->rules, q.room)->presence) {
         task_fail(t, REPLY_NOT_AVAILABLE);
     } else {
-        ask(t, &q);
+        api_ask(t, &q);
     }
     buf_deinit(&scratch);
 }
@@ -73,7 +74,7 @@ void api_history(struct task *t, struct slice params)
         q.limit = HISTORY_LIMIT_MAX;
     }
     if (is_good) {
-        ask(t, &q);
+        api_ask(t, &q);
     } else {
         task_fail(t, REPLY_BAD_REQUEST);
     }
@@ -129,7 +130,9 @@ static void take_history(struct task *t, struct slice rest)
         return;
     }
     while (record_next(&rest, true, &r) == 0) {
-        codec_json.publication(&publications, &r);
+        if (!control_is_removed(t->api->gateway->control, &r)) {
+            codec_json.publication(&publications, &r);
+        }
     }
     buf_add_lit(&t->result, "{\"publications\":[");
     buf_add_slice(&t->result, buf_slice(&publications));
@@ -139,10 +142,23 @@ static void take_history(struct task *t, struct slice rest)
     task_succeed(t);
 }
 
+static void take_position(struct task *t, struct slice rest)
+{
+    struct line top;
+
+    if (line_next(&rest, &top) == 0) {
+        api_take_position(t, top.room, top.epoch, top.offset);
+    } else {
+        task_fail(t, REPLY_INTERNAL);
+    }
+}
+
 void api_take_answer(struct task *t, const struct message *m)
 {
     if (t->method->run == api_history) {
         take_history(t, m->body);
+    } else if (t->method->run == api_remove) {
+        take_position(t, m->body);
     } else {
         take_presence(t, m->body, t->method->run == api_presence_stats);
     }

@@ -11,6 +11,7 @@
 #include "gateway/control_lines.h"
 #include "gateway/gateway.h"
 #include "gateway/orders.h"
+#include "proto/record.h"
 
 #define FORGET_EVERY_MS 60000
 #define SUMMARY_MS (INT64_C(7) * 86400000) /* the stream keeps 30 days */
@@ -121,7 +122,8 @@ static uint64_t send_lines(struct control *c, struct slice lines, int64_t checkp
 
 static bool adds_to_standing(const struct order *o)
 {
-    return o->kind == ORDER_BAN || o->kind == ORDER_MUTE || o->kind == ORDER_CLOSE;
+    return o->kind == ORDER_BAN || o->kind == ORDER_MUTE || o->kind == ORDER_CLOSE ||
+           o->kind == ORDER_DELETE || o->kind == ORDER_HISTORY_REMOVE;
 }
 
 /* False: it would be refused as it is read. */
@@ -391,6 +393,19 @@ bool control_is_banned(const struct control *c, const struct identity *i, const 
     return is_banned_address(c, peer, now) ||
            (i != NULL &&
             standing_has(c->standing, STANDING_BAN_USER, slice_of(i->user), SLICE_NONE, now));
+}
+
+bool control_has_removals(const struct control *c)
+{
+    return standing_count(c->standing, STANDING_DELETED) +
+               standing_count(c->standing, STANDING_CLEARED) >
+           0;
+}
+
+bool control_is_removed(const struct control *c, const struct record *r)
+{
+    return control_has_removals(c) &&
+           removals_have(c->standing, r->room, r->epoch, r->offset, clock_wall_ms());
 }
 
 bool control_is_closed(const struct control *c, struct slice room)

@@ -3,7 +3,7 @@
  *
  * The stream PREFIX.control is both the broadcast and the memory: every gateway
  * reads it from the first message at its start, and follows it. What stands
- * (bans, mutes, closed rooms, revoked tokens) is known to a gateway that starts
+ * (bans, mutes, closed rooms, revoked tokens, removed records) is known to a gateway that starts
  * later; what is done once (disconnect, subscribe ...) is left alone when it was
  * ordered before the gateway started. Nothing of it ends before it says so: an entry has its
  * own end, or none, and is in every summary until then.
@@ -26,6 +26,7 @@ struct bus_out;
 struct control;
 struct gateway;
 struct identity;
+struct record;
 
 /* Freed with control_free(), which accepts NULL and returns NULL. */
 struct control *control_new(struct gateway *g) MUST_CHECK;
@@ -66,6 +67,10 @@ const struct standing *control_standing(const struct control *c);
 /* True if this user may not be here, or nobody from this address ("10.0.0.1:4711", "[::1]:4711") or
  * from a prefix that it is in; in whatever spelling that was banned. */
 bool control_is_banned(const struct control *c, const struct identity *i, const char *peer);
+
+/* True if that record was taken out of its room's history, or any record was of any room. */
+bool control_is_removed(const struct control *c, const struct record *r);
+bool control_has_removals(const struct control *c);
 
 /* True if nobody may be in this room. */
 bool control_is_closed(const struct control *c, struct slice room);

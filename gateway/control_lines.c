@@ -35,6 +35,13 @@ bool standing_of(const struct order *o, struct standing_order *to, char text[ADD
         to->what = o->room;
         to->is_lifted = o->kind == ORDER_OPEN;
         return true;
+    case ORDER_DELETE:
+    case ORDER_HISTORY_REMOVE:
+        to->kind = o->kind == ORDER_DELETE ? STANDING_DELETED : STANDING_CLEARED;
+        to->what = o->epoch;
+        to->room = o->room;
+        to->offset = o->offset;
+        return true;
     case ORDER_HELLO:
     case ORDER_DISCONNECT:
     case ORDER_SUBSCRIBE:
@@ -68,6 +75,13 @@ struct order order_of_standing(const struct standing_order *s)
     case STANDING_CLOSED:
         o.kind = ORDER_CLOSE;
         o.room = s->what;
+        break;
+    case STANDING_DELETED:
+    case STANDING_CLEARED:
+        o.kind = s->kind == STANDING_DELETED ? ORDER_DELETE : ORDER_HISTORY_REMOVE;
+        o.room = s->room;
+        o.epoch = s->what;
+        o.offset = s->offset;
         break;
     case STANDING_KINDS:
         assert(false);

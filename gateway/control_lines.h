@@ -2,7 +2,7 @@
  * control_lines.h: orders that hold, as they stand in the control stream and as they are kept.
  * Pure.
  *
- * Summaries are written of what is kept: bans, mutes and closed rooms (standing.h), and
+ * Summaries are written of what is kept: bans, mutes, closed rooms and removals (standing.h), and
  * revocations (revoked.h).
  */
 #ifndef WARREN_GATEWAY_CONTROL_LINES_H

@@ -31,6 +31,8 @@ bool order_is_momentary(enum order_kind kind)
     case ORDER_REVOKE:
     case ORDER_CLOSE:
     case ORDER_OPEN:
+    case ORDER_DELETE:
+    case ORDER_HISTORY_REMOVE:
     case ORDER_KINDS:
         break;
     }
@@ -165,6 +167,10 @@ void orders_apply(struct gateway *g, const struct order *o)
         break;
     case ORDER_REVOKE:
         revoke_tokens(g, o);
+        break;
+    case ORDER_DELETE:
+    case ORDER_HISTORY_REMOVE:
+        rooms_history_changed(g->rooms);
         break;
     case ORDER_HELLO:
     case ORDER_UNBAN:

@@ -20,6 +20,13 @@ static void recents_drop_first(struct room *room)
     mem_free(first);
 }
 
+void rooms_history_changed(struct rooms *all)
+{
+    for (size_t i = 0; i < CODEC_COUNT; i++) {
+        all->made[i].room = NULL;
+    }
+}
+
 void recents_free(struct rooms *all, struct room *room)
 {
     for (size_t i = 0; i < CODEC_COUNT; i++) {

@@ -158,6 +158,9 @@ void subscription_renew(struct subscription *sub, int64_t expires_s, int64_t iss
 void rooms_leave(struct subscription *sub);
 void rooms_leave_all(struct session *s);
 
+/* Records were taken out of histories: answers that were put together for many are void. */
+void rooms_history_changed(struct rooms *all);
+
 /* For links.c. */
 
 /* The room of that name, or NULL. */

@@ -3,6 +3,7 @@
  */
 #include "gateway/sight.h"
 
+#include "gateway/control.h"
 #include "gateway/gateway.h"
 
 static uint64_t mark_of(const struct audience_names *names)
@@ -59,6 +60,9 @@ bool session_sees(const struct session *s, const struct record *r)
 {
     struct sight sight;
 
+    if (control_is_removed(s->gateway->control, r)) {
+        return false;
+    }
     if (r->audience.size == 0) {
         return true;
     }

@@ -25,7 +25,8 @@ void sight_init(struct sight *sight, const struct record *r);
 /* True if the session, which has an identity, may see the record. */
 bool sight_admits(const struct sight *sight, const struct session *s);
 
-/* The same for any record; one that is kept back is counted. */
+/* The same for any record of the past, which may have been taken out of the history; one that is
+ * kept back because of its audience is counted. */
 bool session_sees(const struct session *s, const struct record *r);
 
 /* The counters' label of a rule, AUDIENCE_RULES among them. */

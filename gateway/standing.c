@@ -7,15 +7,17 @@
 #include "common/mem.h"
 #include "proto/limits.h"
 
-/* Kind, what, NUL, room. A user's text may be all escapes of six bytes. */
-#define KEY_SIZE (2 + USER_MAX * 6 + ROOM_NAME_MAX)
+/* Kind, what, NUL, room; and the offset of a record. A user's text may be all escapes of six
+ * bytes. */
+#define KEY_SIZE (2 + USER_MAX * 6 + ROOM_NAME_MAX + sizeof(uint64_t))
 
 struct entry {
     UT_hash_handle hh;
     int64_t until_ms; /* of a lifted one: when it may be forgotten */
     int64_t at;
+    uint64_t offset;
     bool is_lifted;
-    uint16_t what_size, key_size;
+    uint16_t what_size, room_size, key_size;
     char key[];
 };
 
@@ -55,19 +57,27 @@ struct standing *standing_free(struct standing *s)
 }
 
 /* The size of the key, or 0: no such thing can stand. */
-static size_t make_key(char key[KEY_SIZE], enum standing_kind kind, struct slice what,
-                       struct slice room)
+static size_t make_key(char key[KEY_SIZE], const struct standing_order *o)
 {
+    const struct slice what = o->what, room = o->room;
+    char *to = key;
+
     if (what.size == 0 || what.size > USER_MAX * 6 || room.size > ROOM_NAME_MAX) {
         return 0;
     }
-    key[0] = (char)kind;
-    memcpy(key + 1, what.at, what.size);
-    key[1 + what.size] = '\0';
+    *to++ = (char)o->kind;
+    memcpy(to, what.at, what.size);
+    to += what.size;
+    *to++ = '\0';
     if (room.size > 0) {
-        memcpy(key + 2 + what.size, room.at, room.size);
+        memcpy(to, room.at, room.size);
+        to += room.size;
     }
-    return 2 + what.size + room.size;
+    if (o->kind == STANDING_DELETED) {
+        memcpy(to, &o->offset, sizeof(o->offset));
+        to += sizeof(o->offset);
+    }
+    return (size_t)(to - key);
 }
 
 static struct entry *find(const struct standing *s, const char *key, size_t size)
@@ -86,7 +96,7 @@ static bool stands(const struct entry *e, int64_t now_ms)
 int standing_set(struct standing *s, const struct standing_order *o, int64_t now_ms)
 {
     char key[KEY_SIZE];
-    size_t size = make_key(key, o->kind, o->what, o->room);
+    size_t size = make_key(key, o);
     struct entry *e = size > 0 ? find(s, key, size) : NULL;
 
     bool is_over = !o->is_lifted && o->until_ms <= now_ms;
@@ -103,27 +113,48 @@ int standing_set(struct standing *s, const struct standing_order *o, int64_t now
         memcpy(e->key, key, size);
         e->key_size = (uint16_t)size;
         e->what_size = (uint16_t)o->what.size;
+        e->room_size = (uint16_t)o->room.size;
         HASH_ADD_KEYPTR(hh, s->entries, e->key, e->key_size, e);
         s->count[o->kind]++;
     }
     s->count[o->kind] += (size_t)e->is_lifted - (size_t)is_lifted;
     e->is_lifted = is_lifted;
+    e->offset = MAX(e->offset, o->offset); /* who cleared less later has not brought it back */
     e->until_ms = is_lifted ? now_ms + STANDING_LIFTED_MS : o->until_ms;
     e->at = o->at;
     return 0;
 }
 
-bool standing_has(const struct standing *s, enum standing_kind kind, struct slice what,
-                  struct slice room, int64_t now_ms)
+static const struct entry *find_standing(const struct standing *s, const struct standing_order *o,
+                                         int64_t now_ms)
 {
     char key[KEY_SIZE];
 
-    if (s->count[kind] == 0) {
-        return false;
+    if (s->count[o->kind] == 0) {
+        return NULL;
     }
-    size_t size = make_key(key, kind, what, room);
+    size_t size = make_key(key, o);
     const struct entry *e = size > 0 ? find(s, key, size) : NULL;
-    return e != NULL && stands(e, now_ms);
+    return e != NULL && stands(e, now_ms) ? e : NULL;
+}
+
+bool standing_has(const struct standing *s, enum standing_kind kind, struct slice what,
+                  struct slice room, int64_t now_ms)
+{
+    const struct standing_order o = {.kind = kind, .what = what, .room = room};
+
+    return find_standing(s, &o, now_ms) != NULL;
+}
+
+bool removals_have(const struct standing *s, struct slice room, struct slice epoch, uint64_t offset,
+                   int64_t now_ms)
+{
+    struct standing_order o = {
+        .kind = STANDING_CLEARED, .what = epoch, .room = room, .offset = offset};
+    const struct entry *cleared = find_standing(s, &o, now_ms);
+
+    o.kind = STANDING_DELETED;
+    return (cleared != NULL && offset <= cleared->offset) || find_standing(s, &o, now_ms) != NULL;
 }
 
 bool mutes_has(const struct standing *s, struct slice user, struct slice room, int64_t now_ms)
@@ -168,7 +199,8 @@ void standing_each(const struct standing *s, int64_t now_ms,
             each(user, &(struct standing_order){
                            .kind = kind_of(e),
                            .what = {e->key + 1, e->what_size},
-                           .room = {e->key + room_at, e->key_size - room_at},
+                           .room = {e->key + room_at, e->room_size},
+                           .offset = e->offset,
                            .until_ms = e->until_ms,
                            .at = e->at,
                        });

@@ -2,9 +2,9 @@
  * standing.h: what moderators have ordered and what holds until it ends or is lifted. Pure.
  *
  * Bans of users and of addresses, mutes of a user in one room or in all, closed
- * rooms. Each has an end (or none) and the place in the control stream where it
- * was ordered, so that a summary that was written before a later order does not
- * undo it. Bounded: STANDING_MAX entries of all kinds together.
+ * rooms, records that were taken out of histories. Each has an end (or none) and the place in the
+ * control stream where it was ordered, so that a summary that was written before a later order does
+ * not undo it. Bounded: STANDING_MAX entries of all kinds together.
  *
  * A user is the inside of a JSON string as json_escape() writes it, as in
  * struct identity; an address (or prefix) is address_text().
@@ -24,6 +24,8 @@ enum standing_kind {
     STANDING_BAN_ADDRESS, /* what: an address */
     STANDING_MUTE,        /* what: a user; room: empty for all rooms */
     STANDING_CLOSED,      /* what: a room */
+    STANDING_DELETED,     /* what: an epoch; room; offset: of one record */
+    STANDING_CLEARED,     /* what: an epoch; room; offset: of the last record of many */
     STANDING_KINDS
 };
 
@@ -37,6 +39,7 @@ struct standing *standing_free(struct standing *s);
 struct standing_order {
     enum standing_kind kind;
     struct slice what, room;
+    uint64_t offset;  /* deleted, cleared */
     int64_t until_ms; /* wall clock; STANDING_FOREVER; ignored when it is lifted */
     bool is_lifted;
     int64_t at; /* place in the control stream */
@@ -56,6 +59,10 @@ bool standing_has(const struct standing *s, enum standing_kind kind, struct slic
 
 /* True while the user is muted in that room, or in all. */
 bool mutes_has(const struct standing *s, struct slice user, struct slice room, int64_t now_ms);
+
+/* True while that record of the room's history was taken out, alone or with all before it. */
+bool removals_have(const struct standing *s, struct slice room, struct slice epoch, uint64_t offset,
+                   int64_t now_ms);
 
 /* True when there is room for one more. */
 bool standing_has_room(const struct standing *s);

@@ -44,6 +44,8 @@ static const struct member_row rows[] = {
     MEMBER(user, TEXT, USER_MAX)
     MEMBER(client, PLAIN, ID_MAX)
     MEMBER(room, ROOM, ROOM_NAME_MAX)
+    MEMBER(epoch, PLAIN, EPOCH_MAX)
+    MEMBER(offset, U64, OFFSET_MAX)
     MEMBER(address, PLAIN, ADDRESS_MAX)
     MEMBER(token, TEXT, TOKEN_ID_MAX)
     MEMBER(code, U64, UINT16_MAX)
@@ -67,8 +69,8 @@ void order_encode(struct buf *out, const struct order *o)
 {
     struct slice name = slice_of(order_name(o->kind));
     size_t size = ARRAY_LEN(rows) * MEMBER_FRAMING + sizeof("}\n") + name.size + o->user.size +
-                  o->client.size + o->room.size + o->address.size + o->token.size + o->reason.size +
-                  o->data.size + o->info.size;
+                  o->client.size + o->room.size + o->epoch.size + o->address.size + o->token.size +
+                  o->reason.size + o->data.size + o->info.size;
     char *start = buf_reserve(out, size), *to = start;
 
     to = put_lit(to, "{\"do\":\"");
@@ -82,8 +84,9 @@ void order_encode(struct buf *out, const struct order *o)
 /* Says to whom, or to what, it applies. */
 static bool is_whole(const struct order *o)
 {
-    unsigned has =
-        (o->user.size > 0 ? ORDER_HAS_USER : 0u) | (o->room.size > 0 ? ORDER_HAS_ROOM : 0u);
+    unsigned has = (o->user.size > 0 ? ORDER_HAS_USER : 0u) |
+                   (o->room.size > 0 ? ORDER_HAS_ROOM : 0u) |
+                   (o->epoch.size > 0 && o->offset > 0 ? ORDER_HAS_POSITION : 0u);
     bool is_ban = o->kind == ORDER_BAN || o->kind == ORDER_UNBAN;
 
     return (has & kinds[o->kind].has) == kinds[o->kind].has &&

@@ -2,6 +2,7 @@
  * order.h: what concerns all gateways, as one line of JSON.
  *
  *     {"do":"ban","user":"ann","until":1790000000123}
+ *     {"do":"delete","room":"lobby","epoch":"k3x9a","offset":42}
  *     {"do":"disconnect","user":"ann","client":"6f..","code":3503,"reason":"force disconnect"}
  *
  * The bodies of control messages are such lines. Some orders are done once and
@@ -31,6 +32,7 @@ enum order_kind {
 enum order_has {
     ORDER_HAS_USER = 1 << 0,
     ORDER_HAS_ROOM = 1 << 1,
+    ORDER_HAS_POSITION = 1 << 2, /* epoch and offset */
 };
 
 struct order {
@@ -38,6 +40,8 @@ struct order {
     struct slice user;    /* inside of a JSON string, escapes kept; may be empty */
     struct slice client;  /* one session; may be empty */
     struct slice room;    /* may be empty */
+    struct slice epoch;   /* of `offset`; may be empty */
+    uint64_t offset;      /* of a record, or of the last one of many; 0: none */
     struct slice address; /* numeric, or a prefix (10.0.0.0/8); may be empty */
     struct slice token;   /* a token's id, as `user`; may be empty */
     struct slice reason;  /* as `user`; may be empty */

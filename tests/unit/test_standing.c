@@ -43,6 +43,60 @@ static void what_is_ordered_stands_until_its_end(void **state)
     assert_null(standing_free(s));
 }
 
+/* A record is taken out alone, or all up to one; at the time 1000. */
+static int take_out(struct standing *s, enum standing_kind kind, const char *epoch, uint64_t offset,
+                    int64_t at)
+{
+    return standing_set(s,
+                        &(struct standing_order){
+                            .kind = kind,
+                            .what = slice_of(epoch),
+                            .room = lobby,
+                            .offset = offset,
+                            .until_ms = 2000,
+                            .at = at,
+                        },
+                        1000);
+}
+
+static bool is_out(const struct standing *s, struct slice room, const char *epoch, uint64_t offset)
+{
+    return removals_have(s, room, slice_of(epoch), offset, 1500);
+}
+
+static void one_record_is_taken_out_and_no_other(void **state)
+{
+    struct standing *s = standing_new();
+    (void)state;
+
+    assert_false(is_out(s, lobby, "abc", 7));
+    assert_int_equal(take_out(s, STANDING_DELETED, "abc", 7, 1), 0);
+    assert_int_equal(take_out(s, STANDING_DELETED, "abc", 9, 2), 0);
+    assert_true(is_out(s, lobby, "abc", 7) && is_out(s, lobby, "abc", 9));
+    assert_false(is_out(s, lobby, "abc", 6) || is_out(s, lobby, "abc", 8));
+    assert_false(is_out(s, lobby, "abd", 7) || is_out(s, hall, "abc", 7));
+    assert_false(removals_have(s, lobby, SLICE_LIT("abc"), 7, 2000)); /* its end */
+    assert_int_equal(standing_count(s, STANDING_DELETED), 2);
+    assert_null(standing_free(s));
+}
+
+static void all_up_to_a_record_are_taken_out_and_none_comes_back(void **state)
+{
+    struct standing *s = standing_new();
+    (void)state;
+
+    assert_int_equal(take_out(s, STANDING_CLEARED, "abc", 7, 1), 0);
+    assert_true(is_out(s, lobby, "abc", 1) && is_out(s, lobby, "abc", 7));
+    assert_false(is_out(s, lobby, "abc", 8) || is_out(s, lobby, "abd", 1));
+    assert_false(is_out(s, hall, "abc", 1));
+    assert_int_equal(take_out(s, STANDING_CLEARED, "abc", 9, 2), 0);
+    assert_int_equal(take_out(s, STANDING_CLEARED, "abc", 8, 3), 0); /* asked for earlier */
+    assert_true(is_out(s, lobby, "abc", 9));
+    assert_false(is_out(s, lobby, "abc", 10));
+    assert_int_equal(standing_count(s, STANDING_CLEARED), 1);
+    assert_null(standing_free(s));
+}
+
 static void kinds_and_names_are_told_apart(void **state)
 {
     struct standing *s = standing_new();
@@ -210,6 +264,8 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_ordered_stands_until_its_end),
+        cmocka_unit_test(one_record_is_taken_out_and_no_other),
+        cmocka_unit_test(all_up_to_a_record_are_taken_out_and_none_comes_back),
         cmocka_unit_test(kinds_and_names_are_told_apart),
         cmocka_unit_test(a_mute_is_of_one_room_or_of_all),
         cmocka_unit_test(what_is_lifted_is_over),

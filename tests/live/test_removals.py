@@ -1,0 +1,142 @@
+"""Records taken out of a room's history through the API: nobody sees them again, on any gateway."""
+
+import asyncio
+import contextlib
+
+import pytest
+from kit import CentrifugeClient, Deployment
+from kit.api import KEY, Api, ApiError
+from kit.waiting import PATIENCE
+
+
+@pytest.fixture(scope="module")
+def warren(broker):
+    running = Deployment(broker, settings={"room.history_size": 20})
+    for gateway in running.gateways:
+        gateway.open_api(KEY)
+    with running:
+        yield running
+
+
+@contextlib.asynccontextmanager
+async def _both(warren, room):
+    """A session on each gateway, in the room."""
+    async with contextlib.AsyncExitStack() as stack:
+        sessions = []
+        for gateway in warren.gateways:
+            client = await stack.enter_async_context(await CentrifugeClient.connect(gateway))
+            await client.subscribe(room)
+            sessions.append(client)
+        yield sessions
+
+
+async def _say(sessions, room, first, last):
+    """Numbers are said and heard by all."""
+    for number in range(first, last + 1):
+        await sessions[0].publish(room, number)
+    for session in sessions:
+        await session.expect_pub(room, last)
+
+
+async def _past(session, room, **which):
+    answer = await session.call("history", channel=room, limit=-1, **which)
+    return [pub["data"] for pub in answer["publications"]]
+
+
+async def _all_show(sessions, apis, room, expected):
+    """Both gateways and their APIs come to show just these, and then to who was away as well."""
+    async with asyncio.timeout(PATIENCE):
+        while [await _past(session, room) for session in sessions] != [expected] * len(sessions):
+            await asyncio.sleep(0.02)
+    for api in apis:
+        assert [pub["data"] for pub in api.history(channel=room, limit=100)["publications"]] \
+            == expected
+
+
+async def _recovered(gateway, room, epoch, offset):
+    """What somebody gets who comes back with that position."""
+    async with await CentrifugeClient.connect(gateway) as client:
+        answer = await client.call("subscribe", channel=room, recover=True, epoch=epoch,
+                                   offset=offset)
+        assert answer["recovered"]
+        return [pub["data"] for pub in answer.get("publications", [])]
+
+
+async def test_one_record_is_deleted(warren, api):
+    async with _both(warren, "one") as sessions:
+        await _say(sessions, "one", 1, 5)
+        epoch = api[0].history(channel="one")["epoch"]
+        assert await _recovered(warren.gateways[1], "one", epoch, 1) == [2, 3, 4, 5]
+        assert api[0].delete(channel="one", offset=3) == {}
+        await _all_show(sessions, api, "one", [1, 2, 4, 5])
+        for gateway in warren.gateways:  # it counts as seen: its number stays
+            assert await _recovered(gateway, "one", epoch, 1) == [2, 4, 5]
+        await _say(sessions, "one", 6, 6)
+        await _all_show(sessions, api, "one", [1, 2, 4, 5, 6])
+        assert await _past(sessions[0], "one", since={"offset": 2, "epoch": epoch}) == [4, 5, 6]
+
+
+async def test_a_room_forgets_what_was_said(warren, api):
+    async with _both(warren, "all") as sessions:
+        await _say(sessions, "all", 1, 5)
+        before = api[0].history(channel="all")
+        assert api[1].history_remove(channel="all") == {}
+        await _all_show(sessions, api, "all", [])
+        assert await _recovered(warren.gateways[0], "all", before["epoch"], 2) == []
+        after = api[0].history(channel="all")
+        assert (after["epoch"], after["offset"]) == (before["epoch"], before["offset"])
+        await _say(sessions, "all", 6, 7)
+        await _all_show(sessions, api, "all", [6, 7])
+
+
+@contextlib.contextmanager
+def _door(gateway):
+    api = Api(gateway)
+    try:
+        yield api
+    finally:
+        api.hang_up()
+
+
+async def test_what_was_removed_stays_so_whoever_ends(broker):
+    running = Deployment(broker)
+    for gateway in running.gateways:
+        gateway.open_api(KEY)
+    with running:
+        async with _both(running, "gone") as sessions:
+            await _say(sessions, "gone", 1, 6)
+            with _door(running.gateways[0]) as api:
+                epoch = api.history(channel="gone")["epoch"]
+                api.delete(channel="gone", offset=2, epoch=epoch)
+                api.history_remove(channel="gone")
+            await _say(sessions, "gone", 7, 8)
+            with _door(running.gateways[1]) as api:
+                api.delete(channel="gone", offset=8)
+            await _all_show(sessions, [], "gone", [7])
+        for service in running.broadcasters + running.gateways:
+            service.kill()
+        for service in running.broadcasters + running.gateways:
+            service.start()
+        async with _both(running, "gone") as sessions:
+            await _all_show(sessions, [], "gone", [7])
+            for gateway in running.gateways:
+                assert await _recovered(gateway, "gone", epoch, 1) == [7]
+
+
+def _fails(code, method, **params):
+    with pytest.raises(ApiError) as failed:
+        method(**params)
+    assert failed.value.code == code
+
+
+async def test_what_cannot_be_meant_is_refused(warren, api):
+    async with _both(warren, "odd") as sessions:
+        await _say(sessions, "odd", 1, 2)
+        _fails(107, api[0].delete, channel="odd", offset=3)
+        _fails(107, api[0].delete, channel="odd", offset=0)
+        _fails(107, api[0].delete, channel="odd")
+        _fails(107, api[0].delete, offset=1)
+        _fails(112, api[0].delete, channel="odd", offset=1, epoch="another")
+        _fails(107, api[0].history_remove, channel="od d")
+        assert api[0].history_remove(channel="nobody-spoke-here") == {}
+        await _all_show(sessions, api, "odd", [1, 2])
