@@ -86,10 +86,19 @@ static struct httpd_refusal judge(void *user, const struct http_head *h)
     return (struct httpd_refusal){.status = 0};
 }
 
+static void refuse_body(struct api *a, httpd_request request, int status, const char *why)
+{
+    struct buf answer = BUF_EMPTY;
+
+    stat_add(&a->gateway->metrics.api_refused, 1);
+    httpd_error(&answer, status, why);
+    httpd_answer(a->httpd, request, status, buf_slice(&answer));
+    buf_deinit(&answer);
+}
+
 static void serve(void *user, httpd_request request, const struct http_head *h, struct slice body)
 {
     struct api *a = user;
-    struct buf answer = BUF_EMPTY;
 
     stat_add(&a->gateway->metrics.api_calls, 1);
     if (body.size == 0) {
@@ -100,13 +109,15 @@ static void serve(void *user, httpd_request request, const struct http_head *h, 
         body.size--;
     }
     if (!json_is_valid(body, PAYLOAD_DEPTH_MAX) || body.at[0] != '{') {
-        stat_add(&a->gateway->metrics.api_refused, 1);
-        httpd_error(&answer, 400, "the body is not a JSON object");
-        httpd_answer(a->httpd, request, 400, buf_slice(&answer));
-        buf_deinit(&answer);
+        refuse_body(a, request, 400, "the body is not a JSON object");
         return;
     }
-    task_call(a, method_of(h), allowed(a, h), request, body);
+    const char *allow = allowed(a, h);
+    if (allow == NULL) { /* the keys were changed while the body came */
+        refuse_body(a, request, 401, "a key is needed: X-API-Key");
+        return;
+    }
+    task_call(a, method_of(h), allow, request, body);
 }
 
 /* Nothing came in time: with a publish nobody knows whether it will be. */

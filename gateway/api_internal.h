@@ -33,8 +33,8 @@ struct task {
     uint32_t count, open; /* parts, and how many have not ended */
     enum task_kind kind;
     const struct api_method *method; /* borrowed: constant */
-    const char *allow;               /* borrowed: of the caller's key */
-    httpd_request request;           /* of a whole call */
+    const char *allow;     /* borrowed: of the caller's key; NULL once the call has begun */
+    httpd_request request; /* of a whole call */
     struct deadline wait;
     struct { /* of a removal, until the room's position is known */
         uint64_t offset;

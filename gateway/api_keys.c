@@ -124,22 +124,6 @@ int api_keys_check(const struct api_keys *k, const char *main_key,
     return 0;
 }
 
-static bool is_same(const char *a, const char *b)
-{
-    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
-}
-
-bool api_keys_equal(const struct api_keys *a, const struct api_keys *b)
-{
-    bool is_equal = a->count == b->count;
-
-    for (size_t i = 0; is_equal && i < a->count; i++) {
-        is_equal = is_same(a->of[i].name, b->of[i].name) && is_same(a->of[i].key, b->of[i].key) &&
-                   is_same(a->of[i].allow, b->of[i].allow);
-    }
-    return is_equal;
-}
-
 void api_keys_deinit(struct api_keys *k)
 {
     for (size_t i = 0; i < k->count; i++) {

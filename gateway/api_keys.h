@@ -33,9 +33,6 @@ int api_keys_set(struct api_keys *k, const char *name, const char *key, const ch
 int api_keys_check(const struct api_keys *k, const char *main_key,
                    bool (*is_method)(struct slice name), char *error, size_t size) MUST_CHECK;
 
-/* Whether both have the same sections with the same keys and rights. */
-bool api_keys_equal(const struct api_keys *a, const struct api_keys *b);
-
 /* Frees the texts. */
 void api_keys_deinit(struct api_keys *k);
 

@@ -153,7 +153,12 @@ void task_call(struct api *a, const struct api_method *method, const char *allow
 
     t->request = request;
     deadline_start(&a->wait, &t->wait);
+    uint64_t id = t->id;
     method->run(t, params);
+    t = task_find(a, id);
+    if (t != NULL) {
+        t->allow = NULL; /* the settings may change before it ends */
+    }
 }
 
 void task_part(struct task *whole, const struct api_method *method, struct slice params)

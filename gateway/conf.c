@@ -256,16 +256,16 @@ int gateway_conf_load(struct gateway_conf *c, const char *path)
     return 0;
 }
 
-static bool can_change(const char *section)
+static bool can_change(const struct conf_key *key)
 {
     static const char *const sections[] = {"auth", "origin", "room", "log"};
 
     for (size_t i = 0; i < ARRAY_LEN(sections); i++) {
-        if (strcmp(section, sections[i]) == 0) {
+        if (strcmp(key->section, sections[i]) == 0) {
             return true;
         }
     }
-    return false;
+    return key->offset == AT(api_key);
 }
 
 void gateway_conf_exchange(struct gateway_conf *c, struct gateway_conf *fresh, struct buf *others)
@@ -281,15 +281,16 @@ void gateway_conf_exchange(struct gateway_conf *c, struct gateway_conf *fresh, s
         if (strcmp(key->section, "room") == 0) {
             continue; /* all rules go together */
         }
-        if (can_change(key->section)) {
+        if (can_change(key)) {
             conf_exchange(key, c, fresh);
         } else if (!is_made_up && conf_differs(key, c, fresh)) {
             buf_addf(others, "%s[%s] %s", others->size > 0 ? ", " : "", key->section, key->name);
         }
     }
-    if (!api_keys_equal(&c->api_keys, &fresh->api_keys)) {
-        buf_addf(others, "%s[api \"NAME\"]", others->size > 0 ? ", " : "");
-    }
+    struct api_keys api_keys = c->api_keys;
+
+    c->api_keys = fresh->api_keys;
+    fresh->api_keys = api_keys;
     c->rules = fresh->rules;
     fresh->rules = rules;
     c->key_sections = fresh->key_sections;

@@ -73,7 +73,7 @@ struct gateway_conf {
 int gateway_conf_load(struct gateway_conf *c, const char *path) MUST_CHECK;
 
 /* A running gateway's settings `c` get from `fresh` what can change without a restart: [auth],
- * [origin], [room], [log] and the sections with names but [api]; `fresh` has the old ones
+ * [origin], [room], [log], the keys of [api] and all sections with names; `fresh` has the old ones
  * afterwards, to be freed when nobody points there any more. Names the other settings that differ
  * in `others`, which is empty when there are none. */
 void gateway_conf_exchange(struct gateway_conf *c, struct gateway_conf *fresh, struct buf *others);

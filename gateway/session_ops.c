@@ -5,6 +5,7 @@
 
 #include <utlist.h>
 
+#include "gateway/control.h"
 #include "gateway/dialect.h"
 #include "gateway/gateway.h"
 #include "gateway/rooms.h"
@@ -43,8 +44,8 @@ static size_t act_subscribe(struct session *s, void *user)
 {
     const struct subscribing *a = user;
 
-    if (session_codec(s) == NULL) {
-        return 0; /* a plain session has its one room */
+    if (session_codec(s) == NULL || control_is_closed(s->gateway->control, a->room)) {
+        return 0; /* a plain session has its one room; a closed one has nobody */
     }
     int r = rooms_enter(s, a->room, a->entry);
     return r == 0 || r == ROOMS_ALREADY ? 1 : 0;

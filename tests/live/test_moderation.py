@@ -221,6 +221,11 @@ async def test_a_closed_room_is_closed_for_tokens_too(warren, api):
         assert (await plain.expect_closed())[0] == 3503
         [reply] = await ida.call_all(ida.command("subscribe", channel="hall"))
         assert reply["error"]["code"] == 103
+        api[0].subscribe(user="ida", channel="hall")  # nobody comes in by this door, either
+        api[0].subscribe(user="ida", channel="yard")
+        await ida.expect_push("subscribe", "yard")
+        [reply] = await ida.call_all(ida.command("presence", channel="hall"))
+        assert reply["error"]["code"] == 103
     for gateway in warren.gateways:
         client = await CentrifugeClient.open(gateway.centrifuge_url)
         answer = await client.call("connect", token=warren.token("hal", **claims))

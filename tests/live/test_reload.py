@@ -4,6 +4,7 @@ import signal
 
 import pytest
 from kit import CentrifugeClient, Closed, CommandError, Deployment, PlainClient
+from kit.api import KEY, Api
 
 _OLD = "o" * 40
 _NEW = "n" * 40
@@ -152,3 +153,20 @@ def test_settings_that_need_a_restart_are_named(warren):
     _reload(broadcaster)
     assert "need a restart to change: [gateway] recent" in gateway.log_text()
     assert "need a restart to change: [broadcaster] memory" in broadcaster.log_text()
+
+
+def test_keys_of_the_api_are_changed(broker):
+    def config(key, allow):
+        return f'[api "desk"]\nkey = {key}\nallow = {allow}\n'
+
+    running = Deployment(broker, gateways=1, broadcasters=1, config=config(_OLD, "info"))
+    gateway = running.gateways[0]
+    gateway.open_api(KEY)
+    with running:
+        old, new = Api(gateway, _OLD), Api(gateway, _NEW)
+        assert old.request("/api/info")[0] == 200 and new.request("/api/info")[0] == 401
+        running.config.write_text(config(_NEW, "info publish"), encoding="utf-8")
+        _reload(gateway)
+        assert old.request("/api/info")[0] == 401  # on a connection that was there before
+        assert new.publish(channel="desk", data=1) == {}
+        assert new.request("/api/ban")[0] == 403 and Api(gateway).info()

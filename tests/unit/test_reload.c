@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "gateway/api_keys.h"
 #include "gateway/sessions_internal.h"
 #include "gateway/verifier.h"
 #include "tests/unit/gateway_kit.h"
@@ -202,8 +203,10 @@ static void settings_that_need_a_restart_are_named(void **state)
     assert_int_equal(gateway_conf_load(&fresh, path), 0);
     gateway_conf_exchange(&running, &fresh, &others);
     assert_true(slice_equal(buf_slice(&others),
-                            SLICE_LIT("[amqp] prefix, [gateway] demo, [gateway] out_queue, "
-                                      "[api] key, [api \"NAME\"]")));
+                            SLICE_LIT("[amqp] prefix, [gateway] demo, [gateway] out_queue")));
+    assert_string_equal(running.api_key, OLD_KEY);
+    assert_non_null(api_keys_find(&running.api_keys, "", SLICE_LIT(NEW_KEY)));
+    assert_null(api_keys_find(&running.api_keys, "", SLICE_LIT(OLD_KEY)));
     assert_string_equal(running.audience, "new");
     assert_string_equal(running.hmac_key, NEW_KEY);
     assert_string_equal(running.rules.defaults.subscribe, "new");
