@@ -172,7 +172,9 @@ async def test_orders_that_mean_nobody_are_refused(api):
     for name, params in (
             ("disconnect", {}), ("disconnect", {"user": ""}), ("unsubscribe", {"user": "ann"}),
             ("unsubscribe", {"channel": "room"}), ("ban", {}), ("mute", {"channel": "room"}),
-            ("ban", {"user": "ann", "address": "10.0.0.1"}), ("close", {}), ("revoke", {}),
+            ("ban", {"user": "ann", "address": "10.0.0.1"}), ("close", {}),
+            ("ban", {"address": "nowhere"}), ("ban", {"address": "10.0.0.1:80"}),
+            ("unban", {"address": "10.0.0.0/33"}), ("unban", {"address": "10.0.0"}), ("revoke", {}),
             ("close", {"channel": "no room"}), ("disconnect", {"user": 7}),
             ("disconnect", {"user": "ann", "client": 'a"b'}), ("ban", {"user": "ann", "ttl": -1}),
             ("ban", {"user": "ann", "ttl": 1, "until": 2}), ("ban", {"user": "a" * 129}),

@@ -29,6 +29,7 @@ static void read_lines(struct kit *k, struct slice lines, int64_t checkpoint)
     control_on_message(k->gateway.control, &m, ++at);
 }
 
+static void order(struct kit *k, const char *format, ...) PRINTF_LIKE(2, 3);
 static void order(struct kit *k, const char *format, ...)
 {
     char line[256];
