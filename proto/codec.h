@@ -42,6 +42,7 @@ struct codec {
 
     /* Replies: to the command of that id. */
     void (*error)(struct buf *out, uint32_t id, enum reply_error code);
+    void (*refusal)(struct buf *out, uint32_t id, const struct reply_refusal *r);
     void (*empty)(struct buf *out, uint32_t id, enum command_method method);
     void (*connect)(struct buf *out, uint32_t id, const struct reply_connect *r);
     void (*subscribe)(struct buf *out, uint32_t id, const struct reply_subscribe *r);

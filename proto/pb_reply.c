@@ -103,15 +103,21 @@ static void add_publication(struct buf *out, const struct record *r)
     pb_add_u64(out, 9, (uint64_t)r->time);
 }
 
+static void write_refusal(struct buf *out, uint32_t id, const struct reply_refusal *r)
+{
+    struct document d = begin(out, id, REPLY_ERROR);
+
+    pb_add_u64(out, 1, r->code);
+    pb_add_bytes(out, 2, r->text);
+    pb_add_flag(out, 3, r->is_temporary);
+    end(out, d);
+}
+
 static void write_error(struct buf *out, uint32_t id, enum reply_error code)
 {
     struct reply_error_text e = reply_error_text(code);
-    struct document d = begin(out, id, REPLY_ERROR);
 
-    pb_add_u64(out, 1, code);
-    pb_add_bytes(out, 2, slice_of(e.text));
-    pb_add_flag(out, 3, e.is_temporary);
-    end(out, d);
+    write_refusal(out, id, &(struct reply_refusal){code, slice_of(e.text), e.is_temporary});
 }
 
 static void write_empty(struct buf *out, uint32_t id, enum command_method method)
@@ -332,6 +338,7 @@ const struct codec codec_protobuf = {
     .next = pb_command_next,
     .next_sub = pb_command_next_sub,
     .error = write_error,
+    .refusal = write_refusal,
     .empty = write_empty,
     .connect = write_connect,
     .subscribe = write_subscribe,

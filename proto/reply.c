@@ -30,6 +30,16 @@ struct reply_error_text reply_error_text(enum reply_error code)
     return (struct reply_error_text){errors[i].text, errors[i].is_temporary};
 }
 
+bool reply_error_is_known(uint32_t code)
+{
+    for (size_t i = 0; i < ARRAY_LEN(errors); i++) {
+        if ((uint32_t)errors[i].code == code) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* LF between the documents of a message. */
 static void separate(struct buf *out)
 {
@@ -59,20 +69,25 @@ static void end(struct buf *out)
 }
 
 /* {"id":N,"error":{...}} */
+static void write_refusal(struct buf *out, uint32_t id, const struct reply_refusal *r)
+{
+    begin(out, id, "error");
+    buf_add_lit(out, "\"code\":");
+    buf_add_u64(out, r->code);
+    buf_add_lit(out, ",\"message\":\"");
+    json_escape(out, r->text);
+    buf_add_char(out, '"');
+    if (r->is_temporary) {
+        buf_add_lit(out, ",\"temporary\":true");
+    }
+    end(out);
+}
+
 static void write_error(struct buf *out, uint32_t id, enum reply_error code)
 {
     struct reply_error_text e = reply_error_text(code);
 
-    begin(out, id, "error");
-    buf_add_lit(out, "\"code\":");
-    buf_add_u64(out, code);
-    buf_add_lit(out, ",\"message\":\"");
-    buf_add_slice(out, slice_of(e.text));
-    buf_add_char(out, '"');
-    if (e.is_temporary) {
-        buf_add_lit(out, ",\"temporary\":true");
-    }
-    end(out);
+    write_refusal(out, id, &(struct reply_refusal){code, slice_of(e.text), e.is_temporary});
 }
 
 /* {"id":N,"<method>":{}} */
@@ -444,6 +459,7 @@ const struct codec codec_json = {
     .next = command_next,
     .next_sub = command_next_sub,
     .error = write_error,
+    .refusal = write_refusal,
     .empty = write_empty,
     .connect = write_connect,
     .subscribe = write_subscribe,

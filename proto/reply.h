@@ -19,6 +19,15 @@ struct reply_error_text {
     bool is_temporary;
 };
 struct reply_error_text reply_error_text(enum reply_error code);
+/* Whether a number is such a code. */
+bool reply_error_is_known(uint32_t code);
+
+/* An error that a backend has chosen. */
+struct reply_refusal {
+    uint32_t code;
+    struct slice text; /* UTF-8 without control characters */
+    bool is_temporary;
+};
 
 struct reply_connect {
     struct slice client, version;
@@ -72,6 +81,7 @@ struct reply_move {
 
 /* {"error":{"code":..,"message":..}}: an error in the plain dialect. */
 void reply_plain_error(struct buf *out, enum reply_error code);
+void reply_plain_refusal(struct buf *out, const struct reply_refusal *r);
 
 /* {"event":"join","user":"..","client":"..","info":{..}}: the same in the plain dialect. */
 void reply_plain_move(struct buf *out, const struct reply_move *m);

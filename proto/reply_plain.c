@@ -12,6 +12,13 @@ void reply_plain_error(struct buf *out, enum reply_error code)
              e.is_temporary ? ",\"temporary\":true" : "");
 }
 
+void reply_plain_refusal(struct buf *out, const struct reply_refusal *r)
+{
+    buf_addf(out, "{\"error\":{\"code\":%u,\"message\":\"", r->code);
+    json_escape(out, r->text);
+    buf_addf(out, "\"%s}}", r->is_temporary ? ",\"temporary\":true" : "");
+}
+
 void reply_plain_move(struct buf *out, const struct reply_move *m)
 {
     buf_addf(out, "{\"event\":\"%s\",\"user\":\"", m->left ? "leave" : "join");
