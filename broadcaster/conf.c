@@ -28,7 +28,7 @@ static const struct conf_key keys[] = {
     SERVICE_LOG_ROW(struct broadcaster_conf),
 };
 
-static const char *const foreign[] = {"api", "gateway", "auth", "key", "origin", NULL};
+static const char *const foreign[] = {"api", "gateway", "auth", "hooks", "key", "origin", NULL};
 
 static int set_named(void *settings, const char *section, const char *name, const char *key,
                      const char *value, char *error, size_t size)

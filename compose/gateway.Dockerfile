@@ -15,7 +15,7 @@ RUN meson setup /build /src && ninja -C /build gateway/warren-gateway \
 FROM debian:bookworm-slim
 RUN apt-get update \
     && apt-get install -y --no-install-recommends \
-        libev4 libhttp-parser2.9 libinih1 libjansson4 librabbitmq4 libssl3 libwslay1 libxxhash0 \
+        ca-certificates libcurl4 libev4 libhttp-parser2.9 libinih1 libjansson4 librabbitmq4 libssl3 libwslay1 libxxhash0 \
         zlib1g \
     && apt-get clean && rm -rf /var/lib/apt/lists/*
 COPY --from=build /build/gateway/warren-gateway /usr/local/bin/

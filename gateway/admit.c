@@ -8,6 +8,7 @@
 
 #include <strings.h>
 
+#include "gateway/hooks.h"
 #include "gateway/route.h"
 #include "gateway/upgrade.h"
 #include "proto/room.h"
@@ -154,10 +155,12 @@ static bool check_origin(struct admission *a, const struct origins *origins,
     return allowed || refuse(a, 403, "origin not allowed", "");
 }
 
-/* Without a token: the Centrifuge dialect asks for one later, the others cannot. */
+/* Without a token: the Centrifuge dialect asks for one later, the others cannot; but the backend
+ * may know who it is. */
 static bool admit_nobody(struct admission *a, const struct gateway_conf *conf, enum dialect dialect)
 {
-    if (dialect == DIALECT_CENTRIFUGE) {
+    if (dialect == DIALECT_CENTRIFUGE ||
+        (dialect == DIALECT_PLAIN && hooks_has(conf, HOOK_CONNECT))) {
         return true;
     }
     if (!conf->anonymous) {

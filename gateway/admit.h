@@ -40,7 +40,8 @@ struct admission {
     struct extension extension;
     struct buf room;           /* owns; plain dialect: a valid name */
     bool wants_events;         /* plain dialect: ?events=1 */
-    struct identity *identity; /* owns; NULL: the connect command has to bring a token */
+    struct identity *identity; /* owns; NULL: the connect command has to bring a token, or
+                                  the backend is asked */
     enum admit_token token;    /* for the metrics */
 };
 

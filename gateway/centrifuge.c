@@ -2,6 +2,7 @@
  * centrifuge.c: the Centrifuge client protocol v2, whatever its codec: messages come in, commands
  * are given to those who serve them, records and joins become frames.
  */
+#include "gateway/asking.h"
 #include "gateway/centrifuge_internal.h"
 #include "gateway/connecting.h"
 #include "gateway/frame.h"
@@ -133,12 +134,17 @@ void centrifuge_on_message(struct session *s, struct slice message)
             connecting_keep(s, message); /* nothing is answered before the connect command */
             break;
         }
+        const char *at = message.at;
+
         r = codec->next(&message, &texts, &c);
         if (r == COMMAND_END) {
             break;
         }
-        stat_add(&s->gateway->metrics.commands, 1);
-        if (r == 0) {
+        stat_add(&s->gateway->metrics.commands, asking_is_replaying(s) ? 0 : 1);
+        c.raw = (struct slice){at, (size_t)(message.at - at)};
+        if (r == 0 && asking_holds(s, &c)) {
+            asking_keep(s, c.raw);
+        } else if (r == 0) {
             do_command(s, &c, &texts);
         } else if (r == COMMAND_BAD && s->is_connected && c.id != 0) {
             session_send_error(s, c.id, REPLY_BAD_REQUEST);

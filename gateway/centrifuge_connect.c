@@ -7,14 +7,18 @@
  * does it over: rooms that the new token does not name are left, and those that only
  * it names are entered, both told by pushes.
  */
+#include "common/blob.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "gateway/asking.h"
 #include "gateway/centrifuge_internal.h"
 #include "gateway/connecting.h"
 #include "gateway/control.h"
+#include "gateway/hooks.h"
 #include "gateway/rights.h"
 #include "gateway/tries.h"
 #include "gateway/verifier.h"
+#include "proto/json.h"
 #include "proto/room.h"
 
 #define LIBRARY_NAME_MAX 16
@@ -72,13 +76,14 @@ static struct identity *connect_identity(struct session *s, const struct command
     return NULL;
 }
 
-static void reply_connect(struct session *s, uint32_t id, struct slice subs)
+/* `data` is what the backend has for the client. */
+static void reply_connect(struct session *s, uint32_t id, struct slice subs, struct slice data)
 {
-    struct buf data = BUF_EMPTY;
+    struct buf own = BUF_EMPTY;
     struct buf *out = session_reply(s);
     bool expires = s->refreshes && s->identity->expires_s != 0;
 
-    buf_addf(&data, "{\"gateway\":\"%s\"}", s->gateway->conf->id);
+    buf_addf(&own, "{\"gateway\":\"%s\"}", s->gateway->conf->id);
     session_codec(s)->connect(out, id,
                               &(struct reply_connect){
                                   .client = slice_of(s->client),
@@ -86,10 +91,10 @@ static void reply_connect(struct session *s, uint32_t id, struct slice subs)
                                   .ping_s = (uint32_t)((s->gateway->conf->ping_ms + 999) / 1000),
                                   .expires = expires,
                                   .ttl_s = expires ? centrifuge_ttl_s(s->identity->expires_s) : 0,
-                                  .data = buf_slice(&data),
+                                  .data = data.size > 0 ? data : buf_slice(&own),
                                   .subs = subs,
                               });
-    buf_deinit(&data);
+    buf_deinit(&own);
     session_send_reply(s, out);
 }
 
@@ -102,7 +107,8 @@ void centrifuge_connect_done(struct session *s)
         connecting_free(c);
         return;
     }
-    reply_connect(s, c->command_id, buf_slice(&c->subs));
+    reply_connect(s, c->command_id, buf_slice(&c->subs),
+                  c->data != NULL ? blob_slice(c->data) : SLICE_NONE);
     connecting_release(s, c);
     if (s->state == SESSION_OPEN && c->later.size > 0) {
         centrifuge_on_message(s, buf_slice(&c->later));
@@ -197,6 +203,43 @@ static void leave_ungranted(struct session *s, const struct granted *granted)
     }
 }
 
+/* It is known who it is: lets it in. Takes `data` over, what the backend has for the client; NULL:
+ * nothing. */
+static void connect_known(struct session *s, uint32_t id, const struct positions *positions,
+                          struct blob *data)
+{
+    if (s->identity->granted == NULL) {
+        session_connected(s);
+        if (s->state == SESSION_OPEN) {
+            reply_connect(s, id, SLICE_NONE, data != NULL ? blob_slice(data) : SLICE_NONE);
+        }
+        blob_unref(data);
+        return;
+    }
+    if (control_is_banned(s->gateway->control, s->identity, s->peer)) {
+        blob_unref(data);
+        session_close(s, CLOSE_PERMISSION_DENIED); /* before anybody sees him enter */
+        return;
+    }
+    connecting_begin(s, id);
+    s->connecting->data = data;
+    enter_granted(s, s->identity->granted, positions);
+    if (s->state == SESSION_OPEN) {
+        connecting_less(s);
+    }
+}
+
+static void ask_connect(struct session *s, const struct command *c)
+{
+    struct hook_question q = {.name = c->name, .version = c->version, .data = c->data};
+
+    if (c->data.size > 0 && !json_is_valid(c->data, (int)s->gateway->conf->max_depth)) {
+        session_close(s, CLOSE_BAD_REQUEST);
+        return;
+    }
+    asking_ask(s, HOOK_CONNECT, c->raw, c->id, &q);
+}
+
 void centrifuge_connect(struct session *s, const struct command *c, struct buf *texts)
 {
     struct positions positions;
@@ -206,28 +249,33 @@ void centrifuge_connect(struct session *s, const struct command *c, struct buf *
         session_close(s, CLOSE_BAD_REQUEST);
         return;
     }
+    if (s->identity == NULL && c->token.size == 0 && hooks_has(s->gateway->conf, HOOK_CONNECT)) {
+        ask_connect(s, c);
+        return;
+    }
     if (s->identity == NULL) { /* the handshake brought none */
         s->identity = connect_identity(s, c);
         if (s->identity == NULL) {
             return;
         }
     }
-    if (s->identity->granted == NULL) {
-        session_connected(s);
-        if (s->state == SESSION_OPEN) {
-            reply_connect(s, c->id, SLICE_NONE);
-        }
-        return;
+    connect_known(s, c->id, &positions, NULL);
+}
+
+void centrifuge_admitted(struct session *s, const struct command *c, struct buf *texts,
+                         const struct hook_answer *a)
+{
+    struct positions positions;
+    struct buf data = BUF_EMPTY;
+    bool is_readable = read_positions(s, c, texts, &positions);
+
+    assert(is_readable); /* it was, before the question */
+    (void)is_readable;
+    if (asking_take_identity(s, c->id, a)) {
+        claim_add_raw(&data, json_get(a->result, "data"), false);
+        connect_known(s, c->id, &positions, data.size > 0 ? blob_copy(data.at, data.size) : NULL);
     }
-    if (control_is_banned(s->gateway->control, s->identity, s->peer)) {
-        session_close(s, CLOSE_PERMISSION_DENIED); /* before anybody sees him enter */
-        return;
-    }
-    connecting_begin(s, c->id);
-    enter_granted(s, s->identity->granted, &positions);
-    if (s->state == SESSION_OPEN) {
-        connecting_less(s);
-    }
+    buf_deinit(&data);
 }
 
 void centrifuge_refreshed_by_server(struct session *s)

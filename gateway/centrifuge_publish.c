@@ -4,34 +4,20 @@
 #include <inttypes.h>
 
 #include "common/clock.h"
+#include "gateway/asking.h"
 #include "gateway/centrifuge_internal.h"
 #include "gateway/lanes.h"
 #include "gateway/permits.h"
 #include "proto/json.h"
 #include "proto/room.h"
 
-void centrifuge_publish(struct session *s, const struct command *c, bool is_rpc)
+/* Nothing is in the way of it any more. */
+static void publish(struct session *s, const struct command *c, bool is_rpc, struct slice data)
 {
-    const struct gateway_conf *conf = s->gateway->conf;
     struct buf info = BUF_EMPTY, payload = BUF_EMPTY;
 
-    if (!room_is_valid(c->channel) || c->data.size == 0 ||
-        !json_is_valid(c->data, (int)conf->max_depth) ||
-        (c->key.size > 0 && !record_key_is_valid(c->key))) {
-        session_send_error(s, c->id, REPLY_BAD_REQUEST);
-        return;
-    }
-    if (c->data.size > (size_t)conf->max_payload) {
-        session_send_error(s, c->id, REPLY_LIMIT_EXCEEDED);
-        return;
-    }
-    int why = permits_publish(s, c->channel, c->data);
-    if (why != PERMITTED) {
-        session_send_error(s, c->id, (enum reply_error)why);
-        return;
-    }
     session_info(s, &info);
-    json_add_flat(&payload, c->data);
+    json_add_flat(&payload, data);
     struct record r = {
         .room = c->channel,
         .user = slice_of(s->identity->user),
@@ -51,6 +37,56 @@ void centrifuge_publish(struct session *s, const struct command *c, bool is_rpc)
     buf_deinit(&payload);
 }
 
+void centrifuge_publish(struct session *s, const struct command *c, bool is_rpc)
+{
+    const struct gateway_conf *conf = s->gateway->conf;
+
+    if (!room_is_valid(c->channel) || c->data.size == 0 ||
+        !json_is_valid(c->data, (int)conf->max_depth) ||
+        (c->key.size > 0 && !record_key_is_valid(c->key))) {
+        session_send_error(s, c->id, REPLY_BAD_REQUEST);
+        return;
+    }
+    if (c->data.size > (size_t)conf->max_payload) {
+        session_send_error(s, c->id, REPLY_LIMIT_EXCEEDED);
+        return;
+    }
+    int why = permits_publish(s, c->channel, c->data);
+    if (why != PERMITTED) {
+        session_send_error(s, c->id, (enum reply_error)why);
+        return;
+    }
+    if (rules_find(&conf->rules, c->channel)->hook_publish) {
+        asking_ask(s, HOOK_PUBLISH, c->raw, c->id,
+                   &(struct hook_question){.channel = c->channel, .data = c->data});
+    } else {
+        publish(s, c, is_rpc, c->data);
+    }
+}
+
+void centrifuge_let_publish(struct session *s, const struct command *c, struct buf *texts,
+                            const struct hook_answer *a)
+{
+    bool is_rpc = c->method == COMMAND_RPC;
+    struct slice data = json_get(a->result, "data");
+    struct command inner = *c;
+
+    if (is_rpc) {
+        int r = command_publish_of(c, texts, &inner);
+        assert(r == 0); /* it was, before the question */
+        (void)r;
+    }
+    if (data.size == 0 || slice_equal(data, SLICE_LIT("null"))) {
+        data = inner.data;
+    }
+    int why = permits_publish_now(s, inner.channel, data);
+    if (why != PERMITTED) {
+        session_send_error(s, c->id, (enum reply_error)why);
+    } else {
+        publish(s, &inner, is_rpc, data);
+    }
+}
+
 static void reply_rpc(struct session *s, uint32_t id, struct slice data)
 {
     struct buf *out = session_reply(s);
@@ -62,12 +98,13 @@ static void reply_rpc(struct session *s, uint32_t id, struct slice data)
 /* SDKs' publish() cannot carry an idempotency key: rpc can. */
 static void rpc_publish(struct session *s, const struct command *c, struct buf *texts)
 {
-    struct command publish;
+    struct command inner;
 
-    if (command_publish_of(c, texts, &publish) != 0) {
+    if (command_publish_of(c, texts, &inner) != 0) {
         session_send_error(s, c->id, REPLY_BAD_REQUEST);
     } else {
-        centrifuge_publish(s, &publish, true);
+        inner.raw = c->raw;
+        centrifuge_publish(s, &inner, true);
     }
 }
 

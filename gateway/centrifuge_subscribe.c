@@ -7,12 +7,14 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "gateway/asking.h"
 #include "gateway/centrifuge_internal.h"
 #include "gateway/connecting.h"
 #include "gateway/control.h"
 #include "gateway/gateway.h"
 #include "gateway/permits.h"
 #include "gateway/verifier.h"
+#include "proto/json.h"
 #include "proto/room.h"
 
 #define FLAG_STRICT 2 /* error 112 rather than an answer that is not recovered */
@@ -107,9 +109,9 @@ static bool is_served(struct session *s, const struct command *c)
     return true;
 }
 
-void centrifuge_subscribe(struct session *s, const struct command *c)
+static struct rooms_entry entry_of(const struct command *c)
 {
-    struct rooms_entry entry = {
+    return (struct rooms_entry){
         .cause = ROOMS_BY_COMMAND,
         .command_id = c->id,
         .since = {.recovers = c->recover,
@@ -118,16 +120,60 @@ void centrifuge_subscribe(struct session *s, const struct command *c)
                   .offset = c->offset},
         .wants_moves = c->join_leave,
     };
+}
+
+static void ask_subscribe(struct session *s, const struct command *c)
+{
+    struct hook_question q = {.channel = c->channel, .data = c->data};
+
+    if (c->data.size > 0 && !json_is_valid(c->data, (int)s->gateway->conf->max_depth)) {
+        session_send_error(s, c->id, REPLY_BAD_REQUEST);
+        return;
+    }
+    asking_ask(s, HOOK_SUBSCRIBE, c->raw, c->id, &q);
+}
+
+void centrifuge_let_in(struct session *s, const struct command *c, const struct hook_answer *a)
+{
+    struct rooms_entry entry = entry_of(c);
+    struct hook_subscribe granted;
+    struct buf info = BUF_EMPTY, data = BUF_EMPTY;
+
+    if (hook_result_subscribe(a->result, &granted) != 0) {
+        asking_complain(s, HOOK_SUBSCRIBE, c->id, "bad result");
+        return;
+    }
+    if (!permits_subscribe(s, c->channel)) { /* any more */
+        session_send_error(s, c->id, REPLY_PERMISSION_DENIED);
+        return;
+    }
+    claim_add_raw(&info, granted.info, true);
+    claim_add_raw(&data, granted.data, false);
+    entry.info = buf_slice(&info);
+    entry.data = buf_slice(&data);
+    entry.expires_s = granted.expires_s;
+    entry.moves_granted = granted.wants_moves;
+    enter(s, c, &entry);
+    buf_deinit(&info);
+    buf_deinit(&data);
+}
+
+void centrifuge_subscribe(struct session *s, const struct command *c)
+{
+    struct rooms_entry entry = entry_of(c);
 
     if (!is_served(s, c)) {
         return;
     }
     if (c->token.size > 0 && !control_is_closed(s->gateway->control, c->channel)) {
         subscribe_with_token(s, c, &entry);
-    } else if (permits_subscribe(s, c->channel)) {
-        enter(s, c, &entry);
-    } else {
+    } else if (!permits_subscribe(s, c->channel)) {
         session_send_error(s, c->id, REPLY_PERMISSION_DENIED);
+    } else if (rules_find(&s->gateway->conf->rules, c->channel)->hook_subscribe &&
+               rooms_find(s, c->channel) == NULL) {
+        ask_subscribe(s, c);
+    } else {
+        enter(s, c, &entry);
     }
 }
 

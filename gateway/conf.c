@@ -142,6 +142,30 @@ static const struct conf_key keys[] = {
     {"api", "body", CONF_SIZE, AT(api_body), "1m", 128, 16 << 20, "of a call; 413 above it"},
     {"api", "wait", CONF_DURATION, AT(api_wait_ms), "5s", 50, 60000,
      "for an answer of the broker or an owner; then error 100"},
+    {"hooks", "connect_url", CONF_TEXT, AT(hooks.connect_url), "", 0, 0,
+     "of a backend (http or https) that is asked who somebody without a token is"},
+    {"hooks", "subscribe_url", CONF_TEXT, AT(hooks.subscribe_url), "", 0, 0,
+     "that is asked about subscribing to rooms with hook_subscribe"},
+    {"hooks", "publish_url", CONF_TEXT, AT(hooks.publish_url), "", 0, 0,
+     "that is asked about publishing to rooms with hook_publish"},
+    {"hooks", "headers", CONF_TEXT, AT(hooks.headers), "Cookie, Origin, User-Agent", 0, 0,
+     "of the client's request that the backend is given"},
+    {"hooks", "secret", CONF_SECRET, AT(hooks.secret), "", 0, 0,
+     "that the backend is given in X-Warren-Secret, at least 16 characters"},
+    {"hooks", "ca_file", CONF_TEXT, AT(hooks.ca_file), "", 0, 0,
+     "CA certificates (PEM) that https is checked with; default: the system's"},
+    {"hooks", "timeout", CONF_DURATION, AT(hooks.timeout_ms), "1s", 10, 60000,
+     "for an answer; then error 100"},
+    {"hooks", "in_flight", CONF_NUMBER, AT(hooks.in_flight), "1024", 1, 100000,
+     "questions at once; more are refused with error 100"},
+    {"hooks", "connections", CONF_NUMBER, AT(hooks.connections), "32", 1, 1024,
+     "to one backend at once; more questions wait for one"},
+    {"hooks", "answer", CONF_SIZE, AT(hooks.answer_max), "64k", 64, 16 << 20,
+     "of an answer; error 100 above it"},
+    {"hooks", "breaker_failures", CONF_NUMBER, AT(hooks.breaker_failures), "10", 1, 1000000,
+     "in a row, of one hook, after which nobody is asked for a while"},
+    {"hooks", "breaker_wait", CONF_DURATION, AT(hooks.breaker_wait_ms), "5s", 10, 3600000,
+     "that while; then one question finds out"},
     SERVICE_LOG_ROW(struct gateway_conf),
 };
 
@@ -189,9 +213,9 @@ static int load_keys(struct gateway_conf *c)
     if (c->keys == NULL) {
         return complain(error);
     }
-    if (keys_count(c->keys) == 0 && !c->anonymous) {
+    if (keys_count(c->keys) == 0 && !c->anonymous && !hooks_has(c, HOOK_CONNECT)) {
         return complain("[auth] nobody could come in: set hmac_key (or hmac_key_file), "
-                        "public_key_file or jwks_file, or anonymous = yes");
+                        "public_key_file or jwks_file, or anonymous = yes, or [hooks] connect_url");
     }
     return 0;
 }
@@ -234,6 +258,15 @@ static int conf_check(struct gateway_conf *c)
     if (c->api_listen[0] != '\0' && c->api_key[0] == '\0' && c->api_keys.count == 0) {
         return complain("[api] listen: nobody could call it: set key (or key_file)");
     }
+    if (hooks_check(&c->hooks, error, sizeof(error)) != 0) {
+        return complain(error);
+    }
+    if (rules_any_asks(&c->rules, RULES_ASK_SUBSCRIBE) && !hooks_has(c, HOOK_SUBSCRIBE)) {
+        return complain("[room] hook_subscribe: nobody could be asked: set [hooks] subscribe_url");
+    }
+    if (rules_any_asks(&c->rules, RULES_ASK_PUBLISH) && !hooks_has(c, HOOK_PUBLISH)) {
+        return complain("[room] hook_publish: nobody could be asked: set [hooks] publish_url");
+    }
     if (c->pong_ms >= c->ping_ms) {
         return complain("[gateway] pong: has to be shorter than ping");
     }
@@ -258,7 +291,7 @@ int gateway_conf_load(struct gateway_conf *c, const char *path)
 
 static bool can_change(const struct conf_key *key)
 {
-    static const char *const sections[] = {"auth", "origin", "room", "log"};
+    static const char *const sections[] = {"auth", "origin", "room", "hooks", "log"};
 
     for (size_t i = 0; i < ARRAY_LEN(sections); i++) {
         if (strcmp(key->section, sections[i]) == 0) {

@@ -9,6 +9,7 @@
 #include "common/conf.h"
 #include "common/http.h"
 #include "gateway/api_keys.h"
+#include "gateway/hooks.h"
 #include "gateway/keys.h"
 #include "proto/limits.h"
 #include "proto/rules.h"
@@ -63,6 +64,7 @@ struct gateway_conf {
     struct keys *keys; /* owns: all of them, read from their files */
     char *origins;
     struct rules rules;
+    struct hooks_conf hooks;
     char *api_listen, *api_key;
     int64_t api_connections, api_body, api_wait_ms;
     struct api_keys api_keys;
@@ -73,9 +75,9 @@ struct gateway_conf {
 int gateway_conf_load(struct gateway_conf *c, const char *path) MUST_CHECK;
 
 /* A running gateway's settings `c` get from `fresh` what can change without a restart: [auth],
- * [origin], [room], [log], the keys of [api] and all sections with names; `fresh` has the old ones
- * afterwards, to be freed when nobody points there any more. Names the other settings that differ
- * in `others`, which is empty when there are none. */
+ * [origin], [room], [hooks], [log], the keys of [api] and all sections with names; `fresh` has the
+ * old ones afterwards, to be freed when nobody points there any more. Names the other settings that
+ * differ in `others`, which is empty when there are none. */
 void gateway_conf_exchange(struct gateway_conf *c, struct gateway_conf *fresh, struct buf *others);
 void gateway_conf_free(struct gateway_conf *c);
 void gateway_conf_print(void);

@@ -23,6 +23,7 @@
 #include "gateway/admit.h"
 #include "gateway/conn_internal.h"
 #include "gateway/gateway.h"
+#include "gateway/hooks.h"
 #include "gateway/page.h"
 #include "gateway/route.h"
 #include "gateway/sessions.h"
@@ -173,6 +174,7 @@ static void upgrade(struct conn *c, struct admission *a)
         .room = buf_slice(&a->room),
         .wants_events = a->wants_events,
         .identity = a->identity,
+        .headers = hooks_headers(g, h),
         .answer = blob_copy(text.at, text.size),
         .early = {h->bytes.at + h->head_size, h->bytes.size - h->head_size},
     };

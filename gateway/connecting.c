@@ -76,6 +76,7 @@ void connecting_free(struct connecting *c)
     buf_deinit(&c->subs);
     buf_deinit(&c->later);
     outq_deinit(&c->held);
+    blob_unref(c->data);
     mem_free(c);
 }
 

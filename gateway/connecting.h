@@ -17,11 +17,12 @@ struct session;
 
 struct connecting {
     uint32_t command_id;
-    uint32_t pending; /* rooms, and one while these are being entered */
-    bool is_ready;    /* in sessions->ready */
-    struct buf subs;  /* a list of the session's codec: the answered ones */
-    struct buf later; /* messages of the client */
-    struct outq held; /* frames for the client */
+    uint32_t pending;  /* rooms, and one while these are being entered */
+    bool is_ready;     /* in sessions->ready */
+    struct buf subs;   /* a list of the session's codec: the answered ones */
+    struct buf later;  /* messages of the client */
+    struct outq held;  /* frames for the client */
+    struct blob *data; /* owns; raw JSON of the backend for the reply; NULL: none */
 };
 
 /* The session waits from now on, for one thing until connecting_less() is called. */

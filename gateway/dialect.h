@@ -8,6 +8,7 @@
 #define WARREN_GATEWAY_DIALECT_H
 
 #include "common/base.h"
+#include "gateway/hook.h"
 #include "gateway/rooms.h"
 #include "gateway/session.h"
 #include "proto/codec.h"
@@ -19,6 +20,16 @@ const struct codec *dialect_codec(enum dialect dialect);
 void centrifuge_on_message(struct session *s, struct slice message);
 /* A whole text message, valid UTF-8, of an open session. */
 void plain_on_text(struct session *s, struct slice text);
+
+/* The backend lets a command happen that it was asked about (asking.h). */
+void centrifuge_admitted(struct session *s, const struct command *c, struct buf *texts,
+                         const struct hook_answer *a);
+void centrifuge_let_in(struct session *s, const struct command *c, const struct hook_answer *a);
+void centrifuge_let_publish(struct session *s, const struct command *c, struct buf *texts,
+                            const struct hook_answer *a);
+void plain_admitted(struct session *s, struct slice room, const struct hook_answer *a);
+void plain_let_in(struct session *s, struct slice room, const struct hook_answer *a);
+void plain_let_publish(struct session *s, struct slice text, const struct hook_answer *a);
 
 /* The plain session's first act: it enters its room. */
 void plain_open(struct session *s, struct slice room);

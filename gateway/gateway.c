@@ -15,6 +15,7 @@
 #include "gateway/conn.h"
 #include "gateway/control.h"
 #include "gateway/edge.h"
+#include "gateway/hooks.h"
 #include "gateway/lanes.h"
 #include "gateway/links.h"
 #include "gateway/listener.h"
@@ -124,6 +125,10 @@ int gateway_start(struct gateway *g, const struct gateway_conf *conf, struct ev_
     }
     g->revoked = revoked_new(&g->metrics);
     g->verifier = verifier_new(conf, g->revoked, &g->metrics);
+    g->hooks = hooks_new(g);
+    if (g->hooks == NULL) {
+        return -1;
+    }
     g->users = users_new(g);
     if (edge_start(g) != 0) {
         return -1;
@@ -211,6 +216,7 @@ void gateway_stop(struct gateway *g)
     g->listener = listener_free(g->listener);
     g->conns = conns_free(g->conns);
     g->sessions = sessions_free(g->sessions);
+    g->hooks = hooks_free(g->hooks);
     g->users = users_free(g->users);
     g->rooms = rooms_free(g->rooms);
     g->bus = bus_free(g->bus);

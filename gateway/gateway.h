@@ -24,6 +24,7 @@ struct conns;
 struct control;
 struct crowd;
 struct lanes;
+struct hooks;
 struct links;
 struct listener;
 struct questions;
@@ -50,6 +51,7 @@ struct gateway {
     struct metrics metrics;
     struct compress compress;
     /* Parts, owned, in the order of their birth. */
+    struct hooks *hooks;
     struct users *users;
     struct sessions *sessions;
     struct rooms *rooms;

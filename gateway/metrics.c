@@ -47,6 +47,36 @@ static void print_by_reason(const struct metrics *m, struct buf *out)
     }
 }
 
+static void print_hooks(const struct metrics *m, struct buf *out)
+{
+    char labels[64];
+
+    stats_head(out, "warren_gateway_hooks_asked_total", "counter",
+               "Questions to the backend, by hook.");
+    for (int i = 0; i < HOOK_COUNT; i++) {
+        snprintf(labels, sizeof(labels), "hook=\"%s\"", hook_label((enum hook)i));
+        stats_line(out, "warren_gateway_hooks_asked_total", labels, stat_get(&m->hooks_asked[i]));
+    }
+    stats_head(out, "warren_gateway_hook_breaker_open", "gauge",
+               "1 while nobody is asked because the backend has failed too often, by hook.");
+    for (int i = 0; i < HOOK_COUNT; i++) {
+        snprintf(labels, sizeof(labels), "hook=\"%s\"", hook_label((enum hook)i));
+        stats_line(out, "warren_gateway_hook_breaker_open", labels, stat_get(&m->hook_open[i]));
+    }
+    stats_head(out, "warren_gateway_hook_ends_total", "counter",
+               "How questions ended, and why others were not asked, by hook.");
+    for (int i = 0; i < HOOK_COUNT; i++) {
+        for (int k = 0; k < HOOK_ENDS; k++) {
+            snprintf(labels, sizeof(labels), "hook=\"%s\",end=\"%s\"", hook_label((enum hook)i),
+                     hook_end_label((enum hook_end)k));
+            stats_line(out, "warren_gateway_hook_ends_total", labels,
+                       stat_get(&m->hook_ends[i][k]));
+        }
+    }
+    stats_histogram(out, "warren_gateway_hook_seconds",
+                    "From a question to the backend to its answer.", &m->hook_us);
+}
+
 void metrics_print(const struct metrics *m, struct buf *out)
 {
 #define METRIC(field, name, type, help)                                                            \
@@ -54,6 +84,7 @@ void metrics_print(const struct metrics *m, struct buf *out)
     stats_line(out, "warren_gateway_" name, "", stat_get(&m->field));
 #include "gateway/metrics.def"
     print_by_reason(m, out);
+    print_hooks(m, out);
     stats_histogram(out, "warren_gateway_publish_seconds",
                     "From accepting a publish to the broker's confirm.", &m->publish_us);
     stats_histogram(out, "warren_gateway_delivery_seconds",

@@ -6,6 +6,7 @@
 
 #include "common/stats.h"
 #include "gateway/close.h"
+#include "gateway/hook.h"
 #include "gateway/permits.h"
 #include "proto/audience.h"
 #include "proto/reply.h"
@@ -21,8 +22,12 @@ struct metrics {
     stat_value closed[CLOSE_REASON_COUNT];
     stat_value errors[METRICS_ERRORS]; /* error replies by code, from METRICS_ERROR_FIRST on */
     stat_value refused[600];           /* HTTP refusals by status */
-    struct histogram publish_us;       /* from accepting a publish to its confirm */
-    struct histogram delivery_us;      /* from the record's time to its fan-out here */
+    stat_value hooks_asked[HOOK_COUNT];
+    stat_value hook_ends[HOOK_COUNT][HOOK_ENDS];
+    stat_value hook_open[HOOK_COUNT]; /* 1: left alone */
+    struct histogram hook_us;         /* from asking to the answer */
+    struct histogram publish_us;      /* from accepting a publish to its confirm */
+    struct histogram delivery_us;     /* from the record's time to its fan-out here */
 };
 
 /* Appends all of it in Prometheus' text form. */

@@ -89,7 +89,8 @@ static bool is_slow_enough(struct session *s)
     return true;
 }
 
-int permits_publish(struct session *s, struct slice room, struct slice payload)
+/* Whatever its rate. */
+static int may_publish(struct session *s, struct slice room, struct slice payload)
 {
     const struct rule *rule = rule_of(s, room);
 
@@ -100,7 +101,20 @@ int permits_publish(struct session *s, struct slice room, struct slice payload)
     if (!grant(s, PERMIT_AUDIENCE, has_good_wish(rule, payload))) {
         return REPLY_BAD_REQUEST;
     }
-    return is_slow_enough(s) ? PERMITTED : REPLY_TOO_MANY_REQUESTS;
+    return PERMITTED;
+}
+
+int permits_publish(struct session *s, struct slice room, struct slice payload)
+{
+    int why = may_publish(s, room, payload);
+
+    return why != PERMITTED ? why : is_slow_enough(s) ? PERMITTED : REPLY_TOO_MANY_REQUESTS;
+}
+
+int permits_publish_now(struct session *s, struct slice room, struct slice payload)
+{
+    return payload.size > (size_t)s->gateway->conf->max_payload ? REPLY_LIMIT_EXCEEDED
+                                                                : may_publish(s, room, payload);
 }
 
 void permits_stamp(const struct session *s, struct record *r)

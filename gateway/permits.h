@@ -32,6 +32,10 @@ bool permits_see_history(const struct session *s, const struct rule *rule);
  * error to answer with (enum reply_error). A publish that is granted counts for its rate. */
 int permits_publish(struct session *s, struct slice room, struct slice payload) MUST_CHECK;
 
+/* The same for one that was granted and has been asked about since, perhaps with another payload:
+ * it does not count again. */
+int permits_publish_now(struct session *s, struct slice room, struct slice payload) MUST_CHECK;
+
 /* Gives the record of a session what the owner has to know of the sender. */
 void permits_stamp(const struct session *s, struct record *r);
 

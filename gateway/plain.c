@@ -13,6 +13,7 @@
  * through whatever door it came, so that nobody can speak in our name. Nothing is refused for it.
  */
 #include "common/clock.h"
+#include "gateway/asking.h"
 #include "gateway/dialect.h"
 #include "gateway/frame.h"
 #include "gateway/gateway.h"
@@ -22,17 +23,15 @@
 #include "proto/json.h"
 #include "proto/room.h"
 
-void plain_open(struct session *s, struct slice room)
+/* `chan_info` and `expires_s` are what the backend says about the subscription. */
+static void go_in(struct session *s, struct slice room, struct slice chan_info, int64_t expires_s)
 {
-    const struct rooms_entry entry = {.cause = ROOMS_BY_COMMAND, .wants_moves = s->wants_events};
-
-    assert(room_is_valid(room)); /* the request was refused otherwise */
-    if (!permits_subscribe(s, room)) {
-        session_send_error(s, 0, REPLY_PERMISSION_DENIED);
-        session_close(s, CLOSE_BAD_REQUEST);
-        return;
-    }
+    const struct rooms_entry entry = {.cause = ROOMS_BY_COMMAND,
+                                      .wants_moves = s->wants_events,
+                                      .info = chan_info,
+                                      .expires_s = expires_s};
     int r = rooms_enter(s, room, &entry);
+
     assert(r == 0 || r == ROOMS_FULL); /* it is its first room, and rooms_max is at least 1 */
     if (r == ROOMS_FULL) {
         session_send_error(s, 0, REPLY_LIMIT_EXCEEDED);
@@ -40,6 +39,66 @@ void plain_open(struct session *s, struct slice room)
     } else if (s->subscriptions != NULL && s->subscriptions->joining != NULL) {
         session_hold(s); /* what it says now, it is to hear */
     }
+}
+
+static bool may_go_in(struct session *s, struct slice room)
+{
+    if (permits_subscribe(s, room)) {
+        return true;
+    }
+    session_send_error(s, 0, REPLY_PERMISSION_DENIED);
+    session_close(s, CLOSE_BAD_REQUEST);
+    return false;
+}
+
+void plain_let_in(struct session *s, struct slice room, const struct hook_answer *a)
+{
+    struct hook_subscribe granted;
+    struct buf info = BUF_EMPTY;
+
+    if (hook_result_subscribe(a->result, &granted) != 0) {
+        asking_complain(s, HOOK_SUBSCRIBE, 0, "bad result");
+    } else if (may_go_in(s, room)) {
+        claim_add_raw(&info, granted.info, true);
+        go_in(s, room, buf_slice(&info), granted.expires_s);
+    }
+    buf_deinit(&info);
+}
+
+/* It is known who it is. */
+static void enter(struct session *s, struct slice room)
+{
+    if (!may_go_in(s, room)) {
+        return;
+    }
+    if (rules_find(&s->gateway->conf->rules, room)->hook_subscribe) {
+        session_hold(s);
+        asking_ask(s, HOOK_SUBSCRIBE, room, 0, &(struct hook_question){.channel = room});
+    } else {
+        go_in(s, room, SLICE_NONE, 0);
+    }
+}
+
+void plain_admitted(struct session *s, struct slice room, const struct hook_answer *a)
+{
+    if (!asking_take_identity(s, 0, a)) {
+        return;
+    }
+    session_connected(s);
+    if (session_is_open(s)) {
+        enter(s, room);
+    }
+}
+
+void plain_open(struct session *s, struct slice room)
+{
+    assert(room_is_valid(room)); /* the request was refused otherwise */
+    if (s->identity != NULL) {
+        enter(s, room);
+        return;
+    }
+    session_hold(s);
+    asking_ask(s, HOOK_CONNECT, room, 0, &(struct hook_question){.channel = room});
 }
 
 void plain_entered(const struct subscription *sub)
@@ -69,12 +128,12 @@ static struct slice room_of(const struct session *s)
     return (struct slice){room->name, room->name_size};
 }
 
-static void plain_publish(struct session *s, struct slice text, struct slice key)
+/* Nothing is in the way of it any more. */
+static void publish(struct session *s, struct slice payload, struct slice key)
 {
-    struct buf info = BUF_EMPTY, payload = BUF_EMPTY;
+    struct buf info = BUF_EMPTY;
 
     session_info(s, &info);
-    plain_with_username(&payload, text, slice_of(s->identity->name));
     struct record r = {
         .room = room_of(s),
         .user = slice_of(s->identity->user),
@@ -82,13 +141,50 @@ static void plain_publish(struct session *s, struct slice text, struct slice key
         .info = buf_slice(&info),
         .time = clock_wall_ms(),
         .key = key,
-        .payload = buf_slice(&payload),
+        .payload = payload,
     };
     permits_stamp(s, &r);
     if (lanes_publish(s->gateway->lanes, &r, &(struct publish_origin){.session = s->handle}) != 0) {
         session_send_error(s, 0, REPLY_INTERNAL);
     }
     buf_deinit(&info);
+}
+
+void plain_let_publish(struct session *s, struct slice text, const struct hook_answer *a)
+{
+    struct slice data = json_get(a->result, "data");
+    struct buf payload = BUF_EMPTY;
+
+    if (s->subscriptions == NULL) {
+        session_send_error(s, 0, REPLY_INTERNAL); /* it lost its room meanwhile */
+        return;
+    }
+    if (data.size > 0 && !slice_equal(data, SLICE_LIT("null"))) {
+        json_add_flat(&payload, data);
+    } else {
+        plain_with_username(&payload, text, slice_of(s->identity->name));
+    }
+    int why = permits_publish_now(s, room_of(s), buf_slice(&payload));
+    if (why != PERMITTED) {
+        session_send_error(s, 0, (enum reply_error)why);
+    } else {
+        publish(s, buf_slice(&payload), key_of(text));
+    }
+    buf_deinit(&payload);
+}
+
+/* The text may be published; the backend may have to be asked first. */
+static void publish_or_ask(struct session *s, struct slice text, struct slice key)
+{
+    struct buf payload = BUF_EMPTY;
+
+    plain_with_username(&payload, text, slice_of(s->identity->name));
+    if (s->subscriptions->room->rule->hook_publish) {
+        asking_ask(s, HOOK_PUBLISH, text, 0,
+                   &(struct hook_question){.channel = room_of(s), .data = buf_slice(&payload)});
+    } else {
+        publish(s, buf_slice(&payload), key);
+    }
     buf_deinit(&payload);
 }
 
@@ -96,6 +192,10 @@ void plain_on_text(struct session *s, struct slice text)
 {
     struct slice key = SLICE_NONE;
 
+    if (asking_holds(s, NULL)) {
+        asking_keep(s, text);
+        return;
+    }
     text = json_trim(text); /* white space around the object is not part of it */
     bool is_good = json_is_valid(text, (int)s->gateway->conf->max_depth) && json_is_object(text);
     if (is_good) {
@@ -109,13 +209,12 @@ void plain_on_text(struct session *s, struct slice text)
     } else if (s->subscriptions == NULL) {
         session_send_error(s, 0, REPLY_INTERNAL); /* it could not enter its room in time */
     } else {
-        const struct room *room = s->subscriptions->room;
-        int why = permits_publish(s, (struct slice){room->name, room->name_size}, text);
+        int why = permits_publish(s, room_of(s), text);
 
         if (why != PERMITTED) {
             session_send_error(s, 0, (enum reply_error)why);
         } else {
-            plain_publish(s, text, key);
+            publish_or_ask(s, text, key);
         }
     }
 }

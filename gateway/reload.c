@@ -7,6 +7,7 @@
 
 #include "common/log.h"
 #include "gateway/edge.h"
+#include "gateway/hooks.h"
 #include "gateway/links.h"
 #include "gateway/rights.h"
 #include "gateway/rooms_internal.h"
@@ -65,6 +66,7 @@ int gateway_reload(struct gateway *g, struct gateway_conf *conf, const char *pat
     g->origins = origins;
     gateway_conf_exchange(conf, &fresh, &others);
     verifier_reloaded(g->verifier);
+    hooks_reloaded(g->hooks);
     change_rules(g->rooms);
     check_sessions(g->sessions);
     gateway_conf_free(&fresh);

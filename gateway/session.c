@@ -8,6 +8,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "gateway/asking.h"
 #include "gateway/connecting.h"
 #include "gateway/dialect.h"
 #include "gateway/frame.h"
@@ -42,6 +43,7 @@ void session_enter(struct session *s, enum session_state next)
         break;
     case SESSION_CLOSING: /* the close frame has to leave, the peer's has to come */
         connecting_end(s);
+        asking_end(s);
         rooms_leave_all(s);
         session_stop_waiting(s);
         session_release(s); /* its close frame is behind what waits */
@@ -51,6 +53,7 @@ void session_enter(struct session *s, enum session_state next)
         break;
     case SESSION_DEAD:
         connecting_end(s);
+        asking_end(s);
         rooms_leave_all(s);
         session_stop_waiting(s);
         session_unstrain(s);

@@ -61,6 +61,7 @@ enum session_state { SESSION_OPEN, SESSION_CLOSING, SESSION_DEAD };
 
 struct codec;
 struct account;
+struct asking;
 struct connecting;
 struct crowd_place;
 struct gateway;
@@ -86,6 +87,7 @@ struct session {
     struct crowd_place *place;     /* owns; NULL: its address is not counted */
     struct session_strain *strain; /* owns; NULL unless it speaks too fast or reads too slowly */
     int64_t spent_us;              /* see session_charge() */
+    struct asking *asking;         /* owns; asking.h; NULL: nothing was asked about it yet */
     struct ws ws;
     struct outq out;
     struct blob *early;     /* owns: input that is held and was read already; NULL: none */
@@ -133,6 +135,8 @@ void session_send_frame(struct session *s, struct blob *frame);
 
 /* An error reply; whoever provokes too many of them is closed. */
 void session_send_error(struct session *s, uint32_t id, enum reply_error code);
+/* The same, of a backend. */
+void session_send_refusal(struct session *s, uint32_t id, const struct reply_refusal *r);
 
 /* Ends the session: queues the close frame, leaves all rooms. The first reason counts.
  *

@@ -52,11 +52,25 @@ void session_send_reply(struct session *s, const struct buf *reply)
                                                              : frame_text(buf_slice(reply)));
 }
 
+/* Whoever provokes too many errors is closed. */
+static void count_error(struct session *s, uint32_t code)
+{
+    int64_t now = clock_mono_ms();
+
+    if (now - s->error_window_ms > ERROR_WINDOW_MS) {
+        s->error_window_ms = now;
+        s->errors = 0;
+    }
+    if (++s->errors > s->gateway->conf->errors_max) {
+        session_close(s, code == REPLY_TOO_MANY_REQUESTS ? CLOSE_TOO_MANY_REQUESTS
+                                                         : CLOSE_TOO_MANY_ERRORS);
+    }
+}
+
 void session_send_error(struct session *s, uint32_t id, enum reply_error code)
 {
     const struct codec *codec = session_codec(s);
     struct buf *out = session_reply(s);
-    int64_t now = clock_mono_ms();
 
     stat_add(&s->gateway->metrics.errors_sent, 1);
     stat_add(&s->gateway->metrics.errors[code - METRICS_ERROR_FIRST], 1);
@@ -66,15 +80,22 @@ void session_send_error(struct session *s, uint32_t id, enum reply_error code)
         reply_plain_error(out, code);
     }
     session_send_reply(s, out);
-    if (code == REPLY_INTERNAL) {
-        return; /* not the client's fault */
+    if (code != REPLY_INTERNAL) { /* or it is not the client's fault */
+        count_error(s, code);
     }
-    if (now - s->error_window_ms > ERROR_WINDOW_MS) {
-        s->error_window_ms = now;
-        s->errors = 0;
+}
+
+void session_send_refusal(struct session *s, uint32_t id, const struct reply_refusal *r)
+{
+    const struct codec *codec = session_codec(s);
+    struct buf *out = session_reply(s);
+
+    stat_add(&s->gateway->metrics.errors_sent, 1);
+    if (codec != NULL) {
+        codec->refusal(out, id, r);
+    } else {
+        reply_plain_refusal(out, r);
     }
-    if (++s->errors > s->gateway->conf->errors_max) {
-        session_close(s, code == REPLY_TOO_MANY_REQUESTS ? CLOSE_TOO_MANY_REQUESTS
-                                                         : CLOSE_TOO_MANY_ERRORS);
-    }
+    session_send_reply(s, out);
+    count_error(s, r->code);
 }

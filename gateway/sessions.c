@@ -10,6 +10,7 @@
 #include "common/hash.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "gateway/asking.h"
 #include "gateway/crowd.h"
 #include "gateway/dialect.h"
 #include "gateway/frame.h"
@@ -44,7 +45,7 @@ static void on_pong_due(struct deadline_queue *q, struct deadline *d)
 {
     struct session *s = container_of(d, struct session, wait);
 
-    if (session_is_paced(s)) {
+    if (session_is_paced(s) || s->is_held) {
         deadline_start(q, d); /* its pong may be among what we have not read yet */
         return;
     }
@@ -274,9 +275,12 @@ void sessions_open(struct sessions *all, const struct session_opening *o)
     session_begin(s);
     if (session_codec(s) != NULL) {
         deadline_start(&all->stale, &s->wait);
-    } else {
+    } else if (s->identity != NULL) {
         session_connected(s);
+    } else {
+        deadline_start(&all->stale, &s->wait); /* plain, and the backend is to say who it is */
     }
+    asking_pass_on(s, o->headers);
     if (s->dialect == DIALECT_PLAIN && session_is_open(s)) {
         plain_open(s, o->room);
     }
@@ -300,6 +304,7 @@ void session_free(struct session *s)
     ws_deinit(&s->ws);
     outq_deinit(&s->out);
     blob_unref(s->early);
+    asking_free(s);
     identity_free(s->identity);
     mem_free(s);
     all->count--;

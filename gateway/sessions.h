@@ -25,7 +25,9 @@ struct session_opening {
     unsigned window;           /* bits: permessage-deflate is spoken (extension.h); 0: it is not */
     struct slice room;         /* plain dialect: the room to enter */
     bool wants_events;         /* plain dialect: joins and leaves, too */
-    struct identity *identity; /* taken over; NULL: connect has to bring a token (centrifuge) */
+    struct identity *identity; /* taken over; NULL: connect has to bring a token (centrifuge), or
+                                  the backend tells (plain) */
+    struct blob *headers;      /* taken over: lines for the backend (hooks.h); NULL: none */
     struct blob *answer;       /* taken over: the 101 head, to be sent first */
     struct slice early;        /* bytes that came behind the request head */
 };

@@ -23,6 +23,7 @@ enum command_method {
 struct command {
     enum command_method method;
     uint32_t id;          /* 0: none */
+    struct slice raw;     /* all of it, as it came, if whoever reads it says so */
     struct slice channel; /* unescaped; empty when absent */
     struct slice token;   /* unescaped */
     struct slice name;    /* connect: of the client library; rpc: the method */

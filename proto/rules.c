@@ -244,6 +244,21 @@ int rules_settle(struct rules *r, char *error, size_t size)
     return 0;
 }
 
+static bool asks(const struct rule *rule, enum rules_ask what)
+{
+    return what == RULES_ASK_SUBSCRIBE ? rule->hook_subscribe : rule->hook_publish;
+}
+
+bool rules_any_asks(const struct rules *r, enum rules_ask what)
+{
+    bool any = asks(&r->defaults, what);
+
+    for (size_t n = 0; n < r->count && !any; n++) {
+        any = asks(&r->names[n].rule, what);
+    }
+    return any;
+}
+
 int64_t rules_history_ttl_min_ms(const struct rules *r)
 {
     int64_t min = r->defaults.history_ttl_ms;

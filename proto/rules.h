@@ -27,6 +27,7 @@ struct rule {
     char *subscribe, *publish, *presence_for, *history_for;
     bool presence;   /* gateway: whether it is told who is in the room */
     bool join_leave; /* gateway: everybody is told who comes and goes, asked or not */
+    bool hook_subscribe, hook_publish; /* gateway: a backend is asked */
     /* Read by the broadcaster; of history the gateway gives no more from its own memory. */
     int64_t history_size;   /* records kept */
     int64_t history_ttl_ms; /* how long a record is kept, and a room that nobody follows */
@@ -104,7 +105,11 @@ struct rules {
     {"room", "history_for", CONF_TEXT, (base) + offsetof(struct rule, history_for), "*", 0, 0,     \
      "of those in a room, who may see what was said before they came, or came back (gateway)"},    \
     {"room", "subscribers", CONF_NUMBER, (base) + offsetof(struct rule, subscribers_max), "0", 0,  \
-     10000000, "sessions of one gateway in a room; error 106 above it; 0: any number (gateway)"}
+     10000000, "sessions of one gateway in a room; error 106 above it; 0: any number (gateway)"},  \
+    {"room", "hook_subscribe", CONF_BOOL, (base) + offsetof(struct rule, hook_subscribe), "no", 0, \
+     0, "ask [hooks] subscribe_url who may subscribe, of those who may otherwise (gateway)"},      \
+    {"room", "hook_publish", CONF_BOOL, (base) + offsetof(struct rule, hook_publish), "no", 0, 0,  \
+     "ask [hooks] publish_url what may be published, likewise (gateway)"}
 /* clang-format on */
 
 /* A key of [room "name"], as conf_table.named gets it; `section` is what stands before the name. 0,
@@ -118,6 +123,10 @@ int rules_settle(struct rules *r, char *error, size_t size) MUST_CHECK;
 
 /* The rule for a room. It stays where it is until rules_deinit(). */
 const struct rule *rules_find(const struct rules *r, struct slice room);
+
+/* Whether people are asked about in any room. */
+enum rules_ask { RULES_ASK_SUBSCRIBE, RULES_ASK_PUBLISH };
+bool rules_any_asks(const struct rules *r, enum rules_ask what);
 
 /* The shortest life of history in any room. */
 int64_t rules_history_ttl_min_ms(const struct rules *r);

@@ -15,6 +15,7 @@ FLOORS = {"common": 0, "proto": 1, "gateway": 2, "broadcaster": 2, "tests": 3}
 DOORS = {
     r"wslay/": r"gateway/ws\.c",
     r"amqp|rabbitmq-c/": r"common/mq\w*\.[ch]",
+    r"curl/": r"gateway/ask\.c",
     r"jansson\.h": r"gateway/(jwks|libraries)\.c",
     r"openssl/": r"gateway/((key|libraries|upgrade|verdicts)\.c|tls\w*\.[ch])",
     r"http_parser\.h": r"common/http\.c",

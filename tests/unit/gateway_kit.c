@@ -117,6 +117,25 @@ static char *text(const char *at)
     return (char *)(uintptr_t)at; /* settings are only read */
 }
 
+/* Nobody is asked. */
+static struct hooks_conf kit_hooks(void)
+{
+    return (struct hooks_conf){
+        .connect_url = text(""),
+        .subscribe_url = text(""),
+        .publish_url = text(""),
+        .headers = text(""),
+        .secret = text(""),
+        .ca_file = text(""),
+        .timeout_ms = 1000,
+        .connections = 8,
+        .in_flight = 8,
+        .answer_max = 1024,
+        .breaker_failures = 3,
+        .breaker_wait_ms = 1000,
+    };
+}
+
 void kit_init(struct kit *k)
 {
     *k = (struct kit){
@@ -178,6 +197,7 @@ void kit_init(struct kit *k)
                                    .history_ttl_ms = 3600000},
             },
     };
+    k->conf.hooks = kit_hooks();
     for (size_t i = 0; i < KIT_PARTITIONS; i++) {
         k->owners[i].term = KIT_TERM;
     }

@@ -43,6 +43,9 @@ static struct gateway_conf conf = {
     .subscription_audience = (char *)(uintptr_t) "",
     .token_type = (char *)(uintptr_t) "",
     .cookie = (char *)(uintptr_t) "",
+    .hooks = {.connect_url = (char *)(uintptr_t) "",
+              .subscribe_url = (char *)(uintptr_t) "",
+              .publish_url = (char *)(uintptr_t) ""},
 };
 
 static struct gateway gateway;
