@@ -8,6 +8,7 @@
 #include "gateway/centrifuge_internal.h"
 #include "gateway/lanes.h"
 #include "gateway/permits.h"
+#include "gateway/rooms.h"
 #include "proto/json.h"
 #include "proto/room.h"
 
@@ -18,11 +19,13 @@ static void publish(struct session *s, const struct command *c, bool is_rpc, str
 
     session_info(s, &info);
     json_add_flat(&payload, data);
+    const struct subscription *sub = rooms_find(s, c->channel);
     struct record r = {
         .room = c->channel,
         .user = slice_of(s->identity->user),
         .client = slice_of(s->client),
         .info = buf_slice(&info),
+        .chan_info = sub != NULL ? subscription_info(sub) : SLICE_NONE,
         .time = clock_wall_ms(),
         .key = c->key,
         .payload = buf_slice(&payload),

@@ -17,8 +17,8 @@
 #define PAYLOAD_MAX 65536         /* default of [gateway] max_payload, bytes */
 #define PAYLOAD_CEILING (1 << 20) /* nobody can set it higher */
 #define KEY_MAX 64                /* bytes of a publish's idempotency key */
-#define INFO_MAX 4096             /* bytes of a record's `info` */
-#define ROLE_MAX 128               /* bytes of a role, decoded */
+#define INFO_MAX 4096             /* bytes of a record's `info`, and of its `chan_info` */
+#define ROLE_MAX 128              /* bytes of a role, decoded */
 #define AUDIENCE_NAMES_MAX 32     /* roles of a record's audience, and users */
 #define AUDIENCE_MAX 4096         /* bytes of a record's `audience`, and of its `roles` */
 #define JSON_DEPTH_MAX 16         /* levels of a command or an envelope */
@@ -29,7 +29,7 @@
 #define APPEND_BYTES_MAX (1 << 20)  /* an append takes no further batch above this */
 
 static_assert(PAYLOAD_MAX <= PAYLOAD_CEILING, "the default payload is legal");
-static_assert(BATCH_BYTES_MAX + PAYLOAD_CEILING + INFO_MAX < (16 << 20),
+static_assert(BATCH_BYTES_MAX + PAYLOAD_CEILING + 2 * INFO_MAX < (16 << 20),
               "a batch fits an AMQP body");
 
 #endif

@@ -95,9 +95,8 @@ static void add_sender(struct buf *out, uint32_t number, const struct reply_memb
 static void add_publication(struct buf *out, const struct record *r)
 {
     pb_add_bytes(out, 4, r->payload);
-    if (r->user.size > 0 || r->client.size > 0 || r->info.size > 0) {
-        add_sender(out, 5,
-                   &(struct reply_member){.user = r->user, .client = r->client, .info = r->info});
+    if (record_has_sender(r)) {
+        add_sender(out, 5, &(struct reply_member){r->client, r->user, r->info, r->chan_info});
     }
     pb_add_u64(out, 6, r->offset);
     pb_add_u64(out, 9, (uint64_t)r->time);

@@ -14,7 +14,8 @@
 
 /* Bytes of both lines beside the texts and the payload. */
 #define FRAMING_MAX                                                                                \
-    (sizeof("{'room':'','offset':,'epoch':'','user':'','client':'','info':,'time':,'key':'',"      \
+    (sizeof("{'room':'','offset':,'epoch':'','user':'','client':'','info':,'chan_info':,'time':,'" \
+            "key':'',"                                                                             \
             "'audience':,'roles':,'muted':true}\n\n") +                                            \
      2 * PUT_DIGITS_MAX)
 
@@ -30,6 +31,7 @@ enum member {
     MEMBER_AUDIENCE = 1 << 8,
     MEMBER_ROLES = 1 << 9,
     MEMBER_MUTED = 1 << 10,
+    MEMBER_CHAN_INFO = 1 << 11,
     MEMBER_UNKNOWN = 0,
 };
 
@@ -59,7 +61,8 @@ bool record_epoch_is_possible(struct slice epoch)
 void record_encode(struct buf *out, const struct record *r)
 {
     size_t size = FRAMING_MAX + r->room.size + r->epoch.size + r->user.size + r->client.size +
-                  r->info.size + r->key.size + r->audience.size + r->roles.size + r->payload.size;
+                  r->info.size + r->chan_info.size + r->key.size + r->audience.size +
+                  r->roles.size + r->payload.size;
     char *start = buf_reserve(out, size), *to = start;
 
     assert(r->room.size > 0);
@@ -86,6 +89,10 @@ void record_encode(struct buf *out, const struct record *r)
     if (r->info.size > 0) {
         to = put_lit(to, ",\"info\":");
         to = put_slice(to, r->info);
+    }
+    if (r->chan_info.size > 0) {
+        to = put_lit(to, ",\"chan_info\":");
+        to = put_slice(to, r->chan_info);
     }
     to = put_lit(to, ",\"time\":");
     to = put_i64(to, r->time);
@@ -138,6 +145,8 @@ static enum member member_of(struct slice key)
                                    : MEMBER_UNKNOWN;
     case 8:
         return is(key, "audience") ? MEMBER_AUDIENCE : MEMBER_UNKNOWN;
+    case 9:
+        return is(key, "chan_info") ? MEMBER_CHAN_INFO : MEMBER_UNKNOWN;
     default:
         return MEMBER_UNKNOWN;
     }
@@ -165,6 +174,11 @@ static bool read_bool(struct scan *s, bool *out)
     return scan_value(s, 0, &value) && json_bool(value, out);
 }
 
+static bool read_info(struct scan *s, struct slice *out)
+{
+    return scan_value(s, JSON_DEPTH_MAX - 1, out) && out->at[0] == '{' && out->size <= INFO_MAX;
+}
+
 static bool read_member(struct scan *s, enum member member, struct record *r)
 {
     struct slice ignored;
@@ -181,8 +195,9 @@ static bool read_member(struct scan *s, enum member member, struct record *r)
     case MEMBER_CLIENT:
         return scan_plain(s, ID_MAX, &r->client);
     case MEMBER_INFO:
-        return scan_value(s, JSON_DEPTH_MAX - 1, &r->info) && r->info.at[0] == '{' &&
-               r->info.size <= INFO_MAX;
+        return read_info(s, &r->info);
+    case MEMBER_CHAN_INFO:
+        return read_info(s, &r->chan_info);
     case MEMBER_TIME:
         return scan_i64(s, &r->time);
     case MEMBER_KEY:

@@ -28,14 +28,21 @@ struct record {
     struct slice user;   /* inside of a JSON string, escapes kept; may be empty (left out) */
     struct slice client; /* client id; may be empty (left out): not every publisher is a session */
     struct slice
-        info;     /* raw JSON object about the sender (name, gateway); may be empty (left out) */
-    int64_t time; /* milliseconds since 1970, given by the gateway */
-    struct slice key;      /* idempotency key, record_key_is_valid(); may be empty (left out) */
-    struct slice audience; /* raw JSON object; numbered records only; empty: everybody */
+        info; /* raw JSON object about the sender (name, gateway); may be empty (left out) */
+    struct slice chan_info; /* likewise: what a subscription token said of the sender */
+    int64_t time;           /* milliseconds since 1970, given by the gateway */
+    struct slice key;       /* idempotency key, record_key_is_valid(); may be empty (left out) */
+    struct slice audience;  /* raw JSON object; numbered records only; empty: everybody */
     struct slice roles;   /* raw JSON array of the sender's; not numbered ones only; may be empty */
     bool is_muted;        /* the sender, in this room; likewise */
     struct slice payload; /* raw JSON value without line breaks */
 };
+
+/* True if it says anything of who sent it. */
+static inline bool record_has_sender(const struct record *r)
+{
+    return r->user.size > 0 || r->client.size > 0 || r->info.size > 0 || r->chan_info.size > 0;
+}
 
 /* True if a publish can have this key: 1 to KEY_MAX printable ASCII characters without quote and
  * backslash, so that it can be written and compared as it is. */

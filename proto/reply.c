@@ -251,7 +251,7 @@ static void write_sub(struct buf *list, struct slice room, const struct reply_su
 static size_t publication_size(const struct record *r)
 {
     return PUBLICATION_FRAMING + r->room.size + r->user.size + r->client.size + r->info.size +
-           r->payload.size;
+           r->chan_info.size + r->payload.size;
 }
 
 /* {"user":"..","client":"..","conn_info":{..},"chan_info":{..}}: the first two are always there. */
@@ -291,9 +291,9 @@ static char *put_publication(char *to, const struct record *r)
 {
     to = put_lit(to, "{\"data\":");
     to = put_slice(to, r->payload);
-    if (r->user.size > 0 || r->client.size > 0 || r->info.size > 0) {
+    if (record_has_sender(r)) {
         to = put_lit(to, ",\"info\":");
-        to = put_sender(to, r->user, r->client, r->info, SLICE_NONE);
+        to = put_sender(to, r->user, r->client, r->info, r->chan_info);
     }
     if (r->offset > 0) {
         to = put_lit(to, ",\"offset\":");

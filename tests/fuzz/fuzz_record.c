@@ -20,6 +20,7 @@ static void check_again(const struct record *r, bool is_numbered)
     FUZZ_CHECK(slice_equal(r->room, again.room) && r->offset == again.offset);
     FUZZ_CHECK(slice_equal(r->epoch, again.epoch) && slice_equal(r->user, again.user));
     FUZZ_CHECK(slice_equal(r->client, again.client) && slice_equal(r->info, again.info));
+    FUZZ_CHECK(slice_equal(r->chan_info, again.chan_info));
     FUZZ_CHECK(slice_equal(r->key, again.key) && r->time == again.time);
     FUZZ_CHECK(slice_equal(r->payload, again.payload));
     record_encode(&once_more, &again);

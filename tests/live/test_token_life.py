@@ -26,6 +26,23 @@ def _said(client, room):
     return [pub["data"] for pub in client.pubs(room)]
 
 
+async def test_publications_show_what_the_token_for_the_room_says(warren, api):
+    async with await CentrifugeClient.connect(warren.gateways[0], warren.token("ann")) as ann, \
+            await CentrifugeClient.connect(warren.gateways[1], warren.token("bob")) as bob:
+        await ann.subscribe("$vip", token=_vip(warren, "ann", info={"seat": 7}))
+        await bob.subscribe("$vip", token=_vip(warren, "bob"))
+        for client in (ann, bob):
+            await client.publish("$vip", client is ann)
+        pub = await bob.expect_pub("$vip", True)
+        assert pub["info"]["chan_info"] == {"seat": 7} and pub["info"]["user"] == "ann"
+        assert "chan_info" not in (await ann.expect_pub("$vip", False))["info"]
+        told = await bob.call("history", channel="$vip", limit=-1)
+        for publications in (told["publications"],
+                             api[0].history(channel="$vip", limit=10)["publications"]):
+            shown = {pub["info"]["user"]: pub["info"].get("chan_info") for pub in publications}
+            assert (shown["ann"], shown["bob"]) == ({"seat": 7}, None)
+
+
 async def test_the_rooms_of_tokens_change_with_the_token(warren):
     def named(*rooms):
         return warren.token("ann", channels=list(rooms))

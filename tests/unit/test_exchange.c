@@ -58,6 +58,7 @@ static struct record record_of(struct slice publication)
         r.user = text_of(info, "user");
         r.client = text_of(info, "client");
         r.info = json_get(info, "conn_info");
+        r.chan_info = json_get(info, "chan_info");
     }
     return r;
 }

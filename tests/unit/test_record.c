@@ -157,6 +157,7 @@ static void random_record(uint64_t *seed, struct record *r)
         .user = pick(seed, users, ARRAY_LEN(users)),
         .client = pick(seed, clients, ARRAY_LEN(clients)),
         .info = pick(seed, infos, ARRAY_LEN(infos)),
+        .chan_info = pick(seed, infos, ARRAY_LEN(infos)),
         .key = pick(seed, keys, ARRAY_LEN(keys)),
         .payload = pick(seed, payloads, ARRAY_LEN(payloads)),
         .time = (int64_t)random_next(seed) >> (random_next(seed) % 64),
@@ -175,6 +176,7 @@ static void assert_same(const struct record *a, const struct record *b)
     assert_true(slice_equal(a->user, b->user));
     assert_true(slice_equal(a->client, b->client));
     assert_true(slice_equal(a->info, b->info));
+    assert_true(slice_equal(a->chan_info, b->chan_info));
     assert_true(a->time == b->time);
     assert_true(slice_equal(a->key, b->key));
     assert_true(slice_equal(a->payload, b->payload));

@@ -146,6 +146,7 @@ static void records_are_pushed(void **state)
     assert_vector(&out, "push");
     r.user = SLICE_LIT("a\\\"n");
     r.info = SLICE_LIT("{\"name\":\"Ann\"}");
+    r.chan_info = SLICE_LIT("{\"seat\":7}");
     r.time = 1790000000123;
     r.payload = SLICE_LIT("\"a\"");
     codec_json.push_record(&out, &r);
