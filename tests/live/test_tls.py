@@ -36,7 +36,7 @@ def gateway(broker, folder):
         "gateway.tls_cert": f"{folder}/used-chat.pem, {folder}/used-talk.pem",
         "gateway.tls_key": f"{folder}/used-chat.key, {folder}/used-talk.key",
         "gateway.echo": "yes", "gateway.out_queue": "64m", "gateway.max_message": "1m",
-        "gateway.handshake": "2s", "log.level": "debug"}
+        "gateway.handshake": "5s", "log.level": "debug"}
     with Deployment(broker, gateways=1, broadcasters=1, gateway=settings) as running:
         yield running.gateways[0]
 
