@@ -261,6 +261,9 @@ static int conf_check(struct gateway_conf *c)
     if (hooks_check(&c->hooks, error, sizeof(error)) != 0) {
         return complain(error);
     }
+    if (hooks_has(c, HOOK_CONNECT) && c->hooks.timeout_ms >= c->stale_ms) {
+        return complain("[hooks] timeout: has to be shorter than [gateway] stale");
+    }
     if (rules_any_asks(&c->rules, RULES_ASK_SUBSCRIBE) && !hooks_has(c, HOOK_SUBSCRIBE)) {
         return complain("[room] hook_subscribe: nobody could be asked: set [hooks] subscribe_url");
     }

@@ -33,7 +33,8 @@ def _safe(tmp_path_factory):
 @pytest.fixture(scope="module", name="running")
 def _running(broker):
     """One gateway; its hooks stand in the file."""
-    with Deployment(broker, gateways=1, broadcasters=1, config="") as running:
+    with Deployment(broker, gateways=1, broadcasters=1, gateway={"gateway.stale": "120s"},
+                    config="") as running:
         yield running
 
 
@@ -177,6 +178,23 @@ async def test_a_probe_finds_out_that_the_backend_is_back(running, backend):
     assert "hook answers again hook=connect" in gateway.log_text()
 
 
+async def test_a_gateway_that_ends_gives_its_questions_up(broker, backend):
+    settings = {"hooks.connect_url": backend.url("connect"), "hooks.timeout": "60s",
+                "gateway.stale": "120s", "gateway.drain": "0s"}
+    backend.hang()
+    with Deployment(broker, gateways=1, broadcasters=1, gateway=settings) as own:
+        [gateway] = own.gateways
+        async with await CentrifugeClient.open(gateway.centrifuge_url) as ann, \
+                await PlainClient.join(gateway, "open") as plain:
+            await ann.send(ann.command("connect"), ann.command("subscribe", channel="open"))
+            await eventually_async(lambda: len(backend.asked) == 2)
+            gateway.send_signal(signal.SIGTERM)
+            for client in (ann, plain):
+                assert (await client.expect_closed())[0] == 3001
+        await eventually_async(lambda: not gateway.alive())
+        gateway.stop()  # well, and without a leak
+
+
 def test_settings_that_cannot_be_are_named(running):
     for line, words in [
             ("connect_url = ftp://backend/", "connect_url: must be an http or https URL"),
@@ -184,6 +202,7 @@ def test_settings_that_cannot_be_are_named(running):
             ("secret = short", "secret: must be 16"),
             ("ca_file = /nowhere/ca.pem", "ca_file"),
             ("timeout = 0s", "timeout"),
+            ("connect_url = http://backend/\ntimeout = 10s", "timeout: has to be shorter"),
             ("[room]\nhook_publish = yes", "set [hooks] publish_url"),
             ("[room \"x\"]\nhook_subscribe = yes", "set [hooks] subscribe_url")]:
         running.config.write_text(f"[hooks]\n{line}\n", encoding="utf-8")

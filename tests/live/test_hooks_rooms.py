@@ -3,6 +3,7 @@
 import pytest
 from kit import CentrifugeClient, Closed, CommandError, Deployment, PlainClient
 from kit.backend import Backend
+from kit.sdk import Sdk
 from kit.waiting import eventually_async
 
 
@@ -184,3 +185,21 @@ async def test_others_and_pongs_go_on_meanwhile(warren, backend):
         assert not any(message.get("id") == 2 for message in ann.received)
         backend.go_on()
         assert await ann.expect(lambda message: message.get("id") == 2) == {"id": 2, "publish": {}}
+
+
+async def test_the_sdk_obeys_in_protobuf_too(warren, backend):
+    backend.answers["publish"] = lambda question: (
+        {"error": {"code": 1100, "message": "mind your words"}}
+        if question.body["data"] == "bad" else {"result": {"data": [question.body["data"]]}})
+    async with await Sdk.start(warren.gateways[0], warren.token("ann"), "protobuf") as ann, \
+            await _connect(warren, 1, "bob") as bob:
+        await bob.subscribe("ask:sdk")
+        await ann.do("connect")
+        await ann.do("subscribe", channel="ask:sdk")
+        await ann.expect("subscribed")
+        error = (await ann.do("publish", channel="ask:sdk", data="bad"))["error"]
+        assert (error["code"], error["message"]) == (1100, "mind your words")
+        await ann.do("publish", channel="ask:sdk", data="good")
+        await bob.expect_pub("ask:sdk", ["good"])
+        await ann.expect("publication", data=["good"])
+    assert {q.body["protocol"] for q in backend.asked} == {"json", "protobuf"}
