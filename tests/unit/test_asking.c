@@ -1,0 +1,166 @@
+/*
+ * test_asking.c: what a session says while the backend does not answer: it waits, in order and
+ * bounded, and is gone with the session.
+ */
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "gateway/deflate.h"
+#include "gateway/hooks.h"
+#include "tests/unit/gateway_kit.h"
+
+#define COMPRESSED_TEXT 0x41
+#define BIG 60000
+
+static char url[64];
+static int backend; /* takes connections and says nothing */
+
+static int backend_begin(void **state)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof(a);
+    (void)state;
+
+    backend = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (backend < 0 || bind(backend, (struct sockaddr *)&a, size) != 0 ||
+        listen(backend, 16) != 0 || getsockname(backend, (struct sockaddr *)&a, &size) != 0) {
+        return -1;
+    }
+    snprintf(url, sizeof(url), "http://127.0.0.1:%d/", ntohs(a.sin_port));
+    return 0;
+}
+
+static int backend_end(void **state)
+{
+    (void)state;
+    return close(backend);
+}
+
+/* A gateway that asks about every publish, and is not answered. */
+static void begin(struct kit *k)
+{
+    kit_init(k);
+    k->conf.hooks.publish_url = url;
+    k->conf.hooks.timeout_ms = 60000;
+    k->conf.rules.defaults.hook_publish = true;
+    kit_start(k);
+}
+
+static uint64_t open_questions(const struct kit *k)
+{
+    return stat_get(&k->gateway.metrics.hooks_open);
+}
+
+/* Connects, with compression, and publishes something that is asked about. */
+static void open_asking(struct kit *k, struct peer *p)
+{
+    peer_open_packed(p, k, DIALECT_CENTRIFUGE, "ann", "", 15);
+    peer_send(p, "{\"id\":1,\"connect\":{}}");
+    peer_expect_part(p, "{\"id\":1,\"connect\":{\"client\":\"");
+    peer_send(p, "{\"id\":2,\"publish\":{\"channel\":\"lobby\",\"data\":1}}");
+    KIT_UNTIL(k, open_questions(k) == 1);
+}
+
+static void who_says_too_much_meanwhile_is_not_read(void **state)
+{
+    struct kit k;
+    struct peer ann;
+    (void)state;
+
+    begin(&k);
+    open_asking(&k, &ann);
+    assert_false(peer_session(&ann)->is_held);
+    for (int i = 0; i < 1000 && !peer_session(&ann)->is_held; i++) {
+        peer_send(&ann, "{\"id\":3,\"publish\":{\"channel\":\"lobby\",\"data\":2}}");
+        kit_turn(&k);
+    }
+    KIT_UNTIL(&k, peer_session(&ann)->is_held);
+    assert_int_equal(stat_get(&k.gateway.metrics.hooks_held), 1);
+    assert_int_equal(open_questions(&k), 1); /* one after the other */
+    kit_expect_none(&k, MESSAGE_PUBLISH);
+    peer_expect_nothing(&ann);
+    peer_end(&ann);
+    kit_end(&k);
+}
+
+static void who_says_far_too_much_in_few_bytes_is_closed(void **state)
+{
+    static char text[BIG + 64];
+    struct kit k;
+    struct peer ann;
+    (void)state;
+
+    begin(&k);
+    open_asking(&k, &ann);
+    snprintf(text, sizeof(text), "{\"id\":3,\"publish\":{\"channel\":\"lobby\",\"data\":\"%0*d\"}}",
+             BIG, 0);
+    struct slice packed = deflate_pack(k.gateway.compress.deflate, slice_of(text), 15);
+    assert_true(packed.size < SESSION_READ_SIZE / 25);
+    for (int i = 0; i < 24; i++) { /* one read */
+        peer_send_frame(&ann, COMPRESSED_TEXT, packed.at, packed.size);
+    }
+    peer_expect(&ann, "close 3013 too many requests");
+    assert_int_equal(open_questions(&k), 0);
+    kit_expect_none(&k, MESSAGE_PUBLISH);
+    peer_end(&ann);
+    kit_end(&k);
+}
+
+static void who_is_late_is_given_up_and_what_waited_is_asked_about(void **state)
+{
+    struct kit k;
+    struct peer ann;
+    (void)state;
+
+    begin(&k);
+    k.conf.hooks.timeout_ms = 20;
+    k.conf.hooks.breaker_failures = 2;
+    k.conf.hooks.breaker_wait_ms = 60000;
+    hooks_reloaded(k.gateway.hooks);
+    open_asking(&k, &ann);
+    peer_send(&ann, "{\"id\":3,\"publish\":{\"channel\":\"lobby\",\"data\":2}}\n"
+                    "{\"id\":4,\"publish\":{\"channel\":\"lobby\",\"data\":3}}\n"
+                    "{\"id\":5,\"rpc\":{\"method\":\"session\",\"data\":{}}}");
+    for (int id = 2; id <= 4; id++) { /* the last one is not asked about any more */
+        char part[64];
+        snprintf(part, sizeof(part), "{\"id\":%d,\"error\":{\"code\":100,", id);
+        peer_expect_part(&ann, part);
+    }
+    peer_expect_part(&ann, "{\"id\":5,\"rpc\":");
+    assert_int_equal(stat_get(&k.gateway.metrics.hook_ends[HOOK_PUBLISH][HOOK_END_LATE]), 2);
+    assert_int_equal(stat_get(&k.gateway.metrics.hook_ends[HOOK_PUBLISH][HOOK_END_OPEN]), 1);
+    kit_expect_none(&k, MESSAGE_PUBLISH);
+    peer_end(&ann);
+    kit_end(&k);
+}
+
+static void pongs_and_the_end_are_heard_meanwhile(void **state)
+{
+    struct kit k;
+    struct peer ann;
+    (void)state;
+
+    begin(&k);
+    open_asking(&k, &ann);
+    peer_session(&ann)->awaits_pong = true;
+    peer_send(&ann, "{}");
+    KIT_UNTIL(&k, !peer_session(&ann)->awaits_pong);
+    peer_end(&ann);
+    KIT_UNTIL(&k, peer_session(&ann) == NULL);
+    assert_int_equal(open_questions(&k), 0);
+    assert_int_equal(stat_get(&k.gateway.metrics.hook_ends[HOOK_PUBLISH][HOOK_END_CANCELLED]), 1);
+    kit_end(&k);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_says_too_much_meanwhile_is_not_read),
+        cmocka_unit_test(who_says_far_too_much_in_few_bytes_is_closed),
+        cmocka_unit_test(who_is_late_is_given_up_and_what_waited_is_asked_about),
+        cmocka_unit_test(pongs_and_the_end_are_heard_meanwhile),
+    };
+
+    return cmocka_run_group_tests(tests, backend_begin, backend_end);
+}
