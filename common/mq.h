@@ -49,8 +49,9 @@ struct mq_header {
 /* Properties and headers of a message, both ways. Empty slices and zero are left out when sent. */
 struct mq_props {
     struct slice content_type, type, app_id, message_id, correlation_id;
-    int64_t timestamp_s; /* seconds since 1970 */
-    bool persistent;     /* delivery mode 2 */
+    struct slice user_id; /* received only: the account of the sender, checked by the broker */
+    int64_t timestamp_s;  /* seconds since 1970 */
+    bool persistent;      /* delivery mode 2 */
     struct mq_header headers[MQ_HEADERS_MAX];
     size_t header_count;
 };

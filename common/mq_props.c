@@ -117,6 +117,7 @@ void mq_props_read(struct mq_props *p, const amqp_basic_properties_t *from, int6
         {AMQP_BASIC_APP_ID_FLAG, &from->app_id, &p->app_id},
         {AMQP_BASIC_MESSAGE_ID_FLAG, &from->message_id, &p->message_id},
         {AMQP_BASIC_CORRELATION_ID_FLAG, &from->correlation_id, &p->correlation_id},
+        {AMQP_BASIC_USER_ID_FLAG, &from->user_id, &p->user_id},
     };
 
     *stream_offset = -1;

@@ -292,6 +292,35 @@ static void declare_control(struct declaring *d)
     bind(d, name, name, "");
 }
 
+/* One gateway consumes it, so that there is an order; the next one takes over. It is as long as it
+ * gets: a program that publishes without confirms would not hear of a refusal. A topic exchange,
+ * because the broker can restrict an account to some keys of it. */
+static void declare_publish(struct declaring *d)
+{
+    char name[TOPOLOGY_NAME_SIZE], dead[TOPOLOGY_NAME_SIZE];
+    const char *dead_name = topology_name(dead, d->t, "dead");
+    const struct mq_arg classic[] = {
+        {.name = "x-single-active-consumer", .number = 1, .is_flag = true},
+        {.name = "x-dead-letter-exchange", .text = dead_name},
+        {.name = NULL},
+    };
+    const struct mq_arg quorum[] = {
+        {.name = "x-queue-type", .text = "quorum"},
+        {.name = "x-single-active-consumer", .number = 1, .is_flag = true},
+        {.name = "x-delivery-limit", .number = DELIVERY_LIMIT},
+        {.name = "x-quorum-initial-group-size", .number = d->t->cluster_size},
+        {.name = "x-dead-letter-exchange", .text = dead_name},
+        {.name = NULL},
+    };
+    const struct mq_queue q = {.name = topology_name(name, d->t, "publish"),
+                               .durable = true,
+                               .args = d->t->is_quorum ? quorum : classic};
+
+    exchange(d, name, "topic");
+    queue(d, &q);
+    bind(d, name, name, "#");
+}
+
 int topology_declare_gateway(struct mq *m, uint16_t channel, const struct topology *t,
                              const char *id, char *error, size_t error_size)
 {
@@ -313,6 +342,7 @@ int topology_declare_gateway(struct mq *m, uint16_t channel, const struct topolo
     chain(&d, own, gateways, id);
     chain(&d, own, gateways, "all");
     declare_control(&d);
+    declare_publish(&d);
     return d.rc;
 }
 

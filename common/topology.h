@@ -13,6 +13,7 @@
  *   PREFIX.gateways   direct, durable            deliveries, key of a gateway, or "all"
  *   PREFIX.gateway.ID fanout, auto-delete        between PREFIX.gateways and one gateway
  *   PREFIX.control    fanout, durable            orders to all gateways
+ *   PREFIX.publish    topic, durable             what other programs publish, key: the room
  *   PREFIX.dead       fanout, durable            what nobody could use
  *
  *   queue             kind                       bound to
@@ -24,6 +25,7 @@
  *   PREFIX.broadcaster.ID  exclusive             PREFIX.owner, key "all"
  *   PREFIX.gateway.ID exclusive                  the exchange of its name
  *   PREFIX.control    stream                     the exchange of its name
+ *   PREFIX.publish    classic or quorum          the exchange of its name, key "#"
  *   PREFIX.dead       classic or quorum          the exchange of its name
  *
  * A classic PREFIX.in.p is cut down to its length when RabbitMQ starts, from its
@@ -93,7 +95,8 @@ int topology_declare_logs(struct mq *m, uint16_t channel, const struct topology 
 int topology_declare_broadcaster(struct mq *m, uint16_t channel, const struct topology *t,
                                  const char *id, char *error, size_t error_size) MUST_CHECK;
 
-/* Exchange and queue PREFIX.gateway.ID, and PREFIX.control. 405 and 404: as above, try again. */
+/* Exchange and queue PREFIX.gateway.ID, PREFIX.control and PREFIX.publish. 405 and 404: as above,
+ * try again. */
 int topology_declare_gateway(struct mq *m, uint16_t channel, const struct topology *t,
                              const char *id, char *error, size_t error_size) MUST_CHECK;
 
