@@ -16,6 +16,7 @@
 #include "gateway/control.h"
 #include "gateway/gateway.h"
 #include "gateway/links.h"
+#include "gateway/raw.h"
 
 #define BUS_NEWS_MAX 256 /* messages of the bus handled in one turn of the loop */
 /* Bytes of them after which the turn ends: so that a burst does not fill a session's queue before
@@ -38,6 +39,11 @@ static void thread_wake(struct bus_thread *t)
 static void wake_publisher(void *user)
 {
     thread_wake(&((struct bus *)user)->publish);
+}
+
+static void wake_consumer(void *user)
+{
+    thread_wake(&((struct bus *)user)->consume);
 }
 
 static void wake_loop(void *user)
@@ -69,6 +75,9 @@ static void bus_switch(struct bus *b, bool from_publisher, bool up)
         (up ? lanes_up : lanes_down)(g->lanes);
     } else {
         b->consume_is_up = up;
+        if (!up) {
+            raws_down(g->raws);
+        }
     }
     if (up) {
         stat_add(&g->metrics.bus_connects, 1);
@@ -113,6 +122,9 @@ static void bus_take_news(struct bus *b, struct bus_news *news)
     case NEWS_CONTROL:
         control_on_message(g->control, &news->message, news->at);
         blob_unref(news->bytes);
+        break;
+    case NEWS_RAW:
+        raws_take(g->raws, news->raw);
         break;
     case NEWS_FATAL:
         gateway_fail(g);
@@ -189,6 +201,7 @@ struct bus *bus_new(struct gateway *g)
     ev_async_init(&b->wake, on_wake);
     ev_async_start(g->loop, &b->wake);
     chan_init(&b->to_publish, BUS_OUT_MAX, wake_publisher, b);
+    chan_init(&b->raw_done, SIZE_MAX, wake_consumer, b);
     thread_init(b, &b->publish, "publish");
     thread_init(b, &b->consume, "consume");
     for (size_t i = 0; i < ARRAY_LEN(b->target); i++) {
@@ -247,6 +260,7 @@ static void thread_deinit(struct bus_thread *t)
             bus_out_free(news->batch);
         }
         blob_unref(news->bytes);
+        mem_free(news->raw);
         mem_free(news);
     }
     chan_deinit(&t->to_loop);
@@ -272,6 +286,8 @@ struct bus *bus_free(struct bus *b)
         bus_out_free(out);
     }
     chan_deinit(&b->to_publish);
+    bus_raw_free(b);
+    chan_deinit(&b->raw_done);
     thread_deinit(&b->publish);
     thread_deinit(&b->consume);
     mq_target_free(b->target[0]);

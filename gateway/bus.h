@@ -22,6 +22,7 @@
 
 struct gateway;
 struct bus;
+struct raw;
 
 enum bus_target {
     BUS_TO_INPUT,   /* warren.in, with a confirm: comes back through lanes_on_result() */
@@ -51,6 +52,11 @@ struct bus *bus_free(struct bus *b);
 
 /* Hands a message over. False: full; the caller keeps it. */
 bool bus_send(struct bus *b, struct bus_out *out) MUST_CHECK;
+
+/* A message of PREFIX.publish is safe: acks it, if its delivery still counts. Takes it over. */
+void bus_raw_done(struct bus *b, struct raw *raw);
+/* Takes no more of them: those that are not acked go back. */
+void bus_raw_end(struct bus *b);
 
 /* Frees a message that came back or was never sent. */
 void bus_out_free(struct bus_out *out);

@@ -3,7 +3,8 @@
  *
  * Deliveries come without acks and in any number; a hole in them heals. The
  * control stream is read from its start, and after a lost connection from behind
- * what was handed over: the loop gets each of its messages once.
+ * what was handed over: the loop gets each of its messages once. What other programs
+ * publish comes with acks (bus_raw.c).
  */
 #include <stdio.h>
 
@@ -67,21 +68,38 @@ static int control_passed(struct bus_thread *t, const struct mq_event *e)
     return mq_ack(t->mq, CHANNEL_CONTROL, e->tag, false);
 }
 
+static int take(struct bus_thread *t, const struct mq_event *e)
+{
+    if (e->kind == MQ_DELIVERY && e->channel != BUS_CHANNEL_RAW) {
+        hand_over(t, e);
+        return control_passed(t, e);
+    }
+    return bus_raw_on_event(t, e);
+}
+
 static void consumer_work(struct bus_thread *t)
 {
     struct mq_event e;
 
     while (!bus_stops(t)) {
         bus_progress(t);
-        int r = mq_next(t->mq, &e, BUS_POLL_MS);
+        int r = bus_raw_settle(t);
 
-        if (r == MQ_OK && e.kind == MQ_DELIVERY) {
-            hand_over(t, &e);
-            r = control_passed(t, &e);
+        if (r == MQ_OK) {
+            r = mq_next(t->mq, &e, 0);
         }
-        if (r == MQ_LOST) {
+        if (r == MQ_TIMEOUT) {
+            mq_idle_wait(t->mq, t->event_fd, BUS_POLL_MS);
+            bus_event_clear(t);
+            continue;
+        }
+        if (r == MQ_OK) {
+            r = take(t, &e);
+        }
+        if (r != MQ_OK) {
             return;
-        } else if (r == MQ_OK && (e.kind == MQ_CANCELLED || e.kind == MQ_CHANNEL_CLOSED)) {
+        }
+        if (e.kind == MQ_CANCELLED || e.kind == MQ_CHANNEL_CLOSED) {
             log_warn("bus consumer cancelled role=consume");
             return;
         }
@@ -127,7 +145,8 @@ static bool consumer_open(struct bus_thread *t)
         .stream_offset = -1,
     };
     if (mq_channel_open(t->mq, CHANNEL_CONSUME, false) != MQ_OK ||
-        mq_consume(t->mq, CHANNEL_CONSUME, &consume) != MQ_OK || control_consume(t) != MQ_OK) {
+        mq_consume(t->mq, CHANNEL_CONSUME, &consume) != MQ_OK || control_consume(t) != MQ_OK ||
+        bus_raw_open(t) != MQ_OK) {
         bus_complain(t, "consume", mq_error(t->mq));
         return false;
     }

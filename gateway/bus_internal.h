@@ -18,6 +18,7 @@
 #define BUS_POLL_MS 200 /* longest sleep of a thread: heartbeats are served after it */
 #define BUS_ERROR_SIZE 256
 #define BUS_CHANNEL_DECLARE 1 /* of both threads; each has its own for the rest */
+#define BUS_CHANNEL_RAW 6     /* consumes PREFIX.publish, see bus_raw.c */
 
 enum bus_news_kind {
     NEWS_UP,
@@ -27,6 +28,7 @@ enum bus_news_kind {
     NEWS_RESULT,  /* a batch comes back */
     NEWS_MESSAGE, /* from an owner */
     NEWS_CONTROL, /* from the control stream */
+    NEWS_RAW,     /* from PREFIX.publish */
     NEWS_FATAL,   /* the broker holds another topology: the process has to end */
     NEWS_POISON,  /* a message that could not be understood */
 };
@@ -41,6 +43,7 @@ struct bus_news {
     struct message message; /* MESSAGE, CONTROL: slices point into `bytes` */
     int64_t at;             /* CONTROL: its offset in the stream */
     struct blob *bytes;     /* owns */
+    struct raw *raw;        /* RAW: owns */
 };
 
 /* One thread and its connection. */
@@ -65,7 +68,14 @@ struct bus {
     struct mq_target *target[2]; /* owns: one for each thread */
     struct bus_thread publish, consume;
     struct chan to_publish;
-    ev_async wake; /* a thread has news */
+    /* See bus_raw.c. But for these two, the consuming thread's. */
+    struct chan raw_done; /* from the loop: records that are safe */
+    _Atomic bool raw_ends;
+    bool raw_is_open;
+    uint32_t raw_life;
+    uint64_t raw_copies;            /* published on the channel's present life */
+    struct raw_letter *raw_letters; /* owns */
+    ev_async wake;                  /* a thread has news */
     bool publish_is_up, consume_is_up, is_blocked;
 };
 
@@ -87,6 +97,18 @@ void bus_pause_before_retry(struct bus_thread *t);
 
 /* Says why, once for each time that the broker goes away. */
 void bus_complain(struct bus_thread *t, const char *what, const char *error);
+
+/* Forgets that it was woken. */
+void bus_event_clear(struct bus_thread *t);
+
+/* bus_raw.c; all but the last one in the consuming thread. Results as mq.h has them. */
+int bus_raw_open(struct bus_thread *t) MUST_CHECK;
+/* Deliveries of BUS_CHANNEL_RAW, and confirms. */
+int bus_raw_on_event(struct bus_thread *t, const struct mq_event *e) MUST_CHECK;
+/* Acks what is safe. */
+int bus_raw_settle(struct bus_thread *t) MUST_CHECK;
+/* When the threads have ended. */
+void bus_raw_free(struct bus *b);
 
 /* bus_consume.c */
 void *bus_consume_run(void *user);

@@ -64,7 +64,7 @@ bool bus_stops(struct bus_thread *t)
     return atomic_load_explicit(&t->stops, memory_order_acquire);
 }
 
-static void event_clear(struct bus_thread *t)
+void bus_event_clear(struct bus_thread *t)
 {
     uint64_t ignored;
 
@@ -91,7 +91,7 @@ void bus_pause_before_retry(struct bus_thread *t)
             return;
         }
         if (poll(&fd, 1, (int)left) > 0) {
-            event_clear(t);
+            bus_event_clear(t);
             poll(NULL, 0,
                  (int)MIN(left, 20)); /* woken for messages that have to wait: do not spin */
         }
@@ -310,7 +310,7 @@ static void publisher_work(struct publisher *p)
         int r = publish_some(p);
         if (r == MQ_TIMEOUT) {
             mq_idle_wait(t->mq, t->event_fd, BUS_POLL_MS);
-            event_clear(t);
+            bus_event_clear(t);
         } else if (r != MQ_OK) {
             return;
         }

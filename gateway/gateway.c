@@ -20,6 +20,7 @@
 #include "gateway/links.h"
 #include "gateway/listener.h"
 #include "gateway/questions.h"
+#include "gateway/raw.h"
 #include "gateway/revoked.h"
 #include "gateway/rooms.h"
 #include "gateway/sessions.h"
@@ -40,6 +41,7 @@ static void on_turn_end(struct ev_loop *loop, ev_prepare *watcher, int events)
     sessions_end_revoked(g->sessions); /* whose token is not taken any more */
     sessions_go_on(g->sessions);       /* connect commands whose rooms are there */
     links_flush(g->links);             /* who came and went; before what they said */
+    raws_flush(g->raws);               /* what other programs published */
     lanes_flush(g->lanes);             /* what clients published, as one batch a partition */
     sessions_flush(g->sessions);       /* one write for each session that was given something */
     sessions_reap(g->sessions);        /* nobody can hold a dead session any more */
@@ -139,6 +141,7 @@ int gateway_start(struct gateway *g, const struct gateway_conf *conf, struct ev_
     g->links = links_new(g);
     g->questions = questions_new(g);
     g->lanes = lanes_new(g);
+    g->raws = raws_new(g);
     g->control = control_new(g);
     g->conns = conns_new(g);
     g->bus = bus_new(g);
@@ -200,6 +203,7 @@ void gateway_drain(struct gateway *g)
     log_info("gateway draining gateway=%s sessions=%zu", g->conf->id, sessions_count(g->sessions));
     notify_say("STOPPING=1");
     g->is_draining = true;
+    raws_end(g->raws);
     g->drain_until_ms = clock_mono_ms() + g->conf->drain_ms;
     g->listener = listener_free(g->listener);
     ev_timer_init(&g->drain, on_drain, 0., DRAIN_STEP_MS / 1e3);
@@ -221,6 +225,7 @@ void gateway_stop(struct gateway *g)
     g->rooms = rooms_free(g->rooms);
     g->bus = bus_free(g->bus);
     g->lanes = lanes_free(g->lanes);
+    g->raws = raws_free(g->raws);
     g->control = control_free(g->control);
     g->questions = questions_free(g->questions);
     g->links = links_free(g->links);

@@ -28,6 +28,7 @@ struct hooks;
 struct links;
 struct listener;
 struct questions;
+struct raws;
 struct revoked;
 struct rooms;
 struct sessions;
@@ -58,6 +59,7 @@ struct gateway {
     struct links *links;
     struct questions *questions;
     struct lanes *lanes;
+    struct raws *raws;
     struct control *control;
     struct bus *bus;
     struct conns *conns;

@@ -12,6 +12,7 @@
 #include "gateway/bus.h"
 #include "gateway/dialect.h"
 #include "gateway/gateway.h"
+#include "gateway/raw.h"
 #include "gateway/sessions.h"
 #include "proto/room.h"
 
@@ -58,6 +59,14 @@ struct lanes *lanes_new(struct gateway *g)
     return l;
 }
 
+static void waiters_free(struct waiters *w)
+{
+    for (uint32_t i = 0; i < w->count; i++) {
+        mem_free(w->at[i].origin.raw);
+    }
+    mem_free(w->at);
+}
+
 struct lanes *lanes_free(struct lanes *l)
 {
     if (l == NULL) {
@@ -70,8 +79,8 @@ struct lanes *lanes_free(struct lanes *l)
             bus_out_free(lane->batch);
         }
         buf_deinit(&lane->open);
-        mem_free(lane->doubted.at);
-        mem_free(lane->waiting.at);
+        waiters_free(&lane->doubted);
+        waiters_free(&lane->waiting);
     }
     mem_free(l);
     return NULL;
@@ -97,8 +106,10 @@ int lanes_publish(struct lanes *l, const struct record *r, const struct publish_
     struct lane *lane = &l->of_partition[room_partition(r->room, l->count)];
     size_t before = lane->open.size;
 
-    if (before >= BATCH_BYTES_MAX || lane->waiting.count >= BATCH_RECORDS_MAX) {
-        stat_add(&l->gateway->metrics.publishes_refused_full, 1);
+    uint32_t share = origin->raw != NULL ? 2 : 1;
+
+    if (before >= BATCH_BYTES_MAX / share || lane->waiting.count >= BATCH_RECORDS_MAX / share) {
+        stat_add(&l->gateway->metrics.publishes_refused_full, origin->raw == NULL);
         return LANES_FULL;
     }
     record_encode(&lane->open, r);
@@ -189,7 +200,9 @@ static void waiter_tell(struct lanes *l, const struct waiter *w, bool ok)
 {
     struct session *s = sessions_find(l->gateway->sessions, w->origin.session);
 
-    if (w->origin.call != 0) {
+    if (w->origin.raw != NULL) {
+        raws_published(l->gateway->raws, w->origin.raw);
+    } else if (w->origin.call != 0) {
         api_published(l->gateway->api, w->origin.call, ok);
     } else if (s != NULL) {
         dialect_published(s, w->origin.command_id,
@@ -240,27 +253,34 @@ void lanes_on_result(struct lanes *l, struct bus_out *batch, enum bus_result res
     }
 }
 
-/* Refuses those that have waited too long; they are the oldest ones, at the front of the open
- * batch. */
+/* Refuses those that have waited too long, and moves the others together; the oldest ones are at
+ * the front of the open batch. */
 static void lane_refuse_late(struct lanes *l, struct lane *lane, int64_t now_us)
 {
     int64_t limit_us = l->gateway->conf->publish_wait_ms * 1000;
     struct waiters *w = &lane->waiting;
-    uint32_t late = 0;
-    size_t bytes = 0;
+    uint32_t kept = 0, late;
+    size_t from = 0, to = 0;
 
-    while (late < w->count && now_us - w->at[late].since_us > limit_us) {
-        bytes += w->at[late++].size;
-    }
-    if (late == 0) {
+    if (w->count == 0 || now_us - w->at[0].since_us <= limit_us) {
         return;
     }
-    buf_consume(&lane->open, bytes);
-    for (uint32_t i = 0; i < late; i++) {
-        waiter_tell(l, &w->at[i], false);
+    for (uint32_t i = 0; i < w->count; i++) {
+        struct waiter one = w->at[i];
+
+        if (one.origin.raw == NULL && now_us - one.since_us > limit_us) {
+            waiter_tell(l, &one, false);
+        } else {
+            memmove(lane->open.at + to, lane->open.at + from, one.size);
+            to += one.size;
+            w->at[kept++] = one;
+        }
+        from += one.size;
     }
-    memmove(w->at, w->at + late, (w->count - late) * sizeof(w->at[0]));
-    w->count -= late;
+    assert(from == lane->open.size);
+    late = w->count - kept;
+    lane->open.size = to;
+    w->count = kept;
     stat_add(&l->gateway->metrics.publishes_refused_late, late);
     lanes_count(l, -(int64_t)late);
 }

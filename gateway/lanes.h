@@ -6,6 +6,8 @@
  * number until the broker confirmed it: its records are never refused, for
  * nobody knows their fate. Records that wait behind it are refused with a
  * temporary error when they wait longer than publish_wait_ms, or are too many.
+ * Those of other programs (raw.h) are not: once taken, they wait as long as it takes.
+ * They may fill half of a lane, so that the other half is people's.
  */
 #ifndef WARREN_GATEWAY_LANES_H
 #define WARREN_GATEWAY_LANES_H
@@ -16,6 +18,7 @@
 
 struct gateway;
 struct lanes;
+struct raw;
 struct bus_out;
 
 /* Freed with lanes_free(), which accepts NULL and returns NULL; batches that are with the bus stay
@@ -32,8 +35,9 @@ enum lanes_answer {
 struct publish_origin {
     session_handle session;
     uint32_t command_id;
-    bool is_rpc;   /* it was the rpc `publish` */
-    uint64_t call; /* 0, or a call of the API instead of a session: api_published() is told */
+    bool is_rpc;     /* it was the rpc `publish` */
+    uint64_t call;   /* 0, or a call of the API instead of a session: api_published() is told */
+    struct raw *raw; /* owns once taken; NULL, or a raw message instead: raws_published() */
 };
 
 /* Appends a record to the open batch of its room's partition. The publisher is told through

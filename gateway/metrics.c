@@ -30,6 +30,13 @@ static void print_by_reason(const struct metrics *m, struct buf *out)
         snprintf(labels, sizeof(labels), "what=\"%s\"", permit_label((enum permit)i));
         stats_line(out, "warren_gateway_denied_total", labels, stat_get(&m->denied[i]));
     }
+    stats_head(out, "warren_gateway_amqp_publishes_dead_total", "counter",
+               "Messages of other programs that could be no record, by reason.");
+    for (size_t i = RAW_GOOD + 1; i < RAW_FAULTS; i++) {
+        snprintf(labels, sizeof(labels), "reason=\"%s\"", raw_fault_label((enum raw_fault)i));
+        stats_line(out, "warren_gateway_amqp_publishes_dead_total", labels,
+                   stat_get(&m->raw_dead[i]));
+    }
     stats_head(out, "warren_gateway_errors_total", "counter",
                "Error replies, by the code of the client protocol.");
     for (size_t i = 0; i < METRICS_ERRORS; i++) {

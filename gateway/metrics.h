@@ -8,6 +8,7 @@
 #include "gateway/close.h"
 #include "gateway/hook.h"
 #include "gateway/permits.h"
+#include "gateway/raw.h"
 #include "proto/audience.h"
 #include "proto/reply.h"
 
@@ -19,6 +20,7 @@ struct metrics {
 #include "gateway/metrics.def"
     stat_value kept_back[AUDIENCE_RULES + 1]; /* by who decided it, or "other" */
     stat_value denied[PERMIT_COUNT];
+    stat_value raw_dead[RAW_FAULTS]; /* the consuming thread's, as raws_redelivered */
     stat_value closed[CLOSE_REASON_COUNT];
     stat_value errors[METRICS_ERRORS]; /* error replies by code, from METRICS_ERROR_FIRST on */
     stat_value refused[600];           /* HTTP refusals by status */

@@ -16,6 +16,7 @@
 #include "gateway/lanes.h"
 #include "gateway/links.h"
 #include "gateway/questions.h"
+#include "gateway/raw.h"
 #include "gateway/rooms_internal.h"
 #include "gateway/sessions_internal.h"
 #include "gateway/users.h"
@@ -183,6 +184,18 @@ static void pump(struct sim *s, struct sim_event *e)
         b->is_pumping = true;
         sim_later(s, &g->proc, WAKE_US, pump, g);
     }
+}
+
+/* No other program publishes here. */
+void bus_raw_done(struct bus *b, struct raw *raw)
+{
+    (void)b;
+    mem_free(raw);
+}
+
+void bus_raw_end(struct bus *b)
+{
+    (void)b;
 }
 
 bool bus_send(struct bus *b, struct bus_out *out)

@@ -34,6 +34,18 @@ struct bus *bus_free(struct bus *b)
     return NULL;
 }
 
+void bus_raw_done(struct bus *b, struct raw *raw)
+{
+    assert_true(b->raw_count < KIT_RAWS_MAX);
+    b->raw_tags[b->raw_count++] = raw->tag;
+    mem_free(raw);
+}
+
+void bus_raw_end(struct bus *b)
+{
+    b->raw_has_ended = true;
+}
+
 bool bus_send(struct bus *b, struct bus_out *out)
 {
     if (b->is_full) {

@@ -24,11 +24,13 @@
 #include "gateway/conf.h"
 #include "gateway/gateway.h"
 #include "gateway/links.h"
+#include "gateway/raw.h"
 #include "gateway/rooms.h"
 #include "gateway/sessions.h"
 
 #define KIT_PARTITIONS 4
 #define KIT_SENT_MAX 512
+#define KIT_RAWS_MAX 512
 #define KIT_WAIT_MS 5000 /* for what must happen */
 #define KIT_TERM 3
 #define KIT_ROOM_SIZE 16
@@ -38,6 +40,9 @@ struct bus {
     struct bus_out *sent[KIT_SENT_MAX];
     size_t count;
     bool is_full, is_up;
+    uint64_t raw_tags[KIT_RAWS_MAX]; /* given back as safe */
+    size_t raw_count;
+    bool raw_has_ended;
 };
 
 /* The owner of one partition, as far as a link needs one. */
