@@ -114,3 +114,21 @@ async def test_the_client_with_the_sdk_talks(deployment):
               _example(1).replace("127.0.0.1:8080", f"127.0.0.1:{deployment.gateways[0].port}")
               .replace("eyJ...", token))
     await _says(script, "1 ann { username: 'ann', message: 'hello' }")
+
+
+def test_programs_that_publish_through_rabbitmq_do(broker, deployment):
+    async def heard(number, script):
+        async with await PlainClient.settled(deployment.gateways[1], "lobby") as bob:
+            program = await asyncio.create_subprocess_exec(
+                sys.executable, "-", stdin=asyncio.subprocess.PIPE)
+            await program.communicate(script.encode())
+            assert program.returncode == 0
+            await bob.expect({"message": "hello"})
+            print(f"example {number} was heard")
+
+    blocks = re.findall(r"```python\n(.*?)```", _README, re.DOTALL)
+    examples = [block for block in blocks if "warren.publish" in block]
+    assert len(examples) == 2
+    for number, script in enumerate(examples):
+        script = script.replace("127.0.0.1:5672", f"127.0.0.1:{broker.amqp_port}")
+        asyncio.run(heard(number, script.replace("warren.", f"{deployment.prefix}.")))

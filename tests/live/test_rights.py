@@ -29,10 +29,24 @@ FORBIDDEN = [
     ("broadcaster", "declare", "gateway.g2"),
     ("broadcaster", "declare", "anything"),
     ("broadcaster", "delete", "gateway.g1"),
+    ("broadcaster", "publish", "publish"),
+    ("broadcaster", "consume", "publish"),
+    # And a backend may publish, and nothing else: not read what others said, nor change anything.
+    ("backend", "publish", "in"),
+    ("backend", "publish", "log"),
+    ("backend", "publish", "control"),
+    ("backend", "publish", "dead"),
+    ("backend", "publish", None),
+    ("backend", "consume", "publish"),
+    ("backend", "consume", "dead"),
+    ("backend", "consume", "log.0"),
+    ("backend", "declare", "publish"),
+    ("backend", "declare", "anything"),
+    ("backend", "delete", "publish"),
 ]
-EXCHANGES = ("in", "spill", "log", "owner", "gateways", "control", "dead")
+EXCHANGES = ("in", "spill", "log", "owner", "gateways", "control", "publish", "dead")
 QUEUES = ("in.0", "spill.0", "log.0", "owner.0", "broadcasters", "broadcaster.b1", "gateway.g1",
-          "control", "dead")
+          "control", "publish", "dead")
 
 
 @pytest.fixture(name="topology", scope="module")
@@ -77,6 +91,7 @@ def test_what_an_account_does_not_need_is_refused(topology, user, action, name):
     ("gateway", "publish", "in"), ("gateway", "publish", "owner"),
     ("gateway", "consume", "gateway.g1"),
     ("gateway", "publish", "control"), ("gateway", "consume", "control"),
+    ("gateway", "consume", "publish"), ("backend", "publish", "publish"),
     ("broadcaster", "publish", "log"), ("broadcaster", "publish", "gateways"),
     ("broadcaster", "publish", "dead"), ("broadcaster", "consume", "in.0"),
     ("broadcaster", "consume", "log.0"), ("broadcaster", "consume", "owner.0"),
@@ -85,7 +100,7 @@ def test_what_an_account_needs_is_allowed(topology, user, action, name):
     attempt(topology, user, action, name)
 
 
-@pytest.mark.parametrize("user", ["gateway", "broadcaster"])
+@pytest.mark.parametrize("user", ["gateway", "broadcaster", "backend"])
 def test_the_page_is_for_people_only(topology, user):
     with pytest.raises(RuntimeError, match="401"):
         topology.api("overview", user=user)

@@ -1,0 +1,55 @@
+"""Programs that know RabbitMQ and nothing of warren, by two client libraries."""
+
+import json
+from urllib.parse import urlsplit
+
+import amqp
+import pika
+
+
+class WithPika:
+    """Publishes with confirms over one connection."""
+
+    def __init__(self, broker, user="backend"):
+        self._connection = pika.BlockingConnection(pika.URLParameters(broker.url(user)))
+        self._channel = self._connection.channel()
+        self._channel.confirm_delivery()
+
+    def publish(self, exchange, room, body, **properties):
+        """`body` is JSON, or bytes as they are; returns when RabbitMQ has it."""
+        properties = pika.BasicProperties(delivery_mode=2, **properties)
+        self._channel.basic_publish(exchange, room, _bytes(body), properties)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._connection.close()
+
+
+class WithAmqp:
+    """The same with py-amqp, the library under Celery."""
+
+    def __init__(self, broker, user="backend"):
+        url = urlsplit(broker.url(user))
+        self._connection = amqp.Connection(
+            f"{url.hostname}:{url.port}", url.username, url.password, confirm_publish=True)
+        self._connection.connect()
+        self._channel = self._connection.channel()
+
+    def publish(self, exchange, room, body, **properties):
+        message = amqp.Message(_bytes(body), delivery_mode=2, **properties)
+        self._channel.basic_publish(message, exchange, room)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._connection.close()
+
+
+LIBRARIES = [WithPika, WithAmqp]
+
+
+def _bytes(body):
+    return body if isinstance(body, bytes) else json.dumps(body).encode()
