@@ -2,6 +2,7 @@
 #include "broadcaster/intake.h"
 
 #include "broadcaster/audiences.h"
+#include "broadcaster/events.h"
 #include "broadcaster/partition_internal.h"
 #include "proto/record.h"
 #include "proto/room.h"
@@ -207,5 +208,6 @@ void intake_on_confirm(struct partition *p, const struct append *a, int64_t now_
                                          .time_ms = now_ms});
     }
     followers_deliver(p, a, now_ms);
+    events_records(p, a);
     ack(p, a->ack_tag, a->inputs);
 }

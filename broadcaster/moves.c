@@ -3,6 +3,7 @@
 
 #include <utlist.h>
 
+#include "broadcaster/events.h"
 #include "broadcaster/partition_internal.h"
 #include "broadcaster/presence.h"
 
@@ -37,6 +38,7 @@ void moves_add(struct partition *p, const struct member *m, bool left, int64_t n
     struct line line = {.has_offset = false};
     bool is_counted = false;
 
+    events_move(p, m, left, now_ms);
     DL_FOREACH (m->place->interests, i) {
         if (!i->wants_moves) {
             continue;

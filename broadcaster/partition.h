@@ -56,7 +56,7 @@ struct partition_stats {
     stat_value records_in, batches_in, duplicates_dropped, poisoned, appends, append_bytes,
         append_retries, delivered_records, delivered_messages, checkpoints, takeovers, void_records,
         attaches, leases_expired, forgotten_rooms, replayed_records, history_memory, moves_told,
-        moves_held, history_incomplete, link_gaps, keys_dropped, keys_evicted, fetches,
+        moves_held, history_incomplete, link_gaps, keys_dropped, keys_evicted, fetches, events,
         lookback_bytes, lookback_records, lookback_stalls, waiting_dropped,
         lost_positions; /* a gateway was ahead of the log: the room's epoch ended */
 };
@@ -79,6 +79,7 @@ enum partition_action_kind {
     PARTITION_DEAD,       /* the input `tag` cannot be understood: dead-letter it with `reason` */
     PARTITION_SEND,       /* `message` with `body` to gateway `gateway` */
     PARTITION_ANNOUNCE,   /* `message` to all gateways */
+    PARTITION_EVENT,      /* `body` to other programs, with the key in `texts` */
     PARTITION_STOP_INPUT, /* take no more input: cancel its consumer */
     PARTITION_RELEASE,    /* nothing is in flight any more: close the channel, delete the lock */
     PARTITION_SUPERSEDED, /* a higher term is in the log: give up at once */
@@ -91,6 +92,7 @@ struct partition_action {
     bool is_gentle;           /* READ_FROM: in small portions, for other work goes on */
     uint64_t tag;             /* ACK, DEAD */
     const char *reason;       /* DEAD: static text */
+    const char *event;        /* EVENT: static text */
     char gateway[ID_MAX + 1]; /* SEND */
     struct message message;   /* APPEND, SEND, ANNOUNCE; its slices point into `texts` and `body` */
     struct buf texts, body;   /* own */

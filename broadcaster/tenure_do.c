@@ -169,6 +169,27 @@ static int send(struct tenure *t, const struct partition_action *a, const char *
     return rc;
 }
 
+/* To other programs. Nobody need listen. */
+static int send_event(struct tenure *t, const struct partition_action *a)
+{
+    char name[TOPOLOGY_NAME_SIZE];
+    const struct mq_props props = {
+        .content_type = SLICE_LIT("application/json"),
+        .type = slice_of(a->event),
+        .app_id = t->env->app_id,
+        .persistent = true,
+    };
+    int rc = mq_publish(t->env->mq, t->env->deliver_channel,
+                        topology_name(name, t->env->topology, "events"), a->texts.at, false, &props,
+                        buf_slice(&a->body));
+
+    if (rc == MQ_REFUSED) {
+        log_error("event cannot be sent key=%s error=%s", a->texts.at, mq_error(t->env->mq));
+        return MQ_OK;
+    }
+    return rc;
+}
+
 int tenure_act(struct tenure *t, const struct partition_action *a)
 {
     switch (a->kind) {
@@ -191,6 +212,8 @@ int tenure_act(struct tenure *t, const struct partition_action *a)
         return send(t, a, a->gateway, true);
     case PARTITION_ANNOUNCE:
         return send(t, a, "all", false);
+    case PARTITION_EVENT:
+        return send_event(t, a);
     case PARTITION_STOP_INPUT:
         return tenure_stop_input(t);
     case PARTITION_RELEASE:

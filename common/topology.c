@@ -260,6 +260,7 @@ int topology_declare_broadcaster(struct mq *m, uint16_t channel, const struct to
     };
     struct declaring d = {m, channel, t, error, error_size, MQ_OK};
     char all[TOPOLOGY_NAME_SIZE], own[TOPOLOGY_NAME_SIZE], owner[TOPOLOGY_NAME_SIZE];
+    char events[TOPOLOGY_NAME_SIZE];
     /* In a cluster it goes with its node, to be declared on another one at once. A quorum queue
      * would stay and go on counting the consumers of the dead node. */
     const struct mq_queue members = {
@@ -267,6 +268,7 @@ int topology_declare_broadcaster(struct mq *m, uint16_t channel, const struct to
     const struct mq_queue mailbox = {
         .name = topology_name_id(own, t, "broadcaster", id), .exclusive = true, .args = args};
 
+    exchange(&d, topology_name(events, t, "events"), "topic");
     queue(&d, &members);
     queue(&d, &mailbox);
     bind(&d, own, topology_name(owner, t, "owner"), "all");

@@ -14,6 +14,7 @@
  *   PREFIX.gateway.ID fanout, auto-delete        between PREFIX.gateways and one gateway
  *   PREFIX.control    fanout, durable            orders to all gateways
  *   PREFIX.publish    topic, durable             what other programs publish, key: the room
+ *   PREFIX.events     topic, durable             what other programs are told, key: what and room
  *   PREFIX.dead       fanout, durable            what nobody could use
  *
  *   queue             kind                       bound to
@@ -90,7 +91,7 @@ int topology_declare_common(struct mq *m, uint16_t channel, const struct topolog
 int topology_declare_logs(struct mq *m, uint16_t channel, const struct topology *t, char *error,
                           size_t error_size) MUST_CHECK;
 
-/* PREFIX.broadcasters and PREFIX.broadcaster.ID. 405: a connection that died has not been noticed
+/* PREFIX.events, PREFIX.broadcasters and PREFIX.broadcaster.ID. 405: a connection that died has not been noticed
  * yet, try again. */
 int topology_declare_broadcaster(struct mq *m, uint16_t channel, const struct topology *t,
                                  const char *id, char *error, size_t error_size) MUST_CHECK;

@@ -94,6 +94,44 @@ static bool is_fate(const char *value)
     return strcmp(value, "hidden") == 0 || strcmp(value, "refused") == 0;
 }
 
+static const struct {
+    struct slice word;
+    enum rule_tells bit;
+} tellings[] = {
+    {{"record", 6}, RULE_TELLS_RECORD},
+    {{"join", 4}, RULE_TELLS_JOIN},
+    {{"leave", 5}, RULE_TELLS_LEAVE},
+};
+
+/* The bits of a list of words. False: there is another word, or none. */
+static bool read_tells(const char *value, unsigned *bits)
+{
+    static const char between[] = " \t,";
+
+    *bits = 0;
+    for (value += strspn(value, between); *value != '\0'; value += strspn(value, between)) {
+        struct slice word = {value, strcspn(value, between)};
+        size_t i = 0;
+
+        while (i < ARRAY_LEN(tellings) && !slice_equal(word, tellings[i].word)) {
+            i++;
+        }
+        if (i == ARRAY_LEN(tellings)) {
+            return false;
+        }
+        *bits |= tellings[i].bit;
+        value += word.size;
+    }
+    return *bits != 0;
+}
+
+static bool is_events(const char *value)
+{
+    unsigned bits;
+
+    return strcmp(value, "none") == 0 || read_tells(value, &bits);
+}
+
 /* What the text of each key may be. */
 static const struct text_kind {
     const char *key;
@@ -102,6 +140,7 @@ static const struct text_kind {
 } text_kinds[] = {
     {"audience", is_audience, "everyone or payload, or roles separated by spaces or commas"},
     {"moderators", who_is_roles, "none, or roles separated by spaces or commas"},
+    {"events", is_events, "none, or some of record, join, leave"},
     {"muted", is_fate, "hidden or refused"},
     {"", who_is_valid, "* or none, or roles separated by spaces or commas"},
 };
@@ -208,6 +247,9 @@ static void resolve(struct rule *rule)
     rule->audience_kind = strcmp(rule->audience, "everyone") == 0  ? RULE_EVERYONE
                           : strcmp(rule->audience, "payload") == 0 ? RULE_PAYLOAD
                                                                    : RULE_ROLES;
+    if (!read_tells(rule->events, &rule->tells)) {
+        rule->tells = 0; /* none */
+    }
     rule->refuses_muted = strcmp(rule->muted, "refused") == 0;
     rule->narrows =
         rule->audience_kind != RULE_EVERYONE || !rule->echo || strcmp(rule->hidden, "none") != 0;

@@ -19,6 +19,9 @@
 #define RULES_NAME_MAX 40    /* bytes: [room "..."] has to fit the name of a section */
 #define RULES_ERROR_SIZE 256 /* bytes of a message, at most */
 
+/* What other programs are told of a room. */
+enum rule_tells { RULE_TELLS_RECORD = 1, RULE_TELLS_JOIN = 2, RULE_TELLS_LEAVE = 4 };
+
 enum rule_audience { RULE_EVERYONE, RULE_ROLES, RULE_PAYLOAD };
 
 /* Of one room, and of all others in its namespace. */
@@ -38,10 +41,12 @@ struct rule {
     char *hidden;   /* names people whose records only they themselves and moderators see */
     char *muted;    /* "hidden" or "refused" */
     char *moderators;
+    char *events; /* owned text: none, or some of record, join, leave; broadcaster */
     bool echo;               /* the sender's session gets its own records */
     int64_t subscribers_max; /* of one room on one gateway; 0: any number */
     /* What rules_settle() makes of these. */
     enum rule_audience audience_kind;
+    unsigned tells; /* bits of enum rule_tells */
     bool refuses_muted;
     bool narrows; /* it may be that not everybody sees a record, whoever is muted */
 };
@@ -82,7 +87,10 @@ struct rules {
      100000, "members listed; a room with more answers presence with error 106 (broadcaster)"},    \
     {"room", "join_leave_rate", CONF_NUMBER, (base) + offsetof(struct rule, moves_max), "100", 0,  \
      1000000, "joins and leaves of a room told in a second; those above are not (broadcaster)"},   \
-    RULES_AUDIENCE_ROWS(base), RULES_RIGHTS_ROWS(base)
+    RULES_AUDIENCE_ROWS(base), RULES_RIGHTS_ROWS(base),                                           \
+    {"room", "events", CONF_TEXT, (base) + offsetof(struct rule, events), "none", 0, 0,            \
+     "what programs are told through the exchange PREFIX.events: none, or some of record, join, "  \
+     "leave (broadcaster)"}
 
 /* Who may see a record, and hear of others. */
 #define RULES_AUDIENCE_ROWS(base)                                                                  \

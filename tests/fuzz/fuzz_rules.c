@@ -44,6 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                      .hidden = none,
                      .muted = hidden,
                      .moderators = none,
+                     .events = none,
                      .echo = true,
                      .presence = true,
                      .history_size = 7,

@@ -161,6 +161,8 @@ static enum outcome act(struct sim *s, struct sim_host *h, uint32_t partition,
     case PARTITION_ANNOUNCE:
         send(s, h, partition, a);
         break;
+    case PARTITION_EVENT:
+        break; /* nobody listens */
     case PARTITION_STOP_INPUT:
         t->wants_input = t->has_input = false;
         tell(h, partition, broker_on_cancel, (struct sim_event){.tag = 0});

@@ -112,6 +112,7 @@ void kit_deinit(struct kit *k)
     while (k->owners != NULL) {
         owner_free(k, k->owners);
     }
+    buf_deinit(&k->told);
     if (stat_get(&k->stats.history_memory) != 0) {
         kit_fault(k, "history memory does not add up");
     }
@@ -252,6 +253,9 @@ static void act(struct kit *k, struct kit_owner *o, struct partition_action *a)
     case PARTITION_ANNOUNCE:
         o->was_announced = true;
         act_send(k, a, true);
+        break;
+    case PARTITION_EVENT:
+        buf_addf(&k->told, "%s %.*s\n", a->texts.at, SLICE_ARG(buf_slice(&a->body)));
         break;
     case PARTITION_STOP_INPUT:
         o->is_consuming = false;

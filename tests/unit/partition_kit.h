@@ -130,6 +130,7 @@ struct kit {
     uint64_t lives; /* of owners */
     enum kit_sabotage sabotage;
     char fault[200]; /* "": none */
+    struct buf told; /* owns: events, each as its key, a space, its body and LF */
 };
 
 /* `seed` fixes all that is random. */

@@ -30,6 +30,7 @@ static void decide(const struct rule_texts *t, struct record *r, enum audience_r
                               .history_for = text("*", ""),
                               .audience = text(t->audience, "everyone"),
                               .hidden = text(t->hidden, "none"),
+                              .events = text("none", ""),
                               .moderators = text(t->moderators, "moderator"),
                               .muted = text("hidden", ""),
                               .echo = !t->no_echo,

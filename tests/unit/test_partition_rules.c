@@ -1,4 +1,5 @@
 /* test_partition_rules.c: history is kept as the namespace of each room has it. */
+#include "proto/json.h"
 #include "tests/unit/partition_kit.h"
 
 #define LANE_A "aaaaaaaaaaaaaaaa"
@@ -32,6 +33,7 @@ static int start(void **state)
                                       .hidden = nobody,
                                       .muted = hidden,
                                       .moderators = moderator,
+                                      .events = nobody,
                                       .echo = true,
                                       .history_size = 4,
                                       .history_ttl_ms = 3600000};
@@ -231,6 +233,61 @@ static void rules_that_change_count_at_once_and_need_no_other_owner(void **state
     assert_int_equal(history(w, "r1", &first), 0);
 }
 
+static void programs_are_told_of_records_where_the_rule_says_so_and_once(void **state)
+{
+    struct world *w = *state;
+    struct slice rest;
+    unsigned count = 0;
+
+    set(w, "r0", "events", "join record");
+    set(w, "r1", "events", "leave");
+    begin(w);
+    say(w, "r1", 3);
+    say(w, "r2", 3);
+    assert_int_equal(w->kit.told.size, 0);
+    say(w, "r0:a", 1);
+    say(w, "r0", 3);
+    kit_kill(&w->kit, w->o);
+    w->o = kit_owner_settled(&w->kit);
+    kit_run(&w->kit, w->o);
+    rest = buf_slice(&w->kit.told);
+    while (rest.size > 0) {
+        const char *end = memchr(rest.at, '\n', rest.size),
+                   *space = memchr(rest.at, ' ', rest.size);
+        struct slice key = {rest.at, (size_t)(space - rest.at)};
+        struct slice body = {space + 1, (size_t)(end - space - 1)};
+        uint64_t offset;
+
+        assert_true(json_is_valid(body, JSON_DEPTH_MAX));
+        assert_true(
+            slice_equal(key, count == 0 ? SLICE_LIT("record.r0:a") : SLICE_LIT("record.r0")));
+        assert_true(json_u64(json_get(body, "offset"), &offset));
+        assert_int_equal(offset, count == 0 ? 1 : count);
+        assert_true(json_get(body, "data").size > 0);
+        assert_true(json_get(body, "epoch").size > 0);
+        rest.size -= (size_t)(end + 1 - rest.at);
+        rest.at = end + 1;
+        count++;
+    }
+    assert_int_equal(count, 4);
+    assert_int_equal(stat_get(&w->kit.stats.events), 4);
+}
+
+static void what_programs_can_be_told_is_checked(void **state)
+{
+    static const char *const bad[] = {
+        "", " ", ",", "records", "record none", "none join", "connect", "record;join", "Record"};
+    struct world *w = *state;
+    char error[RULES_ERROR_SIZE];
+
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        assert_int_equal(
+            rules_set(&w->rules, "room", "bad", "events", bad[i], error, sizeof(error)), -1);
+        assert_string_not_equal(error, "");
+    }
+    begin(w);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
@@ -240,6 +297,8 @@ int main(void)
         TEST(a_room_is_forgotten_after_the_time_of_its_namespace),
         TEST(many_rooms_that_stay_hide_none_that_goes),
         TEST(rules_that_change_count_at_once_and_need_no_other_owner),
+        TEST(programs_are_told_of_records_where_the_rule_says_so_and_once),
+        TEST(what_programs_can_be_told_is_checked),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,6 +27,7 @@ static struct rules begin(void)
                                        .hidden = nobody,
                                        .muted = hidden,
                                        .moderators = moderator,
+                                       .events = nobody,
                                        .echo = true,
                                        .presence = true,
                                        .history_size = 100,
