@@ -91,8 +91,8 @@ int topology_declare_common(struct mq *m, uint16_t channel, const struct topolog
 int topology_declare_logs(struct mq *m, uint16_t channel, const struct topology *t, char *error,
                           size_t error_size) MUST_CHECK;
 
-/* PREFIX.events, PREFIX.broadcasters and PREFIX.broadcaster.ID. 405: a connection that died has not been noticed
- * yet, try again. */
+/* PREFIX.events, PREFIX.broadcasters and PREFIX.broadcaster.ID. 405: a connection that died has not
+ * been noticed yet, try again. */
 int topology_declare_broadcaster(struct mq *m, uint16_t channel, const struct topology *t,
                                  const char *id, char *error, size_t error_size) MUST_CHECK;
 

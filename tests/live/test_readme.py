@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from kit import PATIENCE, PlainClient
+from kit import PATIENCE, Deployment, PlainClient
 from kit.services import build_folder
 
 _TOP = Path(__file__).resolve().parents[2]
@@ -132,3 +132,36 @@ def test_programs_that_publish_through_rabbitmq_do(broker, deployment):
     for number, script in enumerate(examples):
         script = script.replace("127.0.0.1:5672", f"127.0.0.1:{broker.amqp_port}")
         asyncio.run(heard(number, script.replace("warren.", f"{deployment.prefix}.")))
+
+
+async def _hears(deployment, script):
+    """A program that listens prints a record that is published again and again."""
+    program = await asyncio.create_subprocess_exec(
+        sys.executable, "-", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE)
+    program.stdin.write(script.encode())
+    program.stdin.close()
+    line = asyncio.create_task(program.stdout.readline())
+    try:
+        async with await PlainClient.settled(deployment.gateways[0], "lobby") as ann:
+            async with asyncio.timeout(PATIENCE):
+                while not line.done():
+                    await ann.send({"message": "hello"})
+                    await asyncio.wait([line], timeout=0.1)
+        kind, said = line.result().decode().split(" ", 1)
+        assert kind == "record" and "lobby" in said
+    finally:
+        line.cancel()
+        program.kill()
+        await program.wait()
+
+
+def test_programs_that_listen_through_rabbitmq_do(broker):
+    blocks = re.findall(r"```python\n(.*?)```", _README, re.DOTALL)
+    examples = [block for block in blocks if "warren.events" in block]
+    assert len(examples) == 2
+    with Deployment(broker, gateways=1, broadcasters=1,
+                    settings={"room.events": "record"}) as running:
+        for number, script in enumerate(examples):
+            script = script.replace("127.0.0.1:5672", f"127.0.0.1:{broker.amqp_port}")
+            script = script.replace("app.audit", f"app.{running.prefix}-{number}")
+            asyncio.run(_hears(running, script.replace("warren.", f"{running.prefix}.")))

@@ -43,8 +43,18 @@ FORBIDDEN = [
     ("backend", "declare", "publish"),
     ("backend", "declare", "anything"),
     ("backend", "delete", "publish"),
+    ("backend", "publish", "events"),
+    # A listener hears what it is told, in queues of its own.
+    ("listener", "publish", "publish"),
+    ("listener", "publish", "events"),
+    ("listener", "publish", None),
+    ("listener", "consume", "log.0"),
+    ("listener", "consume", "gateway.g1"),
+    ("listener", "declare", "anything"),
+    ("listener", "delete", "log.0"),
+    ("gateway", "publish", "events"),
 ]
-EXCHANGES = ("in", "spill", "log", "owner", "gateways", "control", "publish", "dead")
+EXCHANGES = ("in", "spill", "log", "owner", "gateways", "control", "publish", "events", "dead")
 QUEUES = ("in.0", "spill.0", "log.0", "owner.0", "broadcasters", "broadcaster.b1", "gateway.g1",
           "control", "publish", "dead")
 
@@ -92,6 +102,7 @@ def test_what_an_account_does_not_need_is_refused(topology, user, action, name):
     ("gateway", "consume", "gateway.g1"),
     ("gateway", "publish", "control"), ("gateway", "consume", "control"),
     ("gateway", "consume", "publish"), ("backend", "publish", "publish"),
+    ("broadcaster", "publish", "events"),
     ("broadcaster", "publish", "log"), ("broadcaster", "publish", "gateways"),
     ("broadcaster", "publish", "dead"), ("broadcaster", "consume", "in.0"),
     ("broadcaster", "consume", "log.0"), ("broadcaster", "consume", "owner.0"),
@@ -100,7 +111,7 @@ def test_what_an_account_needs_is_allowed(topology, user, action, name):
     attempt(topology, user, action, name)
 
 
-@pytest.mark.parametrize("user", ["gateway", "broadcaster", "backend"])
+@pytest.mark.parametrize("user", ["gateway", "broadcaster", "backend", "listener"])
 def test_the_page_is_for_people_only(topology, user):
     with pytest.raises(RuntimeError, match="401"):
         topology.api("overview", user=user)

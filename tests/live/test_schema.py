@@ -19,7 +19,7 @@ _STORE = {schema["$id"]: schema for schema in SCHEMAS.values()}
 _NUMBERED = ("append", "deliver", "past")
 
 
-def _validator(name, part=""):
+def validator(name, part=""):
     """For the schema of that name, or one of its $defs."""
     schema = SCHEMAS[name]
     resolver = jsonschema.RefResolver(schema["$id"], schema, store=_STORE)
@@ -51,7 +51,7 @@ def test_schemas_are_schemas_and_are_named_after_their_file(name):
 
 @pytest.mark.parametrize("vector", _vectors("record"))
 def test_records_are_what_their_schema_says(vector):
-    validator = _validator("record", "numbered" if vector["numbered"] else "unnumbered")
+    validator = validator("record", "numbered" if vector["numbered"] else "unnumbered")
     if _is_seen(vector):
         assert validator.is_valid(_lines(vector["text"])[0]) == vector["valid"]
 
@@ -60,16 +60,16 @@ def test_records_are_what_their_schema_says(vector):
 def test_lines_are_what_their_schema_says(vector):
     if _is_seen(vector):
         value, = _lines(vector["text"])
-        assert _validator("line").is_valid(value) == vector["valid"]
+        assert validator("line").is_valid(value) == vector["valid"]
         if "kind" in vector:
-            assert _validator("line", vector["kind"]).is_valid(value)
+            assert validator("line", vector["kind"]).is_valid(value)
 
 
 @pytest.mark.parametrize("vector", _vectors("order"))
 def test_orders_are_what_their_schema_says(vector):
     if _is_seen(vector):
         value, = _lines(vector["text"])
-        assert _validator("order").is_valid(value) == vector["valid"]
+        assert validator("order").is_valid(value) == vector["valid"]
 
 
 def _body(vector):
@@ -86,21 +86,21 @@ def _body(vector):
 def test_messages_are_what_their_schema_says(vector):
     wanted = vector["why"] is None and vector.get("schema", True)
     message = {"type": vector["type"], "headers": vector["headers"], "body": _body(vector)}
-    assert _validator("message").is_valid(message) == wanted
+    assert validator("message").is_valid(message) == wanted
     if wanted:
-        _validator("message", vector["type"]).validate(message)
+        validator("message", vector["type"]).validate(message)
 
 
 @pytest.mark.parametrize("vector", _vectors("command"))
 def test_commands_are_what_their_schema_says(vector):
     wanted = vector.get("schema", vector["answer"] == "ok")
     if _is_seen(vector):
-        assert _validator("command").is_valid(json.loads(vector["text"])) == wanted
+        assert validator("command").is_valid(json.loads(vector["text"])) == wanted
 
 
 @pytest.mark.parametrize("vector", _vectors("reply"))
 def test_replies_are_what_their_schema_says(vector):
-    assert _validator("reply").is_valid(json.loads(vector["text"])) == vector["valid"]
+    assert validator("reply").is_valid(json.loads(vector["text"])) == vector["valid"]
 
 
 @pytest.mark.parametrize("vector", _vectors("exchange"))

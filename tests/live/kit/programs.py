@@ -20,6 +20,18 @@ class WithPika:
         properties = pika.BasicProperties(delivery_mode=2, **properties)
         self._channel.basic_publish(exchange, room, _bytes(body), properties)
 
+    def listen(self, queue, exchange, keys):
+        """A durable queue that gets what the exchange says under these keys."""
+        self._channel.queue_declare(queue, durable=True)
+        for key in keys:
+            self._channel.queue_bind(queue, exchange, key)
+
+    def take(self, queue):
+        """What is in the queue, as (type, body)."""
+        while (message := self._channel.basic_get(queue))[0]:
+            self._channel.basic_ack(message[0].delivery_tag)
+            yield message[1].type, message[2]
+
     def __enter__(self):
         return self
 
@@ -40,6 +52,16 @@ class WithAmqp:
     def publish(self, exchange, room, body, **properties):
         message = amqp.Message(_bytes(body), delivery_mode=2, **properties)
         self._channel.basic_publish(message, exchange, room)
+
+    def listen(self, queue, exchange, keys):
+        self._channel.queue_declare(queue, durable=True, auto_delete=False)
+        for key in keys:
+            self._channel.queue_bind(queue, exchange, key)
+
+    def take(self, queue):
+        while message := self._channel.basic_get(queue):
+            self._channel.basic_ack(message.delivery_tag)
+            yield message.properties["type"], message.body
 
     def __enter__(self):
         return self
