@@ -51,9 +51,9 @@ def test_schemas_are_schemas_and_are_named_after_their_file(name):
 
 @pytest.mark.parametrize("vector", _vectors("record"))
 def test_records_are_what_their_schema_says(vector):
-    validator = validator("record", "numbered" if vector["numbered"] else "unnumbered")
+    judge = validator("record", "numbered" if vector["numbered"] else "unnumbered")
     if _is_seen(vector):
-        assert validator.is_valid(_lines(vector["text"])[0]) == vector["valid"]
+        assert judge.is_valid(_lines(vector["text"])[0]) == vector["valid"]
 
 
 @pytest.mark.parametrize("vector", _vectors("line"))
@@ -106,7 +106,7 @@ def test_replies_are_what_their_schema_says(vector):
 @pytest.mark.parametrize("vector", _vectors("exchange"))
 def test_every_exchange_of_the_protocol_is_what_the_schemas_say(vector):
     schema = {"client": "command", "server": "reply"}[vector["from"]]
-    _validator(schema).validate(json.loads(vector["text"]))
+    validator(schema).validate(json.loads(vector["text"]))
 
 
 def _kinds(said):
