@@ -19,6 +19,7 @@
 #include "common/log.h"
 
 #define INPUT_WARN_MS 5000
+#define SPILL_PATIENCE_MS 5000 /* for our marker, while nothing else comes */
 #define MARKER_TYPE "end"
 #define NONCE_SIZE 17 /* 16 hexadecimal digits and a NUL */
 
@@ -91,6 +92,7 @@ static int publish_marker(struct tenure *t)
     char name[TOPOLOGY_NAME_SIZE], key[TOPOLOGY_KEY_SIZE], nonce[NONCE_SIZE];
     struct mq_props props = {.type = SLICE_LIT(MARKER_TYPE), .app_id = t->env->app_id};
 
+    t->spill_ms = clock_mono_ms();
     hash_random(&t->spill_nonce, sizeof(t->spill_nonce));
     props.correlation_id = nonce_text(t->spill_nonce, nonce);
     int rc = mq_publish(t->env->mq, tenure_channel(t, LANE_INPUT),
@@ -111,7 +113,17 @@ int tenure_consume_input(struct tenure *t)
         }
         return rc;
     }
-    return t->is_spill_over ? consume(t, "in", ACKS_PREFETCH, &t->has_input) : MQ_OK;
+    if (t->is_spill_over) {
+        return consume(t, "in", ACKS_PREFETCH, &t->has_input);
+    }
+    bool is_idle = t->acks.settled >= t->last_input; /* the broker holds nothing back for us */
+    if (is_idle && clock_mono_ms() - t->spill_ms > SPILL_PATIENCE_MS) {
+        log_warn("partition waits for the end of its spill partition=%" PRIu32
+                 ": asking again, somebody may have purged it",
+                 t->partition);
+        return publish_marker(t);
+    }
+    return MQ_OK;
 }
 
 int tenure_begin_input(struct tenure *t)
@@ -175,6 +187,7 @@ int tenure_on_spill(struct tenure *t, const struct mq_event *e, bool *is_input)
     if (*is_input) {
         return MQ_OK;
     }
+    t->spill_ms = clock_mono_ms();
     if (!is_marker(e)) {
         if (!t->is_spill_over) {
             *is_input = true;

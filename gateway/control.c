@@ -126,6 +126,14 @@ static bool adds_to_standing(const struct order *o)
            o->kind == ORDER_DELETE || o->kind == ORDER_HISTORY_REMOVE;
 }
 
+static enum standing_kind kind_of(const struct order *o)
+{
+    char text[ADDRESS_MAX + 1];
+    struct standing_order s;
+
+    return standing_of(o, &s, text) ? s.kind : STANDING_KINDS;
+}
+
 /* False: it would be refused as it is read. */
 static bool has_room_for(const struct control *c, const struct order *o)
 {
@@ -134,7 +142,7 @@ static bool has_room_for(const struct control *c, const struct order *o)
 
         return (is_user && o->user.size == 0) || revoked_has_room(c->gateway->revoked, is_user);
     }
-    return !adds_to_standing(o) || standing_has_room(c->standing);
+    return !adds_to_standing(o) || standing_has_room(c->standing, kind_of(o));
 }
 
 int control_send(struct control *c, const struct order *o, uint64_t call)

@@ -78,15 +78,16 @@ struct questions *questions_free(struct questions *all)
 }
 
 /* How many records to ask for. Of a room with records that not everybody may see, or some of which
- * were removed, as many as can be: how many of them the asker may see shows in the answer. */
+ * were removed, as many as can be: how many of them a session may see shows in the answer. */
 static int64_t limit_of(const struct questions *all, const struct question *q)
 {
     const struct room *room = rooms_get(all->gateway->rooms, q->room);
     bool is_narrow = (room != NULL && (room->is_narrow || room->rule->narrows)) ||
                      control_has_removals(all->gateway->control);
 
-    return q->kind == QUESTION_HISTORY && q->limit > 0 && is_narrow ? QUESTION_LIMIT_NARROW
-                                                                    : q->limit;
+    return q->kind == QUESTION_HISTORY && q->call == 0 && q->limit > 0 && is_narrow
+               ? QUESTION_LIMIT_NARROW
+               : q->limit;
 }
 
 int questions_ask(struct questions *all, const struct question *q)

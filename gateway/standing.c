@@ -93,6 +93,21 @@ static bool stands(const struct entry *e, int64_t now_ms)
     return !e->is_lifted && now_ms < e->until_ms;
 }
 
+/* Single records that were taken out, and now all up to one behind them. */
+static void forget_covered(struct standing *s, const struct entry *cleared)
+{
+    size_t names = (size_t)cleared->key_size - 1; /* what and room, behind the kind */
+    struct entry *e, *next;
+
+    HASH_ITER (hh, s->entries, e, next) {
+        if (kind_of(e) == STANDING_DELETED &&
+            e->key_size == cleared->key_size + sizeof(e->offset) &&
+            memcmp(e->key + 1, cleared->key + 1, names) == 0 && e->offset <= cleared->offset) {
+            entry_free(s, e);
+        }
+    }
+}
+
 int standing_set(struct standing *s, const struct standing_order *o, int64_t now_ms)
 {
     char key[KEY_SIZE];
@@ -106,7 +121,7 @@ int standing_set(struct standing *s, const struct standing_order *o, int64_t now
         return STANDING_OLD;
     }
     if (e == NULL) {
-        if (!standing_has_room(s)) {
+        if (!standing_has_room(s, o->kind)) {
             return STANDING_FULL;
         }
         e = mem_zalloc(1, sizeof(*e) + size);
@@ -122,6 +137,9 @@ int standing_set(struct standing *s, const struct standing_order *o, int64_t now
     e->offset = MAX(e->offset, o->offset); /* who cleared less later has not brought it back */
     e->until_ms = is_lifted ? now_ms + STANDING_LIFTED_MS : o->until_ms;
     e->at = o->at;
+    if (o->kind == STANDING_CLEARED && s->count[STANDING_DELETED] > 0) {
+        forget_covered(s, e);
+    }
     return 0;
 }
 
@@ -163,9 +181,16 @@ bool mutes_has(const struct standing *s, struct slice user, struct slice room, i
            standing_has(s, STANDING_MUTE, user, room, now_ms);
 }
 
-bool standing_has_room(const struct standing *s)
+static bool is_removal(enum standing_kind kind)
 {
-    return standing_size(s) < STANDING_MAX;
+    return kind == STANDING_DELETED || kind == STANDING_CLEARED;
+}
+
+bool standing_has_room(const struct standing *s, enum standing_kind kind)
+{
+    size_t removals = s->count[STANDING_DELETED] + s->count[STANDING_CLEARED];
+
+    return standing_size(s) < STANDING_MAX && (!is_removal(kind) || removals < REMOVALS_MAX);
 }
 
 size_t standing_count(const struct standing *s, enum standing_kind kind)

@@ -4,7 +4,8 @@
  * Bans of users and of addresses, mutes of a user in one room or in all, closed
  * rooms, records that were taken out of histories. Each has an end (or none) and the place in the
  * control stream where it was ordered, so that a summary that was written before a later order does
- * not undo it. Bounded: STANDING_MAX entries of all kinds together.
+ * not undo it. Bounded: STANDING_MAX entries of all kinds together,
+ * REMOVALS_MAX of removed records.
  *
  * A user is the inside of a JSON string as json_escape() writes it, as in
  * struct identity; an address (or prefix) is address_text().
@@ -16,6 +17,7 @@
 #include "common/buf.h"
 
 #define STANDING_MAX 200000
+#define REMOVALS_MAX (STANDING_MAX / 2) /* of them: so that bans always find room */
 #define STANDING_LIFTED_MS 3600000 /* how long a lifted one is remembered, for late summaries */
 #define STANDING_FOREVER INT64_MAX
 
@@ -64,8 +66,8 @@ bool mutes_has(const struct standing *s, struct slice user, struct slice room, i
 bool removals_have(const struct standing *s, struct slice room, struct slice epoch, uint64_t offset,
                    int64_t now_ms);
 
-/* True when there is room for one more. */
-bool standing_has_room(const struct standing *s);
+/* True when there is room for one more of that kind. */
+bool standing_has_room(const struct standing *s, enum standing_kind kind);
 
 /* How many entries of a kind there are, ended ones that are not forgotten yet included; of all
  * kinds together with those that were lifted. */

@@ -97,6 +97,38 @@ static void all_up_to_a_record_are_taken_out_and_none_comes_back(void **state)
     assert_null(standing_free(s));
 }
 
+static void what_is_taken_out_one_by_one_gives_way_to_all(void **state)
+{
+    struct standing *s = standing_new();
+    (void)state;
+
+    for (uint64_t offset = 1; offset <= 9; offset++) {
+        assert_int_equal(take_out(s, STANDING_DELETED, "abc", offset, (int64_t)offset), 0);
+    }
+    assert_int_equal(take_out(s, STANDING_DELETED, "abd", 1, 10), 0);
+    assert_int_equal(take_out(s, STANDING_CLEARED, "abc", 7, 11), 0);
+    assert_int_equal(standing_count(s, STANDING_DELETED), 3); /* 8, 9, and of the other epoch */
+    assert_true(is_out(s, lobby, "abc", 1) && is_out(s, lobby, "abc", 9));
+    assert_true(is_out(s, lobby, "abd", 1));
+    assert_null(standing_free(s));
+}
+
+static void removals_leave_room_for_bans(void **state)
+{
+    struct standing *s = standing_new();
+    uint64_t offset = 1;
+    (void)state;
+
+    while (take_out(s, STANDING_DELETED, "abc", offset, (int64_t)offset) == 0) {
+        offset++;
+    }
+    assert_int_equal(offset, REMOVALS_MAX + 1);
+    assert_false(standing_has_room(s, STANDING_CLEARED));
+    assert_true(standing_has_room(s, STANDING_BAN_USER));
+    assert_int_equal(order(s, STANDING_BAN_USER, ann, SLICE_NONE, 2000, INT32_MAX), 0);
+    assert_null(standing_free(s));
+}
+
 static void kinds_and_names_are_told_apart(void **state)
 {
     struct standing *s = standing_new();
@@ -220,7 +252,7 @@ static void there_is_an_end_to_what_can_stand(void **state)
 
         assert_int_equal(order(s, STANDING_BAN_USER, user, SLICE_NONE, 2000, i), 0);
     }
-    assert_false(standing_has_room(s));
+    assert_false(standing_has_room(s, STANDING_BAN_USER));
     assert_int_equal(order(s, STANDING_BAN_USER, ann, SLICE_NONE, 2000, 1), STANDING_FULL);
     assert_int_equal(order(s, STANDING_BAN_USER, (struct slice){"u7", 2}, SLICE_NONE, 0, 8), 0);
     standing_forget(s, 2000);
@@ -266,6 +298,8 @@ int main(void)
         cmocka_unit_test(what_is_ordered_stands_until_its_end),
         cmocka_unit_test(one_record_is_taken_out_and_no_other),
         cmocka_unit_test(all_up_to_a_record_are_taken_out_and_none_comes_back),
+        cmocka_unit_test(what_is_taken_out_one_by_one_gives_way_to_all),
+        cmocka_unit_test(removals_leave_room_for_bans),
         cmocka_unit_test(kinds_and_names_are_told_apart),
         cmocka_unit_test(a_mute_is_of_one_room_or_of_all),
         cmocka_unit_test(what_is_lifted_is_over),
