@@ -86,7 +86,9 @@ def _publish(data, room="bad", **more):
     (67, "id of 2^63", '{"id":9223372036854775808,"ping":{}}', _BAD_REQUEST),
     (67, "id of 1.0", '{"id":1.0,"ping":{}}', _BAD_REQUEST),
     (67, "id of -0", '{"id":-0,"ping":{}}', _BAD_REQUEST),
+    (69, "unknown method", '{"id":7,"dance":{}}', _BAD_REQUEST),
     (70, "no id", '{"ping":{}}', _BAD_REQUEST),
+    (70, "id of 0", '{"id":0,"subscribe":{"channel":"in"}}', _BAD_REQUEST),
     (70, "negative id", '{"id":-1,"ping":{}}', _BAD_REQUEST),
     (70, "id in quotes", '{"id":"7","ping":{}}', _BAD_REQUEST),
     (75, "connect again", '{"id":7,"connect":{"token":"x"}}', _BAD_REQUEST),
@@ -135,6 +137,10 @@ def test_who_has_not_connected(gateway, others, given, answer):
     (77, "closed room", _subscribe("closed"), 103),
     (77, "room that is not there", _subscribe("closed:nowhere"), 103),
     (78, "join twice", _subscribe("in"), 105),
+    (78, "join twice, and back to a position", _subscribe("in", recover=True, offset=0, epoch="x"),
+     105),
+    (82, "offset in quotes", _subscribe("in2", recover=True, offset="1", epoch="x"), _INVALID),
+    (82, "offset of 2^64", _subscribe("in2", recover=True, offset=2 ** 64, epoch="x"), _INVALID),
     (82, "negative offset", _subscribe("in2", recover=True, offset=-1, epoch="x"), _INVALID),
     (79, "history of a room of others", '{"id":7,"history":{"channel":"out"}}', 103),
     (79, "presence of a room of others", '{"id":7,"presence":{"channel":"out"}}', 103),
@@ -217,6 +223,15 @@ def test_80_more_rooms_than_a_session_may_have(gateway, others):
             reply = _reply(peer, number)
             assert ("error" in reply) == (number == 2 + _ROOMS), reply
         assert reply["error"] == {"code": 106, "message": _MESSAGES[106]}
+    del others
+
+
+def test_70_a_number_that_was_used_before(gateway, others):
+    with Peer.open(gateway, _PATH) as peer:
+        peer.send(frame(_CONNECT.encode()))
+        for _ in range(2):  # each command is answered under the number it came with
+            peer.send(frame(b'{"id":7,"unsubscribe":{"channel":"never"}}'))
+            assert _reply(peer, 7) == {"id": 7, "unsubscribe": {}}
     del others
 
 
