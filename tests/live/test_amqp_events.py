@@ -7,7 +7,7 @@ import secrets
 import pytest
 from kit import CentrifugeClient, Deployment
 from kit.programs import LIBRARIES
-from kit.waiting import eventually_async
+from kit.waiting import PATIENCE, eventually_async
 from test_schema import validator
 
 CONFIG = """
@@ -46,6 +46,9 @@ class Told:
             self.all.append((kind, json.loads(body)))
         return self.all
 
+    def records(self):
+        return [body for kind, body in self.take() if kind == "record"]
+
 
 async def test_it_is_told_of_records_in_order_and_of_who_comes_and_goes(warren, program):
     name = type(program).__name__
@@ -61,21 +64,25 @@ async def test_it_is_told_of_records_in_order_and_of_who_comes_and_goes(warren, 
             await ann.publish(silent, number)
             await ann.publish(room, {"n": number, "x": 1.10})
             await bob.publish(half, number)
-        await bob.unsubscribe(room)
-        await eventually_async(lambda: "leave" in [kind for kind, _ in told.take()] and len(
-            [kind for kind, _ in told.all if kind == "record"]) == 20, what="all is told")
-        records = [body for kind, body in told.all if kind == "record"]
+        await eventually_async(lambda: len(told.records()) == 20, what="all records are told")
+        records = told.records()
         for each, user in ((room, "ann"), (half, "bob")):
             of_room = [body for body in records if body["room"] == each]
             assert [body["offset"] for body in of_room] == list(range(1, 11))
             assert {body["user"] for body in of_room} == {user}
             assert len({body["epoch"] for body in of_room}) == 1
         assert [body["data"]["n"] for body in records if body["room"] == room] == list(range(10))
-        moves = [(kind, body["user"], body["room"]) for kind, body in told.all if kind != "record"]
-        assert sorted(moves) == [
-            ("join", "ann", room), ("join", "bob", room), ("leave", "bob", room)]
-        assert {body["client"] for kind, body in told.all if kind == "join"} == {
-            ann.client, bob.client}
+        # Hints: who comes while a partition goes from owner to owner is not told.
+        async with asyncio.timeout(PATIENCE):
+            while not {("join", "bob"), ("leave", "bob")} <= {
+                    (kind, body["user"]) for kind, body in told.take()}:
+                await bob.unsubscribe(room)
+                await bob.subscribe(room)
+        clients = {"ann": ann.client, "bob": bob.client}
+        for kind, body in told.all:
+            if kind != "record":
+                assert (body["room"], body["client"]) == (room, clients[body["user"]])
+                assert kind == "join" or body["user"] == "bob"
 
 
 async def test_an_owner_may_be_killed(broker, warren, program):
