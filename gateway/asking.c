@@ -14,6 +14,7 @@
 
 #define KEPT_BEFORE_HOLD 16384 /* bytes kept: above it the session is not read */
 #define KEPT_MAX 1048576       /* what one read can still bring, when it is compressed */
+#define ASKED_MAX 8            /* questions of one session at once */
 
 /* One question. */
 struct asked {
@@ -149,7 +150,7 @@ static void replay(struct session *s)
 
     k->kept = BUF_EMPTY;
     k->is_replaying = true;
-    while (at < kept.size && s->state == SESSION_OPEN) {
+    while (at < kept.size && k->kept.size == 0 && s->state == SESSION_OPEN) {
         uint32_t size;
 
         memcpy(&size, kept.at + at, sizeof(size));
@@ -162,6 +163,9 @@ static void replay(struct session *s)
         at += size;
     }
     k->is_replaying = false;
+    if (at < kept.size && s->state == SESSION_OPEN) {
+        buf_add(&k->kept, kept.at + at, kept.size - at); /* each of these would be kept, too */
+    }
     buf_deinit(&kept);
 }
 
@@ -231,6 +235,7 @@ void asking_ask(struct session *s, enum hook which, struct slice raw, uint32_t i
 static bool may_pass(const struct asking *k, const struct command *c)
 {
     const struct asked *q;
+    size_t count = 0;
 
     if (c->method != COMMAND_SUBSCRIBE || k->kept.size > 0) {
         return false;
@@ -240,8 +245,9 @@ static bool may_pass(const struct asking *k, const struct command *c)
             slice_equal(c->channel, (struct slice){q->channel, q->channel_size})) {
             return false;
         }
+        count++;
     }
-    return true;
+    return count < ASKED_MAX;
 }
 
 bool asking_holds(const struct session *s, const struct command *c)

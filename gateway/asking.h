@@ -2,9 +2,10 @@
  * asking.h: the questions of one session to the backend (hooks.h), and what waits behind them.
  *
  * A question is about one command. While it is out, later commands of the session are kept, so that
- * nothing is overtaken: only pongs are served, and subscribe commands to other rooms, which may be
- * asked about at the same time. What is kept is bounded: beyond that the session is not read. When
- * an answer is there the command is served, or refused, and then what was kept, in order.
+ * nothing is overtaken: only pongs are served, and subscribe commands to other rooms, a few of
+ * which may be asked about at the same time. What is kept is bounded: beyond that the session is
+ * not read. When an answer is there the command is served, or refused, and then what was kept, in
+ * order.
  */
 #ifndef WARREN_GATEWAY_ASKING_H
 #define WARREN_GATEWAY_ASKING_H

@@ -187,7 +187,7 @@ int hook_result_subscribe(struct slice result, struct hook_subscribe *out)
 
     *out = (struct hook_subscribe){.info = is_null(info) ? SLICE_NONE : info,
                                    .data = is_null(data) ? SLICE_NONE : data};
-    if ((out->info.size > 0 && !json_is_object(info)) ||
+    if ((out->info.size > 0 && (!json_is_object(info) || info.size > INFO_MAX)) ||
         (!is_null(override) && !json_is_object(override)) ||
         (!is_null(expires) && (!json_i64(expires, &out->expires_s) || out->expires_s < 0))) {
         return HOOK_RESULT_BAD;

@@ -153,12 +153,80 @@ static void pongs_and_the_end_are_heard_meanwhile(void **state)
     kit_end(&k);
 }
 
+/* Tells which of its commands was refused next. */
+static void expect_refusal(struct peer *p, int id)
+{
+    char part[64];
+
+    snprintf(part, sizeof(part), "{\"id\":%d,\"error\":{\"code\":100,", id);
+    peer_expect_part(p, part);
+}
+
+static void one_session_asks_about_few_subscribes_at_once(void **state)
+{
+    struct kit k;
+    struct peer ann;
+    (void)state;
+
+    kit_init(&k);
+    k.conf.hooks.subscribe_url = url;
+    k.conf.hooks.timeout_ms = 300;
+    k.conf.hooks.breaker_failures = 1000;
+    k.conf.rules.defaults.hook_subscribe = true;
+    kit_start(&k);
+    peer_open(&ann, &k, DIALECT_CENTRIFUGE, "ann", "");
+    peer_send(&ann, "{\"id\":1,\"connect\":{}}");
+    peer_expect_part(&ann, "{\"id\":1,\"connect\":{\"client\":\"");
+    for (int id = 2; id < 14; id++) {
+        char text[64];
+        snprintf(text, sizeof(text), "{\"id\":%d,\"subscribe\":{\"channel\":\"r%d\"}}", id, id);
+        peer_send(&ann, text);
+    }
+    KIT_UNTIL(&k, open_questions(&k) == 8);
+    for (int id = 2; id < 14; id++) {
+        peer_expect_part(&ann, ",\"error\":{\"code\":100,"); /* in any order */
+        assert_true(open_questions(&k) <= 8);
+    }
+    assert_int_equal(stat_get(&k.gateway.metrics.hook_ends[HOOK_SUBSCRIBE][HOOK_END_LATE]), 12);
+    peer_end(&ann);
+    kit_end(&k);
+}
+
+static void whatever_waits_is_served_in_order(void **state)
+{
+    struct kit k;
+    struct peer ann;
+    (void)state;
+
+    begin(&k);
+    k.conf.hooks.timeout_ms = 20;
+    k.conf.hooks.breaker_failures = 1000;
+    hooks_reloaded(k.gateway.hooks);
+    open_asking(&k, &ann);
+    for (int id = 3; id < 9; id++) {
+        char text[96];
+        snprintf(text, sizeof(text), "{\"id\":%d,\"publish\":{\"channel\":\"lobby\",\"data\":1}}",
+                 id);
+        peer_send(&ann, text);
+    }
+    peer_send(&ann, "{\"id\":9,\"rpc\":{\"method\":\"session\",\"data\":{}}}");
+    for (int id = 2; id < 9; id++) {
+        expect_refusal(&ann, id);
+    }
+    peer_expect_part(&ann, "{\"id\":9,\"rpc\":");
+    assert_int_equal(stat_get(&k.gateway.metrics.hook_ends[HOOK_PUBLISH][HOOK_END_LATE]), 7);
+    peer_end(&ann);
+    kit_end(&k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_says_too_much_meanwhile_is_not_read),
         cmocka_unit_test(who_says_far_too_much_in_few_bytes_is_closed),
         cmocka_unit_test(who_is_late_is_given_up_and_what_waited_is_asked_about),
+        cmocka_unit_test(one_session_asks_about_few_subscribes_at_once),
+        cmocka_unit_test(whatever_waits_is_served_in_order),
         cmocka_unit_test(pongs_and_the_end_are_heard_meanwhile),
     };
 

@@ -10,6 +10,7 @@
 #include "gateway/ask.h"
 #include "gateway/hook.h"
 #include "gateway/hooks.h"
+#include "proto/limits.h"
 
 #define T24 "aaaaaaaaaaaaaaaaaaaaaaaa"
 #define T120 T24 T24 T24 T24 T24
@@ -199,6 +200,22 @@ static void a_result_of_subscribe_has_info_data_and_an_end(void **state)
     }
 }
 
+static void info_is_as_long_as_others_can_carry_it(void **state)
+{
+    struct buf result = BUF_EMPTY;
+    struct hook_subscribe s;
+    (void)state;
+
+    for (int more = 0; more < 2; more++) {
+        buf_clear(&result);
+        buf_addf(&result, "{\"info\":{\"a\":\"%0*d\"}}", INFO_MAX - 8 + more, 0);
+        assert_int_equal(hook_result_subscribe(buf_slice(&result), &s),
+                         more == 0 ? 0 : HOOK_RESULT_BAD);
+        assert_int_equal(s.info.size, INFO_MAX + more);
+    }
+    buf_deinit(&result);
+}
+
 static void a_question_is_one_object(void **state)
 {
     struct buf out = BUF_EMPTY;
@@ -296,6 +313,7 @@ int main(void)
         cmocka_unit_test(who_has_no_user_is_nobody_and_has_nothing),
         cmocka_unit_test(a_result_of_connect_that_makes_no_sense_is_bad),
         cmocka_unit_test(a_result_of_subscribe_has_info_data_and_an_end),
+        cmocka_unit_test(info_is_as_long_as_others_can_carry_it),
         cmocka_unit_test(a_question_is_one_object),
         cmocka_unit_test(a_url_is_http_or_https_and_no_more),
         cmocka_unit_test(what_the_settings_cannot_mean_is_told),
