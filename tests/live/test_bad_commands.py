@@ -59,6 +59,18 @@ def _reply(peer, number):
     raise AssertionError("the connection ended")
 
 
+def _say(peer, number, room, data):
+    """Publishes, and waits for the answer and for the record, which its owner numbers later."""
+    peer.send(frame(json.dumps(
+        {"id": number, "publish": {"channel": room, "data": data}}).encode()))
+    is_answered = is_heard = False
+    while not (is_answered and is_heard):
+        for line in peer.next()[1].split(b"\n"):
+            message = json.loads(line)
+            is_answered |= message.get("id") == number
+            is_heard |= message.get("push", {}).get("pub", {}).get("data") == data
+
+
 def _subscribe(room, **more):
     return json.dumps({"id": 7, "subscribe": {"channel": room, **more}})
 
@@ -177,8 +189,7 @@ def test_a_command_that_is_done_all_the_same(gateway, others, given, answer):
         for number, room in ((2, "in"), (3, "in3")):
             peer.send(frame(json.dumps({"id": number, "subscribe": {"channel": room}}).encode()))
             epoch = _reply(peer, number)["subscribe"].get("epoch", "")
-        peer.send(frame(b'{"id":4,"publish":{"channel":"in3","data":1}}'))
-        _reply(peer, 4)
+        _say(peer, 4, "in3", 1)
         peer.send(frame(b'{"id":5,"unsubscribe":{"channel":"in3"}}'))
         _reply(peer, 5)
         peer.send(frame(given.replace("EPOCH", epoch).encode()))
@@ -199,9 +210,7 @@ def test_a_position_of_the_past(gateway, others, given, answer):
         peer.send(frame(_CONNECT.encode()) + frame(_subscribe(given).encode()))
         epoch = _reply(peer, 7)["subscribe"]["epoch"]
         for number in range(10, 16):
-            peer.send(frame(json.dumps(
-                {"id": number, "publish": {"channel": given, "data": number}}).encode()))
-            _reply(peer, number)
+            _say(peer, number, given, number)
         peer.send(frame(json.dumps({"id": 20, "unsubscribe": {"channel": given}}).encode()))
         _reply(peer, 20)
         position = {"offset": 1, "epoch": epoch if given != "other" else "x" * len(epoch)}
