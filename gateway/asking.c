@@ -174,7 +174,10 @@ static void go_on(struct session *s)
 {
     struct asking *k = s->asking;
 
-    if (k->kept.size > 0) {
+    if (s->is_refused) {
+        buf_deinit(&k->kept); /* what stands behind a refused connect command was said in vain */
+        k->kept = BUF_EMPTY;
+    } else if (k->kept.size > 0) {
         replay(s);
     }
     if (s->state == SESSION_OPEN && k->is_holding && k->kept.size <= KEPT_BEFORE_HOLD) {

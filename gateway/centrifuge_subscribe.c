@@ -245,7 +245,9 @@ void centrifuge_subscribed(struct subscription *sub, uint64_t offset, bool recov
     struct session *s = sub->session;
     const struct codec *codec = session_codec(s);
     struct slice room = {sub->room->name, sub->room->name_size};
-    bool expires = sub->grant != NULL && sub->grant->expires_s != 0;
+    bool ends = sub->grant != NULL && sub->grant->expires_s != 0;
+    /* What a hook let in has no token that the SDK could renew: it is told when it is over. */
+    bool expires = ends && (sub->by_token || sub->cause != ROOMS_BY_COMMAND);
     const struct reply_subscribe r = {
         .recoverable = true,
         .epoch = slice_of(sub->room->epoch),
@@ -258,7 +260,7 @@ void centrifuge_subscribed(struct subscription *sub, uint64_t offset, bool recov
         .data = sub->joining->data != NULL ? blob_slice(sub->joining->data) : SLICE_NONE,
     };
 
-    if (expires) {
+    if (ends) {
         session_watch_expiry(s);
     }
     if (sub->cause == ROOMS_BY_CONNECT) {

@@ -99,6 +99,9 @@ static const char *read_error(struct hook_answer *a, struct slice error)
     if (!is_null(temporary) && !json_bool(temporary, &a->is_temporary)) {
         return "temporary is true or false";
     }
+    if (reply_error_is_known(a->code)) { /* it is told in the protocol's own words */
+        a->is_temporary |= reply_error_text((enum reply_error)a->code).is_temporary;
+    }
     a->end = HOOK_END_ERROR;
     return NULL;
 }
@@ -160,6 +163,10 @@ int hook_result_claims(struct slice result, int64_t now_s, struct jwt_claims *cl
     struct buf payload = BUF_EMPTY;
 
     *is_known = !is_null(user) && !slice_equal(user, SLICE_LIT("\"\""));
+    if (!*is_known && !is_null(expires)) {
+        *why = "who has no user has no end";
+        return HOOK_RESULT_BAD;
+    }
     buf_addf(&payload, "{\"exp\":%" PRId64, NO_END);
     add_claim(&payload, "sub", *is_known ? user : SLICE_LIT("\"nobody\""));
     add_claim(&payload, "expire_at", is_null(expires) ? SLICE_LIT("0") : expires);

@@ -92,16 +92,26 @@ void session_watch_expiry(struct session *s)
     }
 }
 
+/* When the subscription ends; 0: never. Only a token can be refreshed: what a hook let in asks
+ * again. */
+static int64_t subscription_ends_s(const struct subscription *sub)
+{
+    bool by_hook = sub->cause == ROOMS_BY_COMMAND && !sub->by_token;
+    int64_t grace_s = by_hook ? 0 : sub->session->gateway->conf->refresh_wait_ms / 1000;
+
+    return sub->grant != NULL && sub->grant->expires_s != 0 ? sub->grant->expires_s + grace_s : 0;
+}
+
 static void end_late_subscriptions(struct session *s, int64_t now_s)
 {
-    int64_t grace_s = s->gateway->conf->refresh_wait_ms / 1000;
     struct subscription *sub = s->subscriptions;
 
     while (sub != NULL && s->state == SESSION_OPEN) {
         struct subscription *next = sub->next_of_session;
 
-        if (sub->joining == NULL && sub->grant != NULL && sub->grant->expires_s != 0 &&
-            now_s >= sub->grant->expires_s + grace_s) {
+        int64_t ends_s = subscription_ends_s(sub);
+
+        if (sub->joining == NULL && ends_s != 0 && now_s >= ends_s) {
             dialect_unsubscribe(sub, UNSUBSCRIBE_EXPIRED, "subscription expired");
         }
         sub = next;

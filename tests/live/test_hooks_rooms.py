@@ -1,5 +1,7 @@
 """Hooks of rooms: the backend decides who subscribes and what is published."""
 
+import time
+
 import pytest
 from kit import CentrifugeClient, Closed, CommandError, Deployment, PlainClient
 from kit.backend import Backend
@@ -60,6 +62,18 @@ async def test_the_backend_is_asked_who_subscribes(warren, backend):
         assert [q.body["user"] for q in backend.asked] == ["ann", "bob"]
         assert {key: backend.asked[0].body[key] for key in ("client", "channel", "data")} == {
             "client": ann.client, "channel": "ask:1", "data": {"why": "so"}}
+
+
+async def test_a_subscription_ends_when_the_backend_said_and_may_come_again(warren, backend):
+    """There is no token to renew: nobody is told to get one."""
+    backend.answers["subscribe"] = lambda _: {"result": {"expire_at": int(time.time()) + 2}}
+    async with await _connect(warren, 0, "ann") as ann:
+        reply = await ann.subscribe("ask:end")
+        assert "expires" not in reply and "ttl" not in reply
+        end = await ann.expect(lambda m: "unsubscribe" in m.get("push", {}))
+        assert end["push"]["unsubscribe"]["code"] == 2501
+        await ann.subscribe("ask:end")
+        assert len(backend.asked) == 2
 
 
 async def test_who_is_refused_does_not_subscribe(warren, backend):

@@ -219,6 +219,25 @@ static void whatever_waits_is_served_in_order(void **state)
     kit_end(&k);
 }
 
+static void what_stands_behind_a_refused_connect_is_forgotten(void **state)
+{
+    struct kit k;
+    struct peer ann;
+    (void)state;
+
+    kit_init(&k);
+    k.conf.hooks.connect_url = url;
+    k.conf.hooks.timeout_ms = 20;
+    kit_start(&k);
+    peer_open(&ann, &k, DIALECT_CENTRIFUGE, "", "");
+    peer_send(&ann, "{\"id\":1,\"connect\":{}}\n{\"id\":2,\"subscribe\":{\"channel\":\"a\"}}");
+    expect_refusal(&ann, 1);
+    peer_expect_nothing(&ann); /* and it is not closed */
+    assert_int_equal(peer_session(&ann)->state, SESSION_OPEN);
+    peer_end(&ann);
+    kit_end(&k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +246,7 @@ int main(void)
         cmocka_unit_test(who_is_late_is_given_up_and_what_waited_is_asked_about),
         cmocka_unit_test(one_session_asks_about_few_subscribes_at_once),
         cmocka_unit_test(whatever_waits_is_served_in_order),
+        cmocka_unit_test(what_stands_behind_a_refused_connect_is_forgotten),
         cmocka_unit_test(pongs_and_the_end_are_heard_meanwhile),
     };
 

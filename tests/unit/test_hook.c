@@ -99,6 +99,29 @@ static void an_error_keeps_its_code_and_words(void **state)
     assert_string_equal(a.text, "disconnected");
 }
 
+static void the_protocols_own_errors_are_as_temporary_as_it_says(void **state)
+{
+    static const struct {
+        const char *error;
+        bool is_temporary;
+    } cases[] = {
+        {"{\"error\":{\"code\":100}}", true},
+        {"{\"error\":{\"code\":100,\"temporary\":false}}", true},
+        {"{\"error\":{\"code\":103}}", false},
+        {"{\"error\":{\"code\":103,\"temporary\":true}}", true},
+        {"{\"error\":{\"code\":400}}", false},
+    };
+    struct hook_answer a;
+    const char *why;
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        hook_answer_read(&a, slice_of(cases[i].error), &why);
+        assert_int_equal(a.end, HOOK_END_ERROR);
+        assert_int_equal(a.is_temporary, cases[i].is_temporary);
+    }
+}
+
 static int claims_of(const char *result, struct jwt_claims *claims, bool *is_known)
 {
     const char *why = "";
@@ -136,8 +159,9 @@ static void who_has_no_user_is_nobody_and_has_nothing(void **state)
 {
     static const char *const nobody[] = {"{}", "{\"user\":\"\"}", "{\"user\":null}",
                                          "{\"data\":{}}"};
-    static const char *const too_much[] = {"{\"channels\":[\"lobby\"]}",
-                                           "{\"user\":\"\",\"info\":{}}", "{\"roles\":[\"a\"]}"};
+    static const char *const too_much[] = {
+        "{\"channels\":[\"lobby\"]}", "{\"user\":\"\",\"info\":{}}", "{\"roles\":[\"a\"]}",
+        "{\"expire_at\":2000}", "{\"user\":\"\",\"expire_at\":0}"};
     struct jwt_claims c;
     bool is_known = true;
     (void)state;
@@ -309,6 +333,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_answer_is_a_result_an_error_or_a_disconnect),
         cmocka_unit_test(an_error_keeps_its_code_and_words),
+        cmocka_unit_test(the_protocols_own_errors_are_as_temporary_as_it_says),
         cmocka_unit_test(a_result_of_connect_says_who_it_is),
         cmocka_unit_test(who_has_no_user_is_nobody_and_has_nothing),
         cmocka_unit_test(a_result_of_connect_that_makes_no_sense_is_bad),
