@@ -326,11 +326,10 @@ void worker_reload(struct worker *w, struct broadcaster_conf *fresh)
 
 void worker_stop(struct worker *w)
 {
-    uint64_t one = 1;
-
     atomic_store(&w->is_asked_to_stop, true);
-    ssize_t written = write(w->wake_fd, &one, sizeof(one));
-    assert(written == (ssize_t)sizeof(one));
+    /* Any other failure means that it is awake, and it looks each tick anyway. */
+    while (write(w->wake_fd, &(uint64_t){1}, sizeof(uint64_t)) < 0 && errno == EINTR) {
+    }
 }
 
 void worker_watch(struct worker *w)

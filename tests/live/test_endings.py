@@ -121,7 +121,7 @@ async def test_nothing_is_left_of_five_thousand_sessions_that_ended_in_twenty_wa
     await asyncio.to_thread(_nothing_left, gateway)
     assert gateway.metric("warren_gateway_sessions_opened_total") == 200 * _ROUNDS
     assert gateway.metric("warren_gateway_sessions_closed_total") == 200 * _ROUNDS
-    eventually(lambda: _descriptors(gateway) == descriptors, what="descriptors are back")
+    eventually(lambda: _descriptors(gateway) <= descriptors, what="descriptors are back")
     # A sanitizer keeps freed memory in quarantine (256 MB at most); leaks are found at the end.
     assert _memory(gateway) - memory < 300 << 20
     async with await CentrifugeClient.connect(gateway) as client:
