@@ -64,6 +64,15 @@ def api(warren):
         one.hang_up()
 
 
+@pytest.fixture
+def backend(server):
+    """The file's own backend, honest again, and with nothing asked."""
+    server.answers.clear()
+    server.asked.clear()
+    yield server
+    server.go_on()
+
+
 def _running_broker(folder):
     node = Broker(folder)
     try:

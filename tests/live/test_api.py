@@ -4,23 +4,20 @@ import json
 import socket
 
 import pytest
-from kit import CentrifugeClient, Deployment, PlainClient, eventually
-from kit.api import KEY, Api, ApiError
+from kit import CentrifugeClient, PlainClient, eventually
+from kit.api import KEY, Api, ApiError, deployed
 from kit.waiting import eventually_async
 
 
 @pytest.fixture(scope="module")
 def warren(broker):
-    running = Deployment(broker, config="""
+    with deployed(broker, config="""
 [api "news"]
 key = the key of the news desk
 allow = publish, batch
 [room "quiet"]
 presence = no
-""")
-    for gateway in running.gateways:
-        gateway.open_api(KEY)
-    with running:
+""") as running:
         yield running
 
 
@@ -277,9 +274,7 @@ def test_calls_are_counted(warren, api):
 
 
 def test_without_the_broker_calls_end_with_an_error(own_broker):
-    running = Deployment(own_broker, gateways=1, gateway={"api.wait": "1s"})
-    running.gateways[0].open_api(KEY)
-    with running:
+    with deployed(own_broker, gateways=1, gateway={"api.wait": "1s"}) as running:
         api = Api(running.gateways[0])
         own_broker.stop()
         for name, params in (("publish", {"channel": "room", "data": 1}), ("ban", {"user": "ann"}),

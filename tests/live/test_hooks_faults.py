@@ -38,14 +38,6 @@ def _running(broker):
         yield running
 
 
-@pytest.fixture(name="backend")
-def _backend(server):
-    server.answers.clear()
-    server.asked.clear()
-    yield server
-    server.go_on()
-
-
 def _configure(running, **hooks):
     """The gateway goes by these settings of [hooks] from now on."""
     settings = {"timeout": "60s", "breaker_failures": _MANY, **hooks}

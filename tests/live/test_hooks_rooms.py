@@ -29,15 +29,6 @@ hook_publish = yes
         yield running
 
 
-@pytest.fixture(name="backend")
-def _backend(server):
-    """The backend, honest again, and with nothing asked."""
-    server.answers.clear()
-    server.asked.clear()
-    yield server
-    server.go_on()
-
-
 async def _connect(warren, number, user):
     return await CentrifugeClient.connect(warren.gateways[number], warren.token(user))
 

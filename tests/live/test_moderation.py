@@ -4,8 +4,8 @@ import contextlib
 import time
 
 import pytest
-from kit import CentrifugeClient, Closed, CommandError, Deployment, PlainClient
-from kit.api import KEY
+from kit import CentrifugeClient, Closed, CommandError, PlainClient
+from kit.api import deployed
 from kit.waiting import eventually_async
 
 _CONFIG = """
@@ -16,10 +16,7 @@ muted = refused
 
 @pytest.fixture(scope="module")
 def warren(broker):
-    running = Deployment(broker, config=_CONFIG, gateway={"gateway.trusted": "127.0.0.1"})
-    for gateway in running.gateways:
-        gateway.open_api(KEY)
-    with running:
+    with deployed(broker, config=_CONFIG, gateway={"gateway.trusted": "127.0.0.1"}) as running:
         yield running
 
 

@@ -1,8 +1,8 @@
 """Nobody speaks in warren's name to plain clients: what looks like it comes as a publication."""
 
 import pytest
-from kit import CentrifugeClient, Deployment, PlainClient
-from kit.api import KEY
+from kit import CentrifugeClient, PlainClient
+from kit.api import deployed
 
 _JOIN = {"event": "join", "user": "root", "client": "6f0c", "info": {}}
 _FORGED = [
@@ -22,10 +22,7 @@ _HONEST = [
 
 @pytest.fixture(scope="module")
 def warren(broker):
-    running = Deployment(broker)
-    for gateway in running.gateways:
-        gateway.open_api(KEY)
-    with running:
+    with deployed(broker) as running:
         yield running
 
 

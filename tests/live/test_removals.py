@@ -4,17 +4,14 @@ import asyncio
 import contextlib
 
 import pytest
-from kit import CentrifugeClient, Deployment
-from kit.api import KEY, Api, ApiError
+from kit import CentrifugeClient
+from kit.api import Api, ApiError, deployed
 from kit.waiting import PATIENCE
 
 
 @pytest.fixture(scope="module")
 def warren(broker):
-    running = Deployment(broker, settings={"room.history_size": 20})
-    for gateway in running.gateways:
-        gateway.open_api(KEY)
-    with running:
+    with deployed(broker, settings={"room.history_size": 20}) as running:
         yield running
 
 
@@ -99,10 +96,7 @@ def _door(gateway):
 
 
 async def test_what_was_removed_stays_so_whoever_ends(broker):
-    running = Deployment(broker)
-    for gateway in running.gateways:
-        gateway.open_api(KEY)
-    with running:
+    with deployed(broker) as running:
         async with _both(running, "gone") as sessions:
             await _say(sessions, "gone", 1, 6)
             with _door(running.gateways[0]) as api:

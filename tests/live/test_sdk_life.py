@@ -6,8 +6,8 @@ And the manners of the Python SDK, which is not run here: what it sends and what
 import time
 
 import pytest
-from kit import CentrifugeClient, CommandError, Deployment
-from kit.api import KEY
+from kit import CentrifugeClient, CommandError
+from kit.api import deployed
 from kit.sdk import Sdk
 
 CODECS = ["json", "protobuf"]
@@ -15,10 +15,7 @@ CODECS = ["json", "protobuf"]
 
 @pytest.fixture(scope="module")
 def warren(broker):
-    running = Deployment(broker)
-    for gateway in running.gateways:
-        gateway.open_api(KEY)
-    with running:
+    with deployed(broker) as running:
         yield running
 
 

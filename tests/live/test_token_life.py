@@ -1,8 +1,8 @@
 """What becomes of sessions and of their rooms when tokens are changed or taken back."""
 
 import pytest
-from kit import CentrifugeClient, CommandError, Deployment
-from kit.api import KEY
+from kit import CentrifugeClient, CommandError
+from kit.api import deployed
 from kit.waiting import eventually_async
 
 _SERVER = {"code": 2000, "reason": "server unsubscribe"}
@@ -10,10 +10,7 @@ _SERVER = {"code": 2000, "reason": "server unsubscribe"}
 
 @pytest.fixture(scope="module")
 def warren(broker):
-    running = Deployment(broker)
-    for gateway in running.gateways:
-        gateway.open_api(KEY)
-    with running:
+    with deployed(broker) as running:
         yield running
 
 

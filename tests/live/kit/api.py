@@ -1,7 +1,10 @@
 """The HTTP API, as a backend without any library of ours calls it."""
 
+import contextlib
 import http.client
 import json
+
+from kit.deployment import Deployment
 
 KEY = "a key of the tests, long enough"
 _PATIENCE = 60.0
@@ -44,3 +47,13 @@ class Api:
 
     def hang_up(self):
         self._connection.close()
+
+
+@contextlib.contextmanager
+def deployed(broker, **more):
+    """A deployment whose gateways all have an API for KEY."""
+    running = Deployment(broker, **more)
+    for gateway in running.gateways:
+        gateway.open_api(KEY)
+    with running:
+        yield running
