@@ -36,7 +36,7 @@ struct partition {
     struct partition_stats *stats; /* borrowed */
     enum partition_state state;
     bool has_taken_leave; /* leaving: its last checkpoint was written once */
-    uint64_t term; /* ours once the marker is on its way */
+    uint64_t term;        /* ours once the marker is on its way */
     char nonce[BOOT_SIZE + 1];
     uint64_t random;                  /* state of the generator */
     struct partition_action *actions; /* owns: oldest first */

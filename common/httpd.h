@@ -17,9 +17,10 @@
 #include "common/base.h"
 #include "common/http.h"
 
-#define HTTPD_REQUEST_MS 10000 /* from the first byte of a request to its last, and for an answer  \
-                                */
-#define HTTPD_IDLE_MS 60000    /* between two requests */
+#define HTTPD_REQUEST_MS                                                                           \
+    10000                   /* from the first byte of a request to its last, and for an answer     \
+                             */
+#define HTTPD_IDLE_MS 60000 /* between two requests */
 
 struct httpd;
 

@@ -7,9 +7,9 @@
 
 #include "common/mem.h"
 #include "common/service.h"
-#include "gateway/api.h"
-#include "gateway/jwt.h"
-#include "gateway/origin.h"
+#include "gateway/api/api.h"
+#include "gateway/edge/origin.h"
+#include "gateway/token/jwt.h"
 
 #define AT(field) offsetof(struct gateway_conf, field)
 

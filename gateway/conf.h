@@ -8,9 +8,9 @@
 #include "common/buf.h"
 #include "common/conf.h"
 #include "common/http.h"
-#include "gateway/api_keys.h"
-#include "gateway/hooks.h"
-#include "gateway/keys.h"
+#include "gateway/api/api_keys.h"
+#include "gateway/hook/hooks.h"
+#include "gateway/token/keys.h"
 #include "proto/limits.h"
 #include "proto/rules.h"
 

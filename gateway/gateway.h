@@ -11,10 +11,10 @@
 #include <ev.h>
 
 #include "common/base.h"
-#include "gateway/compress.h"
 #include "gateway/conf.h"
+#include "gateway/edge/origin.h"
 #include "gateway/metrics.h"
-#include "gateway/origin.h"
+#include "gateway/ws/compress.h"
 #include "proto/limits.h"
 
 struct admin;

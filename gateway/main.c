@@ -8,11 +8,11 @@
 
 #include "common/log.h"
 #include "common/loop.h"
-#include "gateway/edge.h"
+#include "gateway/edge/edge.h"
 #include "gateway/gateway.h"
 #include "gateway/libraries.h"
 #include "gateway/reload.h"
-#include "gateway/token.h"
+#include "gateway/token/token.h"
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include "gateway/sight.h"
+#include "gateway/room/sight.h"
 
 /* The line of a family that has one label. */
 static void print_one(struct buf *out, const char *family, const char *label, const char *value,

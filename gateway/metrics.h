@@ -5,10 +5,10 @@
 #define WARREN_GATEWAY_METRICS_H
 
 #include "common/stats.h"
-#include "gateway/close.h"
-#include "gateway/hook.h"
-#include "gateway/permits.h"
-#include "gateway/raw.h"
+#include "gateway/bus/raw.h"
+#include "gateway/hook/hook.h"
+#include "gateway/room/permits.h"
+#include "gateway/session/close.h"
 #include "proto/audience.h"
 #include "proto/reply.h"
 

@@ -6,13 +6,13 @@
 #include <utlist.h>
 
 #include "common/log.h"
-#include "gateway/edge.h"
-#include "gateway/hooks.h"
-#include "gateway/links.h"
-#include "gateway/rights.h"
-#include "gateway/rooms_internal.h"
-#include "gateway/sessions_internal.h"
-#include "gateway/verifier.h"
+#include "gateway/bus/links.h"
+#include "gateway/edge/edge.h"
+#include "gateway/hook/hooks.h"
+#include "gateway/room/rights.h"
+#include "gateway/room/rooms_internal.h"
+#include "gateway/session/sessions_internal.h"
+#include "gateway/token/verifier.h"
 
 static void change_rules(struct rooms *all)
 {

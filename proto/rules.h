@@ -41,7 +41,7 @@ struct rule {
     char *hidden;   /* names people whose records only they themselves and moderators see */
     char *muted;    /* "hidden" or "refused" */
     char *moderators;
-    char *events; /* owned text: none, or some of record, join, leave; broadcaster */
+    char *events;            /* owned text: none, or some of record, join, leave; broadcaster */
     bool echo;               /* the sender's session gets its own records */
     int64_t subscribers_max; /* of one room on one gateway; 0: any number */
     /* What rules_settle() makes of these. */

@@ -13,15 +13,15 @@ ROOT = Path(__file__).resolve().parents[1]
 FLOORS = {"common": 0, "proto": 1, "gateway": 2, "broadcaster": 2, "tests": 3}
 # One door per library: only these files include its headers.
 DOORS = {
-    r"wslay/": r"gateway/ws\.c",
+    r"wslay/": r"gateway/ws/ws\.c",
     r"amqp|rabbitmq-c/": r"common/mq\w*\.[ch]",
-    r"curl/": r"gateway/ask\.c",
-    r"jansson\.h": r"gateway/(jwks|libraries)\.c",
-    r"openssl/": r"gateway/((key|libraries|upgrade|verdicts)\.c|tls\w*\.[ch])",
+    r"curl/": r"gateway/hook/ask\.c",
+    r"jansson\.h": r"gateway/(token/jwks|libraries)\.c",
+    r"openssl/": r"gateway/((token/(key|verdicts)|libraries|edge/upgrade)\.c|edge/tls\w*\.[ch])",
     r"http_parser\.h": r"common/http\.c",
     r"ini\.h": r"common/conf\.c",
     r"xxhash\.h": r"common/hash\.[ch]",
-    r"zlib\.h": r"gateway/deflate\.c|tests/unit/test_deflate\.c",
+    r"zlib\.h": r"gateway/ws/deflate\.c|tests/unit/test_deflate\.c",
     r"cmocka\.h": r"tests/.*",
 }
 TEXT = {"", ".build", ".c", ".cfg", ".conf", ".css", ".def", ".Dockerfile", ".h", ".html", ".js",

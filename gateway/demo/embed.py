@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes a C file that holds the given files as bytes: embed.py OUTPUT.c FILE...
 
-The table it defines is declared in gateway/demo.h. index.html is served at "/",
+The table it defines is declared in gateway/edge/demo.h. index.html is served at "/",
 every other file at "/<its name>"; the name's ending decides the content type.
 """
 import pathlib
@@ -17,7 +17,7 @@ PER_LINE = 16
 
 
 def main(output, *names):
-    text = ['#include "gateway/demo.h"', ""]
+    text = ['#include "gateway/edge/demo.h"', ""]
     table = []
     for i, path in enumerate(map(pathlib.Path, names)):
         data = path.read_bytes()

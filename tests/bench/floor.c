@@ -14,7 +14,7 @@
 
 #include "common/buf.h"
 #include "common/net.h"
-#include "gateway/frame.h"
+#include "gateway/ws/frame.h"
 #include "tests/bench/peer.h"
 
 #define CLIENTS_MAX 19000

@@ -2,7 +2,7 @@
  * fuzz_deflate.c: compressed payloads: no more comes out than is allowed, nothing depends on what
  * was inflated before, and what we deflate is inflated to the same.
  */
-#include "gateway/deflate.h"
+#include "gateway/ws/deflate.h"
 #include "tests/fuzz/fuzz.h"
 
 #define MESSAGE_MAX 5000

@@ -2,8 +2,8 @@
  * fuzz_extension.c: values of Sec-WebSocket-Extensions: what is answered is within the rules, was
  * asked for, and would be accepted as an offer.
  */
-#include "gateway/deflate.h"
-#include "gateway/extension.h"
+#include "gateway/ws/deflate.h"
+#include "gateway/ws/extension.h"
 #include "tests/fuzz/fuzz.h"
 
 #define NAME "Sec-WebSocket-Extensions"

@@ -2,7 +2,7 @@
  * fuzz_hook.c: answers of a backend: each is of exactly one kind and within its bounds, whatever
  * came; and who is known by it has a user.
  */
-#include "gateway/hook.h"
+#include "gateway/hook/hook.h"
 #include "proto/json.h"
 #include "proto/reply.h"
 #include "tests/fuzz/fuzz.h"

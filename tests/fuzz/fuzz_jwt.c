@@ -4,9 +4,9 @@
  *
  * The input is a token as it comes, and also two lines: a header and a payload, to be signed.
  */
-#include "gateway/base64.h"
-#include "gateway/jwt.h"
 #include "gateway/libraries.h"
+#include "gateway/token/base64.h"
+#include "gateway/token/jwt.h"
 #include "proto/json.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/unit/hmac_sha256.h"

@@ -3,8 +3,8 @@
  * text is UTF-8; and what a client frames comes out as it went in. With and without
  * permessage-deflate.
  */
-#include "gateway/deflate.h"
-#include "gateway/ws.h"
+#include "gateway/ws/deflate.h"
+#include "gateway/ws/ws.h"
 #include "tests/fuzz/fuzz.h"
 
 #define MESSAGE_MAX 1000

@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "common/mem.h"
-#include "gateway/jwt.h"
-#include "gateway/sessions_internal.h"
+#include "gateway/session/sessions_internal.h"
+#include "gateway/token/jwt.h"
 #include "tests/sim/sim.h"
 
 #define OPCODE_TEXT 0x1

@@ -4,9 +4,9 @@
 
 #include "common/log.h"
 #include "common/mem.h"
-#include "gateway/lanes.h"
-#include "gateway/links.h"
-#include "gateway/sessions.h"
+#include "gateway/bus/lanes.h"
+#include "gateway/bus/links.h"
+#include "gateway/session/sessions.h"
 #include "proto/room.h"
 #include "tests/sim/sim.h"
 

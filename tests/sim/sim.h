@@ -20,10 +20,10 @@
 #include "broadcaster/partition.h"
 #include "broadcaster/share.h"
 #include "common/buf.h"
-#include "gateway/bus.h"
+#include "gateway/bus/bus.h"
 #include "gateway/conf.h"
 #include "gateway/gateway.h"
-#include "gateway/session.h"
+#include "gateway/session/session.h"
 
 #define SIM_PARTITIONS 2
 #define SIM_GATEWAYS 2

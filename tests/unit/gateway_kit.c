@@ -9,7 +9,7 @@
 
 #include "common/log.h"
 #include "common/mem.h"
-#include "gateway/lanes.h"
+#include "gateway/bus/lanes.h"
 #include "proto/record.h"
 #include "proto/room.h"
 

@@ -20,13 +20,13 @@
 
 #include "common/buf.h"
 #include "common/clock.h"
-#include "gateway/bus.h"
+#include "gateway/bus/bus.h"
+#include "gateway/bus/links.h"
+#include "gateway/bus/raw.h"
 #include "gateway/conf.h"
 #include "gateway/gateway.h"
-#include "gateway/links.h"
-#include "gateway/raw.h"
-#include "gateway/rooms.h"
-#include "gateway/sessions.h"
+#include "gateway/room/rooms.h"
+#include "gateway/session/sessions.h"
 
 #define KIT_PARTITIONS 4
 #define KIT_SENT_MAX 512

@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "common/mem.h"
-#include "gateway/jwt.h"
-#include "gateway/sessions_internal.h"
+#include "gateway/session/sessions_internal.h"
+#include "gateway/token/jwt.h"
 #include "tests/unit/gateway_kit.h"
 
 #define RSV1 0x40

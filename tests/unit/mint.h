@@ -5,7 +5,7 @@
 #define WARREN_TESTS_UNIT_MINT_H
 
 #include "common/buf.h"
-#include "gateway/base64.h"
+#include "gateway/token/base64.h"
 #include "tests/unit/hmac_sha256.h"
 
 #define MINT_KEY "0123456789abcdef0123456789abcdef"

@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "gateway/address.h"
+#include "gateway/edge/address.h"
 
 static void an_address_is_a_peer_without_its_port(void **state)
 {

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "gateway/api_keys.h"
+#include "gateway/api/api_keys.h"
 
 #define MAIN "the main key of all"
 #define DESK "the key of the desk"

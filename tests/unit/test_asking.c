@@ -6,8 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "gateway/deflate.h"
-#include "gateway/hooks.h"
+#include "gateway/hook/hooks.h"
+#include "gateway/ws/deflate.h"
 #include "tests/unit/gateway_kit.h"
 
 #define COMPRESSED_TEXT 0x41

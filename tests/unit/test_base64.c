@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "gateway/base64.h"
+#include "gateway/token/base64.h"
 
 /* RFC 4648 10, and bytes that need the last two digits. */
 static const struct {

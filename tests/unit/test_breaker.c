@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "gateway/breaker.h"
+#include "gateway/hook/breaker.h"
 
 static const struct breaker_terms terms = {.failures = 3, .wait_ms = 1000};
 

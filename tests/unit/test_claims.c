@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "common/buf.h"
-#include "gateway/claims.h"
+#include "gateway/token/claims.h"
 
 #define NOW 1000000
 #define TIME "\"exp\":1000100"

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "gateway/close.h"
+#include "gateway/session/close.h"
 #include "tests/unit/vectors.h"
 
 static void every_reason_has_a_code_that_fits_its_meaning_a_label_and_a_text(void **state)

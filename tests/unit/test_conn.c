@@ -18,13 +18,13 @@
 
 #include "common/buf.h"
 #include "common/net.h"
-#include "gateway/conn.h"
-#include "gateway/crowd.h"
+#include "gateway/edge/conn.h"
+#include "gateway/edge/crowd.h"
+#include "gateway/edge/tries.h"
+#include "gateway/edge/trust.h"
 #include "gateway/gateway.h"
-#include "gateway/sessions.h"
-#include "gateway/tries.h"
-#include "gateway/trust.h"
-#include "gateway/verifier.h"
+#include "gateway/session/sessions.h"
+#include "gateway/token/verifier.h"
 #include "tests/unit/tokens.h"
 
 #define TURNS_MAX 2000 /* of the loop, for what must happen */

@@ -2,8 +2,8 @@
  * test_control.c: what was ordered holds for whoever reads the control stream later, summed up or
  * not, in whatever spelling it was ordered.
  */
-#include "gateway/control.h"
-#include "gateway/revoked.h"
+#include "gateway/order/control.h"
+#include "gateway/token/revoked.h"
 #include "tests/unit/gateway_kit.h"
 
 #define DAY_MS (INT64_C(24) * 3600 * 1000)

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "gateway/crowd.h"
+#include "gateway/edge/crowd.h"
 
 static bool enter(struct crowd *all, const char *ip, struct crowd_place **place)
 {

@@ -13,7 +13,7 @@
 #include <zlib.h>
 
 #include "common/buf.h"
-#include "gateway/deflate.h"
+#include "gateway/ws/deflate.h"
 #include "tests/unit/random.h"
 
 #define MAX_SIZE 100000

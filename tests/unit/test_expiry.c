@@ -3,7 +3,7 @@
  */
 #include <sys/socket.h>
 
-#include "gateway/sessions_internal.h"
+#include "gateway/session/sessions_internal.h"
 #include "tests/unit/gateway_kit.h"
 #include "tests/unit/tokens.h"
 

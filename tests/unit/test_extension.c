@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "gateway/extension.h"
+#include "gateway/ws/extension.h"
 
 #define FIELD "Sec-WebSocket-Extensions: "
 #define PMD "permessage-deflate"

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "gateway/frame.h"
+#include "gateway/ws/frame.h"
 
 static void expect(struct blob *frame, const char *bytes, size_t size)
 {

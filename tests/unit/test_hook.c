@@ -7,9 +7,9 @@
 
 #include <cmocka.h>
 
-#include "gateway/ask.h"
-#include "gateway/hook.h"
-#include "gateway/hooks.h"
+#include "gateway/hook/ask.h"
+#include "gateway/hook/hook.h"
+#include "gateway/hook/hooks.h"
 #include "proto/limits.h"
 
 #define T24 "aaaaaaaaaaaaaaaaaaaaaaaa"

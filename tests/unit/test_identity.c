@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "gateway/identity.h"
+#include "gateway/token/identity.h"
 
 static const struct jwt_claims ann = {
     .user = "ann",

@@ -12,8 +12,8 @@
 #include <cmocka.h>
 
 #include "common/buf.h"
-#include "gateway/base64.h"
-#include "gateway/jwt.h"
+#include "gateway/token/base64.h"
+#include "gateway/token/jwt.h"
 #include "tests/unit/hmac_sha256.h"
 #include "tests/unit/tokens.h"
 

@@ -13,8 +13,8 @@
 #include <cmocka.h>
 
 #include "common/buf.h"
-#include "gateway/base64.h"
-#include "gateway/jwt.h"
+#include "gateway/token/base64.h"
+#include "gateway/token/jwt.h"
 #include "tests/unit/key_pems.h"
 
 #define NOW 1000000

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "common/buf.h"
-#include "gateway/jwt.h"
+#include "gateway/token/jwt.h"
 #include "tests/unit/tokens.h"
 
 #define NOW 1000000

@@ -10,8 +10,8 @@
 #include <cmocka.h>
 
 #include "common/buf.h"
-#include "gateway/base64.h"
-#include "gateway/keys.h"
+#include "gateway/token/base64.h"
+#include "gateway/token/keys.h"
 #include "tests/unit/key_pems.h"
 #include "tests/unit/key_pems_odd.h"
 #include "tests/unit/tokens.h"

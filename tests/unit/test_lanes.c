@@ -1,7 +1,7 @@
 /*
  * test_lanes.c: what sessions publish on its way to the broker, and what they are told of it.
  */
-#include "gateway/lanes.h"
+#include "gateway/bus/lanes.h"
 #include "tests/unit/gateway_kit.h"
 
 #define ROOM "lobby"

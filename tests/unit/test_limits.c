@@ -1,5 +1,5 @@
 /* test_limits.c: what sessions may do by rules, and how much of it by limits. */
-#include "gateway/users.h"
+#include "gateway/session/users.h"
 #include "tests/unit/gateway_kit.h"
 
 #define ROOM "lobby"

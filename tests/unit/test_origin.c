@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "gateway/origin.h"
+#include "gateway/edge/origin.h"
 
 static struct origins *origins(const char *list)
 {

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "gateway/pace.h"
+#include "gateway/session/pace.h"
 #include "tests/unit/random.h"
 
 #define START_US INT64_C(5000000)

@@ -9,8 +9,8 @@
 #include <cmocka.h>
 
 #include "common/http.h"
-#include "gateway/jwt.h"
-#include "gateway/page.h"
+#include "gateway/edge/page.h"
+#include "gateway/token/jwt.h"
 #include "tests/unit/tokens.h"
 
 #define NOW 1000000

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "common/buf.h"
-#include "gateway/proxy.h"
+#include "gateway/edge/proxy.h"
 
 #define SIGNATURE "\r\n\r\n\0\r\nQUIT\n"
 #define V4 "\x01\x02\x03\x04\x7f\0\0\x01\x12\x34\x1f\x90" /* 1.2.3.4:4660 to 127.0.0.1:8080 */

@@ -1,7 +1,7 @@
 /*
  * test_questions.c: presence and history, which the owners know.
  */
-#include "gateway/questions.h"
+#include "gateway/bus/questions.h"
 #include "tests/unit/gateway_kit.h"
 
 #define ROOM "lobby"

@@ -1,11 +1,11 @@
 /*
  * test_raw.c: what other programs publish: what can be a record, and its way into the lanes.
  */
-#include "gateway/raw.h"
+#include "gateway/bus/raw.h"
 
 #include "common/mem.h"
 #include "common/mq.h"
-#include "gateway/lanes.h"
+#include "gateway/bus/lanes.h"
 #include "proto/record.h"
 #include "tests/unit/gateway_kit.h"
 

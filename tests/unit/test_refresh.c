@@ -2,8 +2,8 @@
  * test_refresh.c: tokens that end: of a session and of a subscription; and rooms that need one.
  */
 #include "common/mem.h"
-#include "gateway/revoked.h"
-#include "gateway/sessions_internal.h"
+#include "gateway/session/sessions_internal.h"
+#include "gateway/token/revoked.h"
 #include "tests/unit/gateway_kit.h"
 #include "tests/unit/mint.h"
 

@@ -7,9 +7,9 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "gateway/api_keys.h"
-#include "gateway/sessions_internal.h"
-#include "gateway/verifier.h"
+#include "gateway/api/api_keys.h"
+#include "gateway/session/sessions_internal.h"
+#include "gateway/token/verifier.h"
 #include "tests/unit/gateway_kit.h"
 #include "tests/unit/tokens.h"
 

@@ -1,8 +1,8 @@
 /*
  * test_revoked.c: whose tokens are taken back, for how long, and who is ended by it.
  */
-#include "gateway/identity.h"
-#include "gateway/revoked.h"
+#include "gateway/token/identity.h"
+#include "gateway/token/revoked.h"
 #include "tests/unit/gateway_kit.h"
 
 #define NOW_S 1000000

@@ -27,9 +27,9 @@ static void good_names_are_rooms(void **state)
 
 static void bad_names_are_no_rooms(void **state)
 {
-    static const char *const names[] = {
-        "",  " ",   "a b", "a\tb", "a\nb", "\"",   "a\"b", "\\",   "a\\b", "a*", "*",
-        "..",  "a..",  "..a",  "a..b", "...",  "\x7f", "\x01", "é",  "a\xff"};
+    static const char *const names[] = {"",     " ",    "a b",  "a\tb", "a\nb", "\"",   "a\"b",
+                                        "\\",   "a\\b", "a*",   "*",    "..",   "a..",  "..a",
+                                        "a..b", "...",  "\x7f", "\x01", "é",    "a\xff"};
     char too_long[ROOM_NAME_MAX + 1];
     (void)state;
 

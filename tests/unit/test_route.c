@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
-#include "gateway/demo.h"
-#include "gateway/route.h"
+#include "gateway/edge/demo.h"
+#include "gateway/edge/route.h"
 
 static const struct gateway_conf closed = {.demo = false, .echo = false};
 static const struct gateway_conf open = {.demo = true, .echo = true};

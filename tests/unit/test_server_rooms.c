@@ -2,8 +2,8 @@
  * test_server_rooms.c: rooms that the server puts a session into, with its connect command or
  * later.
  */
-#include "gateway/control.h"
-#include "gateway/session_ops.h"
+#include "gateway/order/control.h"
+#include "gateway/session/session_ops.h"
 #include "tests/unit/gateway_kit.h"
 #include "tests/unit/mint.h"
 

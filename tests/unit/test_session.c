@@ -3,7 +3,7 @@
  */
 #include <sys/socket.h>
 
-#include "gateway/jwt.h"
+#include "gateway/token/jwt.h"
 #include "tests/unit/gateway_kit.h"
 #include "tests/unit/tokens.h"
 

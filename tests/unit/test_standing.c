@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "gateway/standing.h"
+#include "gateway/order/standing.h"
 #include "proto/limits.h"
 
 static const struct slice ann = {"ann", 3}, bob = {"bob", 3}, lobby = {"lobby", 5},

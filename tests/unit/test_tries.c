@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "gateway/tries.h"
+#include "gateway/edge/tries.h"
 
 static struct net_addr at(const char *ip)
 {

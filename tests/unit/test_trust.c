@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "common/buf.h"
-#include "gateway/trust.h"
+#include "gateway/edge/trust.h"
 
 static char error[512];
 

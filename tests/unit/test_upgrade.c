@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "common/http.h"
-#include "gateway/upgrade.h"
+#include "gateway/edge/upgrade.h"
 
 #define LINE "GET /ws HTTP/1.1\r\n"
 #define HOST "Host: chat.example.com\r\n"

@@ -9,8 +9,8 @@
 #include <cmocka.h>
 
 #include "common/buf.h"
-#include "gateway/jwt.h"
-#include "gateway/verdicts.h"
+#include "gateway/token/jwt.h"
+#include "gateway/token/verdicts.h"
 #include "tests/unit/key_pems.h"
 
 #define NOW 1000000

@@ -4,7 +4,7 @@
 #ifndef WARREN_TESTS_UNIT_TOKENS_H
 #define WARREN_TESTS_UNIT_TOKENS_H
 
-#include "gateway/jwt.h"
+#include "gateway/token/jwt.h"
 
 /* One key for HS256, without an id; NULL when it is refused. */
 static inline struct keys *tokens_load(const char *secret, char error[KEYS_ERROR_SIZE])

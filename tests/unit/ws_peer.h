@@ -16,8 +16,8 @@
 #include <cmocka.h>
 
 #include "common/buf.h"
-#include "gateway/deflate.h"
-#include "gateway/ws.h"
+#include "gateway/ws/deflate.h"
+#include "gateway/ws/ws.h"
 
 #define MESSAGE_MAX 1000
 #define FRAGMENTS_MAX 8

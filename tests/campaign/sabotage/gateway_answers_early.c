@@ -4,7 +4,7 @@
 
 #include "common/clock.h"
 #include "common/mem.h"
-#include "gateway/bus_internal.h"
+#include "gateway/bus/bus_internal.h"
 #include "gateway/gateway.h"
 #include "tests/campaign/sabotage/gateway_wraps.h"
 #include "tests/campaign/sabotage/mistake.h"

@@ -1,6 +1,6 @@
 /* gateway_drops.c: now and then one session does not get a frame that all others of its room get.
  */
-#include "gateway/dialect.h"
+#include "gateway/dialect/dialect.h"
 #include "tests/campaign/sabotage/gateway_wraps.h"
 #include "tests/campaign/sabotage/mistake.h"
 

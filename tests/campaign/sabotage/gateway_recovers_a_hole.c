@@ -1,6 +1,6 @@
 /* gateway_recovers_a_hole.c: now and then one that comes back is told that it has all it missed,
  * and the first record is left out. */
-#include "gateway/rooms_internal.h"
+#include "gateway/room/rooms_internal.h"
 #include "tests/campaign/sabotage/gateway_wraps.h"
 
 #define HOLES_MAX 4

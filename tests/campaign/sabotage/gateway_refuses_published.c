@@ -1,6 +1,6 @@
 /* gateway_refuses_published.c: now and then a publish that is confirmed is answered with an error.
  */
-#include "gateway/dialect.h"
+#include "gateway/dialect/dialect.h"
 #include "tests/campaign/sabotage/gateway_wraps.h"
 #include "tests/campaign/sabotage/mistake.h"
 

@@ -1,5 +1,5 @@
 /* gateway_swaps.c: now and then two records that one publishes change places on their way out. */
-#include "gateway/dialect.h"
+#include "gateway/dialect/dialect.h"
 #include "tests/campaign/sabotage/gateway_wraps.h"
 #include "tests/campaign/sabotage/mistake.h"
 

@@ -6,10 +6,10 @@
 #ifndef WARREN_TESTS_CAMPAIGN_SABOTAGE_GATEWAY_WRAPS_H
 #define WARREN_TESTS_CAMPAIGN_SABOTAGE_GATEWAY_WRAPS_H
 
-#include "gateway/bus.h"
-#include "gateway/dialect.h"
-#include "gateway/lanes.h"
-#include "gateway/rooms_internal.h"
+#include "gateway/bus/bus.h"
+#include "gateway/bus/lanes.h"
+#include "gateway/dialect/dialect.h"
+#include "gateway/room/rooms_internal.h"
 
 /* The shipped ones, and what is called in their place. */
 bool __real_bus_send(struct bus *b, struct bus_out *out);

@@ -1,0 +1,310 @@
+/*
+ * session.c: the states of one client and what its frames mean; session_io.c has the socket.
+ */
+#include "gateway/session/session.h"
+
+#include <utlist.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "gateway/dialect/connecting.h"
+#include "gateway/dialect/dialect.h"
+#include "gateway/gateway.h"
+#include "gateway/hook/asking.h"
+#include "gateway/room/rooms.h"
+#include "gateway/session/sessions_internal.h"
+#include "gateway/session/users.h"
+#include "gateway/ws/frame.h"
+
+/* Which moves exist. Anything else is our bug, not the peer's. */
+static const uint8_t session_moves[] = {
+    [SESSION_OPEN] = 1 << SESSION_CLOSING | 1 << SESSION_DEAD,
+    [SESSION_CLOSING] = 1 << SESSION_DEAD,
+    [SESSION_DEAD] = 0,
+};
+
+static void session_stop_waiting(struct session *s)
+{
+    users_leave(s->gateway->users, s);
+    deadline_stop(&s->ping);
+    deadline_stop(&s->wait);
+    deadline_stop(&s->expiry);
+}
+
+void session_enter(struct session *s, enum session_state next)
+{
+    struct sessions *all = s->gateway->sessions;
+
+    assert(session_moves[s->state] & 1 << next);
+    s->state = (uint8_t)next;
+    switch (next) {
+    case SESSION_OPEN:
+        break;
+    case SESSION_CLOSING: /* the close frame has to leave, the peer's has to come */
+        connecting_end(s);
+        asking_end(s);
+        rooms_leave_all(s);
+        session_stop_waiting(s);
+        session_release(s); /* its close frame is behind what waits */
+        session_unstrain(s);
+        deadline_start(&all->close_wait, &s->wait);
+        session_mark_dirty(s);
+        break;
+    case SESSION_DEAD:
+        connecting_end(s);
+        asking_end(s);
+        rooms_leave_all(s);
+        session_stop_waiting(s);
+        session_unstrain(s);
+        ev_io_stop(s->gateway->loop, &s->io);
+        DL_DELETE(all->all, s);
+        LL_PREPEND(all->dead, s);
+        stat_add(&s->gateway->metrics.closed[s->reason], 1);
+        log_debug("session closed session=%s peer=%s reason=%s", s->client, s->peer,
+                  close_label(s->reason));
+        break;
+    }
+}
+
+static void session_end(struct session *s, enum close_reason reason, uint16_t code,
+                        const char *text)
+{
+    if (s->state != SESSION_OPEN) {
+        return; /* two causes in one turn: the first one is the reason */
+    }
+    s->reason = (uint8_t)reason;
+    if (reason == CLOSE_PEER_GONE) {
+        session_enter(s, SESSION_DEAD);
+        return;
+    }
+    if (reason == CLOSE_SLOW) {
+        /* Nobody reads: what is queued would only keep the memory. Only a frame that has begun must
+         * be finished, so the queue is kept when something of it has left; CLOSE_WAIT_MS bounds its
+         * life. */
+        if (s->out.head_sent == 0) {
+            outq_deinit(&s->out);
+        }
+    }
+    outq_take(&s->out, frame_close(code, text));
+    session_enter(s, SESSION_CLOSING);
+}
+
+void session_close(struct session *s, enum close_reason reason)
+{
+    session_end(s, reason, close_code(reason), close_text(reason));
+}
+
+void session_close_with(struct session *s, uint16_t code, const char *text)
+{
+    assert(text[0] != '\0');
+    session_end(s, CLOSE_FORCE_DISCONNECT, code, text);
+}
+
+void session_mark_dirty(struct session *s)
+{
+    if (!s->is_dirty) {
+        s->is_dirty = true;
+        s->next_dirty = s->gateway->sessions->dirty;
+        s->gateway->sessions->dirty = s;
+    }
+}
+
+/* An empty queue takes any frame. */
+static bool session_is_behind(const struct session *s, const struct blob *frame)
+{
+    return s->out.bytes > 0 && s->out.bytes + frame->size > (uint64_t)s->gateway->conf->out_queue;
+}
+
+/* Much came for it in one turn: it is slow only if its socket takes no more. */
+static void session_catch_up(struct session *s, const struct blob *frame)
+{
+    uint64_t written = OUTQ_TURN_BYTES;
+
+    if ((s->io.events & EV_WRITE) != 0) {
+        return; /* the socket took no more already */
+    }
+    while (s->state == SESSION_OPEN && session_is_behind(s, frame) && written >= OUTQ_TURN_BYTES) {
+        uint64_t before = s->out.bytes;
+
+        session_flush(s);
+        written = before - s->out.bytes;
+    }
+}
+
+void session_send_frame(struct session *s, struct blob *frame)
+{
+    if (s->state != SESSION_OPEN) {
+        return;
+    }
+    if (s->connecting != NULL) {
+        connecting_hold(s, frame);
+        return;
+    }
+    if (session_is_behind(s, frame)) {
+        session_catch_up(s, frame);
+        if (s->state != SESSION_OPEN) {
+            return;
+        }
+        if (session_is_behind(s, frame)) {
+            session_close(s, CLOSE_SLOW);
+            return;
+        }
+    }
+    outq_add(&s->out, frame);
+    session_mark_dirty(s);
+}
+
+void session_connected(struct session *s)
+{
+    struct sessions *all = s->gateway->sessions;
+    uint8_t start;
+
+    assert(!s->is_connected);
+    assert(s->identity != NULL);
+    if (!users_enter(s->gateway->users, s)) {
+        return;
+    }
+    s->is_connected = true;
+    deadline_stop(&s->wait); /* stale */
+    hash_random(&start, sizeof(start));
+    deadline_start(&all->ping_first[start % PING_STARTS], &s->ping);
+    session_watch_expiry(s);
+}
+
+void session_pong(struct session *s)
+{
+    if (s->awaits_pong) {
+        s->awaits_pong = false;
+        deadline_stop(&s->wait);
+        stat_add(&s->gateway->metrics.pongs, 1);
+    }
+}
+
+/* What the frames of the peer mean. */
+
+static void on_text(void *user, struct slice text)
+{
+    struct session *s = user;
+
+    if (s->state != SESSION_OPEN) {
+        return;
+    }
+    stat_add(&s->gateway->metrics.messages_in, 1);
+    switch ((enum dialect)s->dialect) {
+    case DIALECT_CENTRIFUGE:
+        centrifuge_on_message(s, text);
+        break;
+    case DIALECT_PROTOBUF:
+        session_close(s, CLOSE_NOT_BINARY);
+        break;
+    case DIALECT_PLAIN:
+        plain_on_text(s, text);
+        break;
+    case DIALECT_ECHO:
+        session_send_text(s, text);
+        break;
+    case DIALECT_COUNT:
+        assert(false);
+    }
+}
+
+static void on_binary(void *user, struct slice data)
+{
+    struct session *s = user;
+
+    if (s->state != SESSION_OPEN) {
+        return;
+    }
+    stat_add(&s->gateway->metrics.messages_in, 1);
+    switch ((enum dialect)s->dialect) {
+    case DIALECT_CENTRIFUGE:
+    case DIALECT_PLAIN:
+        session_close(s, CLOSE_NOT_TEXT);
+        break;
+    case DIALECT_PROTOBUF:
+        centrifuge_on_message(s, data);
+        break;
+    case DIALECT_ECHO:
+        session_take_frames(s, frame_binary(data));
+        break;
+    case DIALECT_COUNT:
+        assert(false);
+    }
+}
+
+static void on_ping(void *user, struct slice data)
+{
+    struct session *s = user;
+
+    if (s->state == SESSION_OPEN) {
+        struct blob *frame = frame_pong(data);
+        session_send_frame(s, frame);
+        blob_unref(frame);
+    }
+}
+
+static void on_pong(void *user)
+{
+    struct session *s = user;
+
+    if (session_codec(s) == NULL) {
+        session_pong(s);
+    }
+}
+
+static void on_close(void *user, uint16_t code)
+{
+    struct session *s = user;
+
+    s->is_closed_by_peer = true;
+    if (s->state == SESSION_CLOSING && s->out.count == 0) {
+        session_enter(s, SESSION_DEAD); /* both close frames have been exchanged */
+        return;
+    }
+    if (s->state == SESSION_OPEN) {
+        s->reason = CLOSE_PEER_CLOSED;
+        outq_take(&s->out, frame_close(code, ""));
+        session_enter(s, SESSION_CLOSING);
+    }
+}
+
+static void on_violation(void *user, enum close_reason reason)
+{
+    session_close(user, reason);
+}
+
+static int unpack(void *user, struct slice payload, size_t size_max, struct slice *message)
+{
+    struct session *s = user;
+
+    return compress_undo(&s->gateway->compress, payload, size_max, message);
+}
+
+static const struct ws_events session_events = {
+    .on_text = on_text,
+    .on_binary = on_binary,
+    .on_ping = on_ping,
+    .on_pong = on_pong,
+    .on_close = on_close,
+    .on_violation = on_violation,
+    .unpack = unpack,
+};
+
+void session_take_bytes(struct session *s, const char *at, size_t size)
+{
+    if (s->state == SESSION_DEAD) {
+        return;
+    }
+    struct metrics *m = &s->gateway->metrics;
+    uint64_t messages = stat_get(&m->messages_in), commands = stat_get(&m->commands);
+    int64_t now_ms = clock_mono_ms();
+
+    stat_add(&m->bytes_in, size);
+    ws_feed(&s->ws, &s->gateway->sessions->limits, at, size, now_ms, &session_events, s);
+    messages = stat_get(&m->messages_in) - messages;
+    commands = stat_get(&m->commands) - commands;
+    if (messages > 0 || commands > 0) {
+        session_charge(s, MAX(messages, commands), now_ms);
+    }
+}
