@@ -10,10 +10,17 @@ import pytest
 _HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(_HERE), str(_HERE.parents[1] / "compose")]
 
-from kit import Broker, Deployment, evidence, witness  # noqa: E402 (needs the path)
+from kit import Broker, Deployment, evidence, schemas, witness  # noqa: E402 (needs the path)
 from kit.api import Api  # noqa: E402
 
 _TEST_PATIENCE = 600.0  # for one test; ends only what hangs
+
+
+@pytest.fixture(autouse=True)
+def schemas_hold():
+    """What clients were told in this test is as the schemas say."""
+    yield
+    assert schemas.take_faults() == []
 
 
 @pytest.fixture(scope="session")

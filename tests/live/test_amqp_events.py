@@ -7,8 +7,8 @@ import secrets
 import pytest
 from kit import CentrifugeClient, Deployment
 from kit.programs import LIBRARIES
+from kit.schemas import validator
 from kit.waiting import PATIENCE, eventually_async
-from test_schema import validator
 
 CONFIG = """
 [room "told"]

@@ -11,20 +11,11 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+import websockets
+from kit import CentrifugeClient, PlainClient, schemas
+from kit.schemas import SCHEMAS, validator
 
 ROOT = Path(__file__).resolve().parents[2]
-SCHEMAS = {path.stem: json.loads(path.read_text(encoding="utf-8"))
-           for path in sorted((ROOT / "proto/schema").glob("*.json"))}
-_STORE = {schema["$id"]: schema for schema in SCHEMAS.values()}
-_NUMBERED = ("append", "deliver", "past")
-
-
-def validator(name, part=""):
-    """For the schema of that name, or one of its $defs."""
-    schema = SCHEMAS[name]
-    resolver = jsonschema.RefResolver(schema["$id"], schema, store=_STORE)
-    wanted = {"$ref": f"{schema['$id']}#/$defs/{part}"} if part else schema
-    return jsonschema.Draft202012Validator(wanted, resolver=resolver)
 
 
 def _vectors(name):
@@ -72,20 +63,10 @@ def test_orders_are_what_their_schema_says(vector):
         assert validator("order").is_valid(value) == vector["valid"]
 
 
-def _body(vector):
-    """The lines, and the two lines of each record as one list."""
-    lines = _lines(vector["body"])
-    if vector["type"] not in (*_NUMBERED, "publish"):
-        return lines
-    first = lines[:1] if vector["type"] == "past" else []
-    rest = lines[len(first):]
-    return first + [rest[i:i + 2] for i in range(0, len(rest), 2)]
-
-
 @pytest.mark.parametrize("vector", _vectors("message"))
 def test_messages_are_what_their_schema_says(vector):
     wanted = vector["why"] is None and vector.get("schema", True)
-    message = {"type": vector["type"], "headers": vector["headers"], "body": _body(vector)}
+    message = schemas.message(vector["type"], vector["headers"], vector["body"])
     assert validator("message").is_valid(message) == wanted
     if wanted:
         validator("message", vector["type"]).validate(message)
@@ -165,3 +146,39 @@ def test_the_schema_knows_every_error():
               "temporary" in part["required"])
              for part in SCHEMAS["reply"]["$defs"]["error"]["oneOf"]}
     assert told == known
+
+
+_SAID = {
+    CentrifugeClient: ([
+        {"id": 1, "connect": {"client": "c", "version": "warren 0.1"}},
+        {"id": 2, "error": {"code": 100, "message": "internal server error", "temporary": True}},
+        {"push": {"channel": "a", "pub": {"data": 1, "offset": 7}}}, {}], [
+        {"id": 1, "connect": {"version": "warren 0.1"}},
+        {"id": 2, "error": {"code": 100, "message": "internal server error"}},
+        {"push": {"channel": "a", "pub": {"data": 1, "offset": "7"}}},
+        {"id": 3, "subscribe": {"recoverable": False}}, {"id": 4}]),
+    PlainClient: ([
+        {"event": "join", "user": "ann", "client": "c"}, {"message": "whatever", "user": 7},
+        {"error": {"code": 107, "message": "bad request"}}], [
+        {"event": "join", "client": "c"}, {"event": "dance"},
+        {"error": {"code": 107, "message": "something else"}}]),
+}
+
+
+@pytest.mark.parametrize("dialect", _SAID)
+async def test_clients_of_these_tests_notice_what_is_not_as_the_schemas_say(dialect):
+    good, bad = _SAID[dialect]
+
+    async def speak(connection):
+        for message in good + bad:
+            await connection.send(json.dumps(message))
+        await connection.wait_closed()
+
+    async with websockets.serve(speak, "127.0.0.1", 0) as server:
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with await dialect.open(url) as client:
+            client.pong = False
+            await client.expect(bad[-1])
+    faults = schemas.take_faults()
+    assert len(faults) == len(bad)
+    assert all(fault.endswith(str(message)) for fault, message in zip(faults, bad))

@@ -36,6 +36,10 @@ async def test_the_sdk_connects_subscribes_publishes_and_unsubscribes(warren):
         await ann.do("publish", channel="sdk", data={"text": "anybody?"})
         await ann.expect("publication", data={"text": "anybody?"})
         assert bob.pubs() == [{"text": "hello"}]
+        for person in (ann, bob):  # all of it was held against the schemas
+            assert [next(iter(one)) for one in person.wire["says"][:2]] == ["connect", "subscribe"]
+            assert "connect" in person.wire["told"][0]
+            assert any("pub" in one.get("push", {}) for one in person.wire["told"])
 
 
 async def test_the_sdk_repeats_a_publish_under_its_key_by_rpc(warren):

@@ -3,6 +3,7 @@
 import asyncio
 import json
 
+from kit import schemas
 from kit.client import Socket
 from kit.waiting import PATIENCE
 
@@ -46,6 +47,7 @@ class CentrifugeClient(Socket):
     def take(self, text):
         messages = [json.loads(line) for line in text.split("\n") if line]
         for message in messages:
+            schemas.hold("reply", message)
             reply = self._waiting.pop(message.get("id"), None)
             if reply and not reply.done():
                 reply.set_result(message)

@@ -3,6 +3,7 @@
 import json
 import secrets
 
+from kit import schemas
 from kit.client import Closed, Socket
 from kit.waiting import PATIENCE
 
@@ -37,7 +38,10 @@ class PlainClient(Socket):
         raise AssertionError(f"did not enter its room: {client.received[-5:]}")
 
     def take(self, text):
-        return [json.loads(text)]
+        message = json.loads(text)
+        if isinstance(message, dict) and {"event", "error"} & set(message):
+            schemas.hold("reply", message)  # ours; whatever else there is, somebody published
+        return [message]
 
     async def send(self, message):
         await self.send_text(json.dumps(message))

@@ -5,8 +5,10 @@ import json
 import shutil
 from pathlib import Path
 
+from kit import schemas
 from kit.waiting import PATIENCE
 
+_OVERHEARD = {"says": "command", "told": "reply"}  # texts on the wire, and their schemas
 _SDK = Path(__file__).parents[1] / "sdk"
 
 
@@ -16,6 +18,7 @@ class Sdk:
     def __init__(self, process):
         self.process = process
         self.events = []
+        self.wire = {side: [] for side in _OVERHEARD}  # of the JSON build
         self._seen = 0
         self._last_id = 0
 
@@ -29,7 +32,13 @@ class Sdk:
         async with asyncio.timeout(PATIENCE):
             line = await self.process.stdout.readline()
         assert line, f"the SDK ended; it said {self.events[-5:]}"
-        self.events.append(json.loads(line))
+        event = json.loads(line)
+        if event["event"] not in _OVERHEARD:
+            self.events.append(event)
+            return
+        for text in event["text"].split("\n"):
+            schemas.hold(_OVERHEARD[event["event"]], json.loads(text))
+            self.wire[event["event"]].append(json.loads(text))
 
     async def expect(self, event, **wanted):
         """The next event of that name with these fields."""

@@ -18,6 +18,19 @@ const unpackInfo = (info) => info && {
 };
 const say = (event, more = {}) => console.log(JSON.stringify({ event, ...more }));
 
+// What goes over the wire as text, both ways: it is held against the schemas.
+class Overheard extends WebSocket {
+  constructor(...where) {
+    super(...where);
+    this.on('message', (text, isBinary) => isBinary || say('told', { text: String(text) }));
+  }
+
+  send(text, ...more) {
+    if (typeof text === 'string') say('says', { text });
+    super.send(text, ...more);
+  }
+}
+
 // A token that the SDK asks for is asked of whoever drives it.
 const askers = [];
 const getToken = ({ channel } = {}) => new Promise((resolve) => {
@@ -26,7 +39,7 @@ const getToken = ({ channel } = {}) => new Promise((resolve) => {
 });
 
 const client = new Centrifuge(url, {
-  websocket: WebSocket,
+  websocket: Overheard,
   token: token || '',
   ...(token ? { getToken } : {}),
   minReconnectDelay: 50,
