@@ -63,6 +63,20 @@ void dialect_unsubscribe(struct subscription *sub, uint32_t code, const char *re
     }
 }
 
+const char *unsubscribe_words(uint32_t code)
+{
+    switch (code) {
+    case UNSUBSCRIBE_INSUFFICIENT:
+        return "insufficient state";
+    case UNSUBSCRIBE_EXPIRED:
+        return "subscription expired";
+    case UNSUBSCRIBE_INVALIDATED:
+        return "state invalidated";
+    default:
+        return "server unsubscribe";
+    }
+}
+
 void subscription_end(struct subscription *sub, uint32_t code, const char *reason)
 {
     struct session *s = sub->session;
@@ -85,7 +99,8 @@ void dialect_lost(struct subscription *sub)
 {
     /* Only what a client has subscribed to will it subscribe to again. */
     if (session_codec(sub->session) != NULL && sub->cause == ROOMS_BY_COMMAND) {
-        centrifuge_unsubscribe(sub, UNSUBSCRIBE_INSUFFICIENT, "insufficient state");
+        centrifuge_unsubscribe(sub, UNSUBSCRIBE_INSUFFICIENT,
+                               unsubscribe_words(UNSUBSCRIBE_INSUFFICIENT));
     } else {
         session_close(sub->session, CLOSE_INSUFFICIENT_STATE);
     }

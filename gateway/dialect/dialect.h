@@ -79,6 +79,9 @@ void dialect_not_subscribed(struct subscription *sub, enum reply_error why);
 #define UNSUBSCRIBE_EXPIRED 2501
 #define UNSUBSCRIBE_INVALIDATED 2502
 
+/* The protocol's words for the code; for one that it does not know, those of UNSUBSCRIBE_SERVER. */
+const char *unsubscribe_words(uint32_t code);
+
 /* Takes an answered subscription away: the client is told by a push, a plain session is ended. The
  * subscription is gone when this returns. */
 void dialect_unsubscribe(struct subscription *sub, uint32_t code, const char *reason);

@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 
+#include "gateway/session/close.h"
 #include "gateway/token/granted.h"
 #include "proto/json.h"
 #include "proto/limits.h"
@@ -113,8 +114,11 @@ static const char *read_disconnect(struct hook_answer *a, struct slice disconnec
         !read_code(disconnect, DISCONNECT_MIN, DISCONNECT_MAX, &a->code)) {
         return "a disconnect needs a code of 3000 to 4999";
     }
-    if (!read_text(json_get(disconnect, "reason"), "disconnected", a->text) || a->text[0] == '{') {
-        return "a disconnect's reason is a text of at most 123 bytes, and no object";
+    const char *words = close_words((uint16_t)a->code);
+    if (!read_text(json_get(disconnect, "reason"), words != NULL ? words : "disconnected",
+                   a->text) ||
+        json_is_valid(slice_of(a->text), PAYLOAD_DEPTH_MAX)) {
+        return "a disconnect's reason is a text of at most 123 bytes, and no JSON";
     }
     a->end = HOOK_END_DISCONNECT;
     return NULL;

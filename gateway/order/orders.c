@@ -48,6 +48,8 @@ static struct ops_who who_of(const struct order *o)
 static void disconnect(struct gateway *g, const struct order *o)
 {
     bool has_code = o->code >= CODE_MIN && o->code <= CODE_MAX;
+    uint16_t code = has_code ? (uint16_t)o->code : close_code(CLOSE_FORCE_DISCONNECT);
+    const char *words = close_words(code);
     const struct ops_who who = who_of(o);
     char text[REASON_MAX + 1];
     struct buf reason = BUF_EMPTY;
@@ -56,13 +58,13 @@ static void disconnect(struct gateway *g, const struct order *o)
     if (reason.size == 0 || reason.size > REASON_MAX ||
         json_is_valid(buf_slice(&reason), JSON_DEPTH_MAX)) {
         buf_clear(&reason);
-        buf_add_slice(&reason, slice_of(close_text(CLOSE_FORCE_DISCONNECT)));
+        buf_add_slice(&reason,
+                      slice_of(words != NULL ? words : close_text(CLOSE_FORCE_DISCONNECT)));
     }
     memcpy(text, reason.at, reason.size);
     text[reason.size] = '\0';
     buf_deinit(&reason);
-    ops_disconnect(g->sessions, &who,
-                   has_code ? (uint16_t)o->code : close_code(CLOSE_FORCE_DISCONNECT), text);
+    ops_disconnect(g->sessions, &who, code, text);
 }
 
 static void subscribe(struct gateway *g, const struct order *o)
@@ -102,9 +104,9 @@ static void tell_sessions(struct gateway *g, const struct order *o)
         subscribe(g, o);
     } else if (o->kind == ORDER_UNSUBSCRIBE) {
         bool has_code = o->code >= UNSUBSCRIBE_SERVER && o->code < CODE_MIN;
+        uint32_t code = has_code ? (uint32_t)o->code : UNSUBSCRIBE_SERVER;
 
-        ops_unsubscribe(g->sessions, &who, o->room,
-                        has_code ? (uint32_t)o->code : UNSUBSCRIBE_SERVER, "server unsubscribe");
+        ops_unsubscribe(g->sessions, &who, o->room, code, unsubscribe_words(code));
     } else {
         assert(o->kind == ORDER_REFRESH);
         refresh(g, o);

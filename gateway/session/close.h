@@ -17,4 +17,7 @@ uint16_t close_code(enum close_reason reason);
 const char *close_text(enum close_reason reason);
 const char *close_label(enum close_reason reason);
 
+/* The words of the protocol for one of its codes; NULL for any other. */
+const char *close_words(uint16_t code);
+
 #endif

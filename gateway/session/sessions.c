@@ -112,7 +112,7 @@ static void end_late_subscriptions(struct session *s, int64_t now_s)
         int64_t ends_s = subscription_ends_s(sub);
 
         if (sub->joining == NULL && ends_s != 0 && now_s >= ends_s) {
-            dialect_unsubscribe(sub, UNSUBSCRIBE_EXPIRED, "subscription expired");
+            dialect_unsubscribe(sub, UNSUBSCRIBE_EXPIRED, unsubscribe_words(UNSUBSCRIBE_EXPIRED));
         }
         sub = next;
     }
@@ -402,7 +402,8 @@ static size_t end_revoked_rooms(struct session *s, const struct revoked *r)
         if (sub->by_token &&
             revoked_is_token(r, g->token_id != NULL ? slice_of(g->token_id) : SLICE_NONE,
                              slice_of(s->identity->user), g->issued_s)) {
-            subscription_end(sub, UNSUBSCRIBE_INVALIDATED, "state invalidated");
+            subscription_end(sub, UNSUBSCRIBE_INVALIDATED,
+                             unsubscribe_words(UNSUBSCRIBE_INVALIDATED));
             ended++;
         }
     }

@@ -58,6 +58,8 @@ static void codes_and_words_are_those_of_the_protocol(void **state)
                 is_found = is_known[i] = true;
             }
         }
+        struct slice told = slice_of(close_words((uint16_t)code));
+        assert_true(slice_equal(told, json_inside(json_get(v.now, "reason"))));
         if (!is_found) {
             fail_msg("%.*s: no session ends so", VECTOR_NAME(&v));
         }
@@ -67,11 +69,22 @@ static void codes_and_words_are_those_of_the_protocol(void **state)
     }
 }
 
+static void other_codes_have_no_words_of_the_protocol(void **state)
+{
+    static const uint16_t others[] = {0, 999, 1000, 1009, 2999, 3002, 3499, 3510, 4000, 65535};
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+        assert_null(close_words(others[i]));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_reason_has_a_code_that_fits_its_meaning_a_label_and_a_text),
         cmocka_unit_test(codes_and_words_are_those_of_the_protocol),
+        cmocka_unit_test(other_codes_have_no_words_of_the_protocol),
         cmocka_unit_test(labels_are_different_and_safe_in_a_metric),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -70,6 +70,8 @@ static void an_answer_is_a_result_an_error_or_a_disconnect(void **state)
         {"{\"disconnect\":{\"code\":2999}}", HOOK_END_BAD},
         {"{\"disconnect\":{\"code\":5000}}", HOOK_END_BAD},
         {"{\"disconnect\":{\"code\":4000,\"reason\":\"{}\"}}", HOOK_END_BAD},
+        {"{\"disconnect\":{\"code\":4000,\"reason\":\"42\"}}", HOOK_END_BAD},
+        {"{\"disconnect\":{\"code\":4000,\"reason\":\" null \"}}", HOOK_END_BAD},
         {"{\"disconnect\":{\"code\":4000,\"reason\":\"" T120 "1234\"}}", HOOK_END_BAD},
     };
     (void)state;
@@ -97,6 +99,8 @@ static void an_error_keeps_its_code_and_words(void **state)
     hook_answer_read(&a, SLICE_LIT("{\"disconnect\":{\"code\":4001,\"reason\":\"\"}}"), &why);
     assert_int_equal(a.code, 4001);
     assert_string_equal(a.text, "disconnected");
+    hook_answer_read(&a, SLICE_LIT("{\"disconnect\":{\"code\":3009}}"), &why);
+    assert_string_equal(a.text, "write error"); /* the protocol has words for its codes */
 }
 
 static void the_protocols_own_errors_are_as_temporary_as_it_says(void **state)
