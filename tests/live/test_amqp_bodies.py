@@ -14,7 +14,8 @@ from kit.schemas import message, validator
 from kit.waiting import eventually_async
 
 _TABLE = Path(__file__).resolve().parents[2] / "proto/message.def"
-_KINDS = set(re.findall(r'^MESSAGE\(\w+, "(\w+)"', _TABLE.read_text(encoding="utf-8"), re.MULTILINE))
+_KINDS = set(re.findall(r'^MESSAGE\(\w+, "(\w+)"', _TABLE.read_text(encoding="utf-8"),
+                        re.MULTILINE))
 _PARTITIONS = 4
 CONFIG = """
 [room]
