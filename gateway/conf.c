@@ -295,13 +295,21 @@ int gateway_conf_load(struct gateway_conf *c, const char *path)
 static bool can_change(const struct conf_key *key)
 {
     static const char *const sections[] = {"auth", "origin", "room", "hooks", "log"};
+    static const size_t single[] = {AT(api_key),           AT(rooms_max),     AT(user_sessions),
+                                    AT(publish_rate),      AT(publish_burst), AT(user_publish_rate),
+                                    AT(user_publish_burst)};
 
     for (size_t i = 0; i < ARRAY_LEN(sections); i++) {
         if (strcmp(key->section, sections[i]) == 0) {
             return true;
         }
     }
-    return key->offset == AT(api_key);
+    for (size_t i = 0; i < ARRAY_LEN(single); i++) {
+        if (key->offset == single[i]) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void gateway_conf_exchange(struct gateway_conf *c, struct gateway_conf *fresh, struct buf *others)

@@ -6,35 +6,21 @@
 #include <utlist.h>
 
 #include "common/log.h"
-#include "gateway/bus/links.h"
 #include "gateway/edge/edge.h"
 #include "gateway/hook/hooks.h"
 #include "gateway/room/rights.h"
-#include "gateway/room/rooms_internal.h"
+#include "gateway/room/rooms.h"
 #include "gateway/session/sessions_internal.h"
+#include "gateway/session/users.h"
 #include "gateway/token/verifier.h"
 
-static void change_rules(struct rooms *all)
-{
-    const struct gateway *g = all->gateway;
-    struct room *room, *next;
-
-    HASH_ITER (hh, all->by_name, room, next) {
-        bool was_shown = room->rule->presence;
-
-        room->rule = rules_find(&g->conf->rules, (struct slice){room->name, room->name_size});
-        if (room->rule->presence != was_shown) {
-            links_tell_again(g->links, room->partition);
-        }
-    }
-}
-
-/* Whoever may not subscribe any more loses the subscription. */
+/* Limits count from now on; whoever may not subscribe any more loses the subscription. */
 static void check_sessions(struct sessions *all)
 {
     struct session *s, *next;
 
     DL_FOREACH_SAFE (all->all, s, next) {
+        users_reloaded(s->gateway->users, s);
         session_check_rooms(s);
     }
 }
@@ -67,7 +53,7 @@ int gateway_reload(struct gateway *g, struct gateway_conf *conf, const char *pat
     gateway_conf_exchange(conf, &fresh, &others);
     verifier_reloaded(g->verifier);
     hooks_reloaded(g->hooks);
-    change_rules(g->rooms);
+    rooms_rules_changed(g->rooms);
     check_sessions(g->sessions);
     gateway_conf_free(&fresh);
     stat_add(&g->metrics.reloads, 1);

@@ -222,6 +222,14 @@ void subscription_renew(struct subscription *sub, int64_t expires_s, int64_t iss
     sub->by_token = true;
 }
 
+static bool should_want_moves(const struct subscription *sub)
+{
+    const struct rule *rule = sub->room->rule;
+
+    return rule->presence && (sub->asked_moves || sub->moves_granted ||
+                              (rule->join_leave && session_codec(sub->session) != NULL));
+}
+
 static struct subscription *subscription_new(struct rooms *all, struct session *s,
                                              struct room *room, const struct rooms_entry *entry)
 {
@@ -233,9 +241,8 @@ static struct subscription *subscription_new(struct rooms *all, struct session *
     sub->by_token = entry->by_token;
     sub->by_claim = entry->by_claim;
     sub->moves_granted = entry->moves_granted;
-    sub->wants_moves =
-        room->rule->presence && (entry->wants_moves || entry->moves_granted ||
-                                 (room->rule->join_leave && session_codec(s) != NULL));
+    sub->asked_moves = entry->wants_moves;
+    sub->wants_moves = should_want_moves(sub);
     room->movers += sub->wants_moves;
     if (entry->by_token || entry->expires_s != 0 || entry->info.size > 0) {
         sub->grant = grant_new(entry->info);
@@ -385,4 +392,33 @@ void rooms_positioned(struct rooms *all, struct room *room, struct slice epoch, 
         }
     }
     room_unpin(all, room);
+}
+
+/* Who is told of joins and leaves goes by the new rule, too. */
+static void room_goes_by(struct rooms *all, struct room *room, const struct rule *rule)
+{
+    bool was_shown = room->rule->presence, had_movers = room->movers > 0;
+
+    room->rule = rule;
+    for (uint32_t i = 0; i < room->count; i++) {
+        struct subscription *sub = room->subscriptions[i];
+
+        room->movers -= sub->wants_moves;
+        sub->wants_moves = should_want_moves(sub);
+        room->movers += sub->wants_moves;
+    }
+    if (rule->presence != was_shown || (room->movers > 0) != had_movers) {
+        links_tell_again(all->gateway->links, room->partition);
+    }
+}
+
+void rooms_rules_changed(struct rooms *all)
+{
+    struct room *room, *next;
+
+    HASH_ITER (hh, all->by_name, room, next) {
+        struct slice name = {room->name, room->name_size};
+
+        room_goes_by(all, room, rules_find(&all->gateway->conf->rules, name));
+    }
 }

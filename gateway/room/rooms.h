@@ -68,6 +68,7 @@ struct subscription {
     uint32_t index;                       /* in room->subscriptions */
     uint8_t cause;                        /* enum rooms_cause */
     bool wants_moves;                     /* is told who comes and goes, if it may see presence */
+    bool asked_moves;                     /* its command asked for that */
     bool moves_granted;                   /* the server wants it told, whatever the rule says */
     bool by_token;                        /* a subscription token let it in */
     bool by_claim;                        /* the connection token names the room */
@@ -157,6 +158,9 @@ void subscription_renew(struct subscription *sub, int64_t expires_s, int64_t iss
 /* Frees the subscription; the last one takes the room with it. */
 void rooms_leave(struct subscription *sub);
 void rooms_leave_all(struct session *s);
+
+/* The rules are others now: each room and whoever is in it goes by its own. */
+void rooms_rules_changed(struct rooms *all);
 
 /* Records were taken out of histories: answers that were put together for many are void. */
 void rooms_history_changed(struct rooms *all);

@@ -75,6 +75,19 @@ static struct account *account_get(struct users *all, struct slice user)
     return a;
 }
 
+static bool is_limited(const struct gateway_conf *conf, const struct session *s)
+{
+    return s->identity->is_known && (conf->user_sessions > 0 || conf->user_publish_rate > 0);
+}
+
+static void account_enter(struct users *all, struct account *a, struct session *s)
+{
+    if (a->sessions++ == 0) {
+        DL_DELETE(all->departed, a);
+    }
+    s->account = a;
+}
+
 bool users_enter(struct users *all, struct session *s)
 {
     const struct gateway_conf *conf = all->gateway->conf;
@@ -84,7 +97,7 @@ bool users_enter(struct users *all, struct session *s)
         session_close(s, CLOSE_PERMISSION_DENIED);
         return false;
     }
-    if (!s->identity->is_known || (conf->user_sessions == 0 && conf->user_publish_rate == 0)) {
+    if (!is_limited(conf, s)) {
         return true;
     }
     struct account *a = account_get(all, slice_of(s->identity->user));
@@ -93,11 +106,19 @@ bool users_enter(struct users *all, struct session *s)
         session_close(s, CLOSE_CONNECTION_LIMIT);
         return false;
     }
-    if (a->sessions++ == 0) {
-        DL_DELETE(all->departed, a);
-    }
-    s->account = a;
+    account_enter(all, a, s);
     return true;
+}
+
+void users_reloaded(struct users *all, struct session *s)
+{
+    s->publish_full_us = 0;
+    if (s->account == NULL && s->is_connected && is_limited(all->gateway->conf, s)) {
+        account_enter(all, account_get(all, slice_of(s->identity->user)), s);
+    }
+    if (s->account != NULL) {
+        s->account->full_us = 0;
+    }
 }
 
 static void forget_if_full(struct users *all, struct account *a, int64_t now_us)

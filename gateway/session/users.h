@@ -27,6 +27,10 @@ bool users_enter(struct users *all, struct session *s);
 /* It counts no more. Once is enough. */
 void users_leave(struct users *all, struct session *s);
 
+/* The limits are others now. Sessions that are here stay, however many they are, and count from now
+ * on if their user is limited; what was published so far is forgiven. */
+void users_reloaded(struct users *all, struct session *s);
+
 /* True if the session's user may publish one more now. */
 bool users_admit_publish(const struct users *all, const struct session *s, int64_t now_us);
 /* He did. */

@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "gateway/api/api_keys.h"
 #include "gateway/session/sessions_internal.h"
+#include "gateway/session/users.h"
 #include "gateway/token/verifier.h"
 #include "tests/unit/gateway_kit.h"
 #include "tests/unit/tokens.h"
@@ -189,6 +190,123 @@ static void rooms_that_stay_go_by_their_new_rules(void **state)
     end(&k);
 }
 
+/* Publishes to a room that it is not in; true if it was put on its way. */
+static bool publishes(struct peer *p)
+{
+    struct kit *k = p->kit;
+
+    peer_send(p, "{\"id\":5,\"publish\":{\"channel\":\"open\",\"data\":1}}");
+    kit_settle(k);
+    if (kit_count(k, MESSAGE_PUBLISH) == 0) {
+        peer_expect_part(p, "\"code\":111");
+        return false;
+    }
+    kit_result(k, kit_take(k, MESSAGE_PUBLISH), BUS_CONFIRMED);
+    peer_expect(p, "{\"id\":5,\"publish\":{}}");
+    return true;
+}
+
+#define LIMITED(more) more "[auth]\nhmac_key = " OLD_KEY "\n"
+
+static void limits_that_change_count_for_those_who_are_here(void **state)
+{
+    (void)state;
+    struct kit k;
+    struct peer ann, other, third;
+
+    begin(&k, LIMITED(""));
+    peer_connect(&ann, &k, "ann");
+    peer_connect(&other, &k, "ann");
+    for (int i = 0; i < 5; i++) {
+        assert_true(publishes(&ann));
+    }
+    kit_stop_clocks();
+    assert_int_equal(reload(&k, LIMITED("rooms = 1\nuser_sessions = 1\npublish_rate = 1\n"
+                                        "publish_burst = 2\nuser_publish_rate = 1\n"
+                                        "user_publish_burst = 3\n")),
+                     0);
+    assert_int_equal(users_count(k.gateway.users), 1);
+    assert_true(publishes(&ann) && publishes(&ann) && !publishes(&ann));
+    assert_true(publishes(&other) && !publishes(&other)); /* three of the user's */
+    kit_start_clocks();
+    peer_open(&third, &k, DIALECT_CENTRIFUGE, "ann", ""); /* two are here, and stay */
+    peer_send(&third, "{\"id\":1,\"connect\":{}}");
+    peer_expect(&third, "close 3504 connection limit");
+    peer_end(&third);
+    peer_subscribe(&ann, "one");
+    kit_position(&k, "one", "e", 1);
+    peer_expect_part(&ann, "\"subscribe\":");
+    peer_subscribe(&ann, "two");
+    peer_expect_part(&ann, "\"code\":106");
+
+    assert_int_equal(reload(&k, LIMITED("")), 0);
+    for (int i = 0; i < 5; i++) {
+        assert_true(publishes(&ann) && publishes(&other));
+    }
+    peer_connect(&third, &k, "ann");
+    peer_end(&ann);
+    peer_end(&other);
+    peer_end(&third);
+    end(&k);
+}
+
+#define MOVED(client) "{\"room\":\"told:1\",\"client\":\"" client "\",\"user\":\"u\"}\n"
+
+/* The room's owner is told anew, and whether joins and leaves are wanted; then it tells one. */
+static void somebody_comes(struct kit *k, const char *client, bool are_wanted)
+{
+    const char wanted[] = "{\"room\":\"told:1\",\"moves\":true}\n";
+    char body[128];
+
+    kit_skip(100); /* links pause between two attaches */
+    struct bus_out *out = kit_take(k, MESSAGE_ATTACH);
+    bool is_there = memmem(out->body->bytes, out->body->size, wanted, sizeof(wanted) - 1) != NULL;
+    assert_int_equal(is_there, are_wanted);
+    k->bus.sent[k->bus.count++] = out;
+    kit_position(k, "told:1", "e", 1);
+    snprintf(body, sizeof(body), "{\"room\":\"told:1\",\"client\":\"%s\",\"user\":\"u\"}\n",
+             client);
+    kit_say(k, kit_partition("told:1"), MESSAGE_MOVES, body);
+    kit_settle(k);
+}
+
+static void who_comes_and_goes_is_told_by_the_new_rule(void **state)
+{
+    (void)state;
+    const char *told = LIMITED("") "[room \"told\"]\njoin_leave = yes\n";
+    struct kit k;
+    struct peer ann, bob;
+
+    begin(&k, LIMITED(""));
+    peer_connect(&ann, &k, "ann");
+    peer_connect(&bob, &k, "bob");
+    peer_subscribe(&ann, "told:1");
+    kit_position(&k, "told:1", "e", 1);
+    peer_expect_part(&ann, "\"subscribe\":");
+    assert_int_equal(reload(&k, told), 0);
+    somebody_comes(&k, "c1", true);
+    peer_expect_part(&ann, "\"join\":{\"info\":{\"user\":\"u\",\"client\":\"c1\"");
+    peer_send(&bob, "{\"id\":2,\"subscribe\":{\"channel\":\"told:1\",\"join_leave\":true}}");
+    peer_expect_part(&bob, "\"subscribe\":");
+
+    /* Without the rule only those who asked are told. */
+    assert_int_equal(reload(&k, LIMITED("")), 0);
+    kit_say(&k, kit_partition("told:1"), MESSAGE_MOVES, MOVED("c2"));
+    peer_expect_part(&bob, "c2");
+    peer_expect_nothing(&ann);
+
+    assert_int_equal(reload(&k, LIMITED("") "[room \"told\"]\npresence = no\n"), 0);
+    somebody_comes(&k, "c3", false);
+    peer_expect_nothing(&bob);
+    assert_int_equal(reload(&k, told), 0);
+    somebody_comes(&k, "c4", true);
+    peer_expect_part(&ann, "c4");
+    peer_expect_part(&bob, "c4");
+    peer_end(&ann);
+    peer_end(&bob);
+    end(&k);
+}
+
 static void settings_that_need_a_restart_are_named(void **state)
 {
     (void)state;
@@ -254,6 +372,8 @@ int main(void)
         cmocka_unit_test(settings_that_are_not_good_change_nothing),
         cmocka_unit_test(who_lost_the_right_loses_the_subscription),
         cmocka_unit_test(rooms_that_stay_go_by_their_new_rules),
+        cmocka_unit_test(limits_that_change_count_for_those_who_are_here),
+        cmocka_unit_test(who_comes_and_goes_is_told_by_the_new_rule),
         cmocka_unit_test(settings_that_need_a_restart_are_named),
     };
     return cmocka_run_group_tests(tests, make_file, remove_file);
