@@ -8,6 +8,7 @@
 
 #include <curl/curl.h>
 
+#include "common/blob.h"
 #include "common/buf.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -18,7 +19,7 @@ struct asker {
     struct ev_loop *loop; /* borrowed */
     CURLM *multi;         /* owns */
     ev_timer timer;       /* libcurl's */
-    char *ca_file;        /* owns */
+    struct blob *ca;      /* owns: certificates; NULL: the system's */
     int64_t timeout_ms;
     size_t answer_max;
     size_t count; /* open questions */
@@ -211,8 +212,11 @@ static bool prepare(struct ask *q, const struct ask_question *question)
     bad |= curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L); /* or its resolver's thread is joined */
     bad |= curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     bad |= curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    if (a->ca_file[0] != '\0') {
-        bad |= curl_easy_setopt(e, CURLOPT_CAINFO, a->ca_file);
+    if (a->ca != NULL) {
+        /* As a text: of a file libcurl remembers for a day what stood in it. */
+        struct curl_blob ca = {a->ca->bytes, a->ca->size, CURL_BLOB_COPY};
+
+        bad |= curl_easy_setopt(e, CURLOPT_CAINFO_BLOB, &ca);
         bad |= curl_easy_setopt(e, CURLOPT_CAPATH, NULL);
     }
     bad |= curl_easy_setopt(e, CURLOPT_ERRORBUFFER, q->error);
@@ -271,8 +275,8 @@ struct ask *ask_post(struct asker *a, const struct ask_question *question, ask_d
 
 void asker_change(struct asker *a, const struct asker_terms *terms)
 {
-    mem_free(a->ca_file);
-    a->ca_file = mem_copy_text(terms->ca_file, strlen(terms->ca_file));
+    blob_unref(a->ca);
+    a->ca = terms->ca.size > 0 ? blob_copy(terms->ca.at, terms->ca.size) : NULL;
     a->timeout_ms = terms->timeout_ms;
     a->answer_max = terms->answer_max;
     (void)curl_multi_setopt(a->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)terms->connections);
@@ -306,7 +310,7 @@ struct asker *asker_free(struct asker *a)
     assert(a->count == 0);
     (void)curl_multi_cleanup(a->multi);
     ev_timer_stop(a->loop, &a->timer);
-    mem_free(a->ca_file);
+    blob_unref(a->ca);
     mem_free(a);
     curl_global_cleanup();
     return NULL;

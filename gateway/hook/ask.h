@@ -17,7 +17,7 @@ struct asker; /* what all questions share: connections that stay open, the loop'
 struct ask;   /* an open question */
 
 struct asker_terms {
-    const char *ca_file; /* PEM, of https; "": the system's. Borrowed */
+    struct slice ca;     /* PEM, of https; empty: the system's. Borrowed */
     int64_t connections; /* at once to one host; more questions wait for one */
     int64_t timeout_ms;  /* for all of a question, waiting included */
     size_t answer_max;   /* bytes of an answer's body */
@@ -51,7 +51,7 @@ struct asker *asker_new(struct ev_loop *loop, const struct asker_terms *terms) M
 /* No question is open any more. Accepts NULL; returns NULL. */
 struct asker *asker_free(struct asker *a);
 
-/* For the questions from now on. */
+/* For the questions from now on: other certificates mean other connections. */
 void asker_change(struct asker *a, const struct asker_terms *terms);
 
 /* Asks; everything is copied. NULL: libcurl refused it, and `done` will not be called. */

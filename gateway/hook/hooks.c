@@ -129,17 +129,25 @@ static int check_headers(const char *rest, char *error, size_t size)
     return 0;
 }
 
+/* Its text, which has a certificate in it. */
+static int read_ca_file(const char *path, struct buf *text, const char **why)
+{
+    int r = file_read(path, CA_FILE_MAX, text, why);
+
+    if (r == 0 && (text->size == 0 ||
+                   memmem(text->at, text->size, "-----BEGIN CERTIFICATE-----", 27) == NULL)) {
+        *why = "no certificate in it";
+        r = -1;
+    }
+    return r;
+}
+
 static int check_ca_file(const char *path, char *error, size_t size)
 {
     struct buf text = BUF_EMPTY;
-    const char *why = "no certificate in it";
-    int r = file_read(path, CA_FILE_MAX, &text, &why);
+    const char *why = "";
+    int r = read_ca_file(path, &text, &why);
 
-    if (r == 0 &&
-        (text.size == 0 || memmem(text.at, text.size, "-----BEGIN CERTIFICATE-----", 27) == NULL)) {
-        why = "no certificate in it";
-        r = -1;
-    }
     buf_deinit(&text);
     if (r != 0) {
         (void)snprintf(error, size, "[hooks] ca_file: %s", why);
@@ -180,10 +188,20 @@ int hooks_check(const struct hooks_conf *c, char *error, size_t size)
     return c->ca_file[0] == '\0' ? 0 : check_ca_file(c->ca_file, error, size);
 }
 
-static struct asker_terms terms_of(const struct hooks_conf *c)
+/* What the asker goes by; `ca` has the certificates. A file that was good when the settings were
+ * checked and cannot be read now leaves nobody to be believed. */
+static struct asker_terms terms_of(const struct hooks_conf *c, struct buf *ca)
 {
+    const char *why = "";
+
+    if (c->ca_file[0] != '\0' && read_ca_file(c->ca_file, ca, &why) != 0) {
+        log_error("hooks believe no https ca_file=%s reason=%s",
+                  log_quote(c->ca_file, strlen(c->ca_file)), why);
+        buf_clear(ca);
+        buf_add_lit(ca, "none");
+    }
     return (struct asker_terms){
-        .ca_file = c->ca_file,
+        .ca = buf_slice(ca),
         .connections = c->connections,
         .timeout_ms = c->timeout_ms,
         .answer_max = (size_t)c->answer_max,
@@ -192,9 +210,11 @@ static struct asker_terms terms_of(const struct hooks_conf *c)
 
 struct hooks *hooks_new(struct gateway *g)
 {
-    const struct asker_terms terms = terms_of(&g->conf->hooks);
+    struct buf ca = BUF_EMPTY;
+    const struct asker_terms terms = terms_of(&g->conf->hooks, &ca);
     struct asker *asker = asker_new(g->loop, &terms);
 
+    buf_deinit(&ca);
     if (asker == NULL) {
         return NULL;
     }
@@ -217,9 +237,11 @@ struct hooks *hooks_free(struct hooks *h)
 
 void hooks_reloaded(struct hooks *h)
 {
-    const struct asker_terms terms = terms_of(conf_of(h));
+    struct buf ca = BUF_EMPTY;
+    const struct asker_terms terms = terms_of(conf_of(h), &ca);
 
     asker_change(h->asker, &terms);
+    buf_deinit(&ca);
     for (int which = 0; which < HOOK_COUNT; which++) {
         h->breakers[which] = (struct breaker){0};
         stat_set(&h->gateway->metrics.hook_open[which], 0);

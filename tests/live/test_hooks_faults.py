@@ -1,5 +1,7 @@
 """Hooks: whatever the backend does, nobody comes in unasked, and it is left alone for a while."""
 
+import asyncio
+import contextlib
 import signal
 import subprocess
 
@@ -96,6 +98,53 @@ async def test_who_does_not_answer_in_time_is_given_up(running, backend):
     assert gateway.metric("warren_gateway_hook_questions") == 0
 
 
+class _Trickler:
+    """Accepts everybody, and sends an answer that never ends, a bit now and then; or nothing."""
+
+    def __init__(self, head, bit):
+        self.head, self.bit = head, bit
+        self.came = 0
+
+    async def __aenter__(self):
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/connect"
+        return self
+
+    async def __aexit__(self, *_):
+        self._server.close()
+
+    async def _serve(self, reader, writer):
+        self.came += 1
+        writer.write(self.head)
+        with contextlib.suppress(ConnectionError):
+            while not reader.at_eof():
+                writer.write(self.bit)
+                await writer.drain()
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(reader.read(65536), 0.01)
+        writer.close()
+
+
+@pytest.mark.parametrize("head, bit", [
+    (b"", b""), (b"HTTP/1.1 200 OK\r\nX-Slow: ", b"1"),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n", b"1"),
+    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n1\r\n")],
+    ids=["nothing", "head", "body", "chunks"])
+async def test_who_trickles_an_answer_is_given_up_and_delays_nobody(running, head, bit):
+    async with _Trickler(head, bit) as slow:
+        gateway = _configure(running, connect_url=slow.url, timeout="60s")
+        async with await CentrifugeClient.open(gateway.centrifuge_url) as ann, \
+                await CentrifugeClient.connect(gateway, running.token("tom")) as tom:
+            await ann.send(ann.command("connect"))
+            await eventually_async(lambda: slow.came)
+            await tom.subscribe("open")  # while the backend goes on and on
+            await tom.publish("open", 1)
+            await tom.expect_pub("open", 1)
+        gateway = _configure(running, connect_url=slow.url, timeout="100ms")
+        await _is_refused(gateway, "late")
+        await eventually_async(lambda: gateway.metric("warren_gateway_hook_questions") == 0)
+
+
 async def test_who_is_not_there_lets_nobody_in(running, backend):
     with Backend() as gone:
         pass
@@ -127,6 +176,18 @@ async def test_https_is_checked(running, safe):
     wrong_host = safe.url("connect", "https", "127.0.0.1")
     await _is_refused(_configure(running, connect_url=wrong_host, ca_file=good), "unreached")
     await _comes_in(_configure(running, connect_url=url, ca_file=good))
+
+
+async def test_a_changed_ca_file_counts_from_the_reload_on(running, safe):
+    file = safe.folder / "believed.pem"
+    settings = {"connect_url": safe.url("connect", "https", "localhost"), "ca_file": file}
+    for _ in range(2):
+        file.write_bytes((safe.folder / "authority.pem").read_bytes())
+        await _comes_in(_configure(running, **settings))
+        file.write_bytes((safe.folder / "stranger.pem").read_bytes())
+        gateway = running.gateways[0]
+        await _comes_in(gateway)  # nobody has said so yet
+        await _is_refused(_configure(running, **settings), "unreached")
 
 
 async def test_who_fails_too_often_is_left_alone_until_a_probe_succeeds(running, backend):
