@@ -75,10 +75,10 @@ struct gateway_conf {
 int gateway_conf_load(struct gateway_conf *c, const char *path) MUST_CHECK;
 
 /* A running gateway's settings `c` get from `fresh` what can change without a restart: [auth],
- * [origin], [room], [hooks], [log], the keys of [api], what a session and a user may do of [gateway]
- * (rooms, sessions, rates) and all sections with names; `fresh` has the old ones afterwards, to be
- * freed when nobody points there any more. Names the other settings that differ in `others`, which
- * is empty when there are none. */
+ * [origin], [room], [hooks], [log], the keys of [api], what a session and a user may do of
+ * [gateway] (rooms, sessions, rates) and all sections with names; `fresh` has the old ones
+ * afterwards, to be freed when nobody points there any more. Names the other settings that differ
+ * in `others`, which is empty when there are none. */
 void gateway_conf_exchange(struct gateway_conf *c, struct gateway_conf *fresh, struct buf *others);
 void gateway_conf_free(struct gateway_conf *c);
 void gateway_conf_print(void);

@@ -55,6 +55,8 @@ static const struct member_row rows[] = {
     MEMBER(until, I64, 0)
     MEMBER(before, I64, 0)
     MEMBER(expired, FLAG, 0)
+    MEMBER(join_leave, FLAG, 0)
+    MEMBER(whitelist, VALUE, ORDER_CLIENTS_MAX)
 #undef MEMBER
     /* clang-format on */
 };
@@ -70,7 +72,7 @@ void order_encode(struct buf *out, const struct order *o)
     struct slice name = slice_of(order_name(o->kind));
     size_t size = ARRAY_LEN(rows) * MEMBER_FRAMING + sizeof("}\n") + name.size + o->user.size +
                   o->client.size + o->room.size + o->epoch.size + o->address.size + o->token.size +
-                  o->reason.size + o->data.size + o->info.size;
+                  o->reason.size + o->data.size + o->info.size + o->whitelist.size;
     char *start = buf_reserve(out, size), *to = start;
 
     to = put_lit(to, "{\"do\":\"");

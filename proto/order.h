@@ -19,9 +19,10 @@
 #include "common/buf.h"
 #include "proto/limits.h"
 
-#define ADDRESS_MAX 49   /* bytes of a numeric address, or of a prefix */
-#define TOKEN_ID_MAX 128 /* bytes of a token's id (jti), decoded */
-#define REASON_MAX 123   /* bytes of a close frame's reason */
+#define ADDRESS_MAX 49         /* bytes of a numeric address, or of a prefix */
+#define TOKEN_ID_MAX 128       /* bytes of a token's id (jti), decoded */
+#define REASON_MAX 123         /* bytes of a close frame's reason */
+#define ORDER_CLIENTS_MAX 8192 /* bytes of a list of clients */
 
 enum order_kind {
 #define ORDER(name, text, has) ORDER_##name,
@@ -37,20 +38,22 @@ enum order_has {
 
 struct order {
     enum order_kind kind;
-    struct slice user;    /* inside of a JSON string, escapes kept; may be empty */
-    struct slice client;  /* one session; may be empty */
-    struct slice room;    /* may be empty */
-    struct slice epoch;   /* of `offset`; may be empty */
-    uint64_t offset;      /* of a record, or of the last one of many; 0: none */
-    struct slice address; /* numeric, or a prefix (10.0.0.0/8); may be empty */
-    struct slice token;   /* a token's id, as `user`; may be empty */
-    struct slice reason;  /* as `user`; may be empty */
-    struct slice data;    /* raw JSON value; may be empty */
-    struct slice info;    /* raw JSON object; may be empty */
-    uint64_t code;        /* 0: the usual one */
-    int64_t until;        /* milliseconds since 1970; 0: for ever */
-    int64_t before;       /* revoke: tokens that were made before, seconds since 1970; 0: all */
-    bool expired;         /* refresh: the sessions' time is over */
+    struct slice user;      /* inside of a JSON string, escapes kept; may be empty */
+    struct slice client;    /* one session; may be empty */
+    struct slice room;      /* may be empty */
+    struct slice epoch;     /* of `offset`; may be empty */
+    uint64_t offset;        /* of a record, or of the last one of many; 0: none */
+    struct slice address;   /* numeric, or a prefix (10.0.0.0/8); may be empty */
+    struct slice token;     /* a token's id, as `user`; may be empty */
+    struct slice reason;    /* as `user`; may be empty */
+    struct slice data;      /* raw JSON value; may be empty */
+    struct slice info;      /* raw JSON object; may be empty */
+    uint64_t code;          /* 0: the usual one */
+    int64_t until;          /* milliseconds since 1970; 0: for ever */
+    int64_t before;         /* revoke: tokens that were made before, seconds since 1970; 0: all */
+    bool expired;           /* refresh: the sessions' time is over */
+    bool join_leave;        /* subscribe: they are told who comes and goes */
+    struct slice whitelist; /* disconnect: raw JSON array of clients that stay; may be empty */
 };
 
 /* Appends one line, LF included. Texts must be what order_next() accepts. */

@@ -13,6 +13,7 @@
 #include "common/hash.h"
 #include "common/httpd.h"
 #include "gateway/api/api.h"
+#include "proto/order.h"
 #include "proto/reply.h"
 
 struct api_method;
@@ -126,6 +127,18 @@ bool param_escaped(struct slice params, const char *name, size_t max, struct buf
 /* A number or a flag; absent or null: `*value` is left alone. False: something else. */
 bool param_i64(struct slice params, const char *name, int64_t *value) MUST_CHECK;
 bool param_bool(struct slice params, const char *name, bool *value) MUST_CHECK;
+
+/* api_foreign.c: raw JSON without line breaks, given as it is or, under the second name, as the
+ * base64 of it; at the end of `scratch` as above. Absent: empty. False: something else, or both. */
+bool param_value(struct slice params, const char *name, const char *b64_name, struct buf *scratch,
+                 struct slice *value) MUST_CHECK;
+
+/* A raw JSON array of client ids. Absent: empty. False: something else, or too many. */
+bool param_clients(struct slice params, const char *name, struct buf *scratch,
+                   struct slice *list) MUST_CHECK;
+
+/* False: they ask for something that Centrifugo would do and we do not. */
+bool params_are_served(const char *method, struct slice params);
 
 /* Room for all texts of these parameters. */
 void params_reserve(struct slice params, struct buf *scratch);

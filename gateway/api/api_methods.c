@@ -46,29 +46,22 @@ struct publication {
 };
 
 /* The error to fail with, or 0. */
-static int publication_read(struct publication *p, const struct gateway_conf *conf,
-                            struct slice params)
+static int publication_read(struct publication *p, const struct task *t, struct slice params)
 {
-    static const char *const foreign[] = {"tags", "b64data", "skip_history", "delta"};
-    struct slice data = json_get(params, "data");
+    const struct gateway_conf *conf = t->api->gateway->conf;
+    struct slice data;
 
     *p = (struct publication){.scratch = BUF_EMPTY, .payload = BUF_EMPTY};
     params_reserve(params, &p->scratch);
-    for (size_t i = 0; i < ARRAY_LEN(foreign); i++) {
-        struct slice v = json_get(params, foreign[i]);
-
-        if (v.size > 0 && !slice_equal(v, SLICE_LIT("false")) &&
-            !slice_equal(v, SLICE_LIT("null")) && !slice_equal(v, SLICE_LIT("\"\"")) &&
-            !slice_equal(v, SLICE_LIT("{}"))) {
-            return REPLY_NOT_AVAILABLE; /* to leave it out would be a lie */
-        }
+    if (!params_are_served(t->method->name, params)) {
+        return REPLY_NOT_AVAILABLE;
     }
-    if (data.size == 0 || !json_is_valid(data, (int)conf->max_depth) ||
+    if (!param_value(params, "data", "b64data", &p->payload, &data) || data.size == 0 ||
+        !json_is_valid(data, (int)conf->max_depth) ||
         !param_text(params, "idempotency_key", KEY_MAX, &p->scratch, &p->key) ||
         (p->key.size > 0 && !record_key_is_valid(p->key))) {
         return REPLY_BAD_REQUEST;
     }
-    json_add_flat(&p->payload, data);
     return p->payload.size > (size_t)conf->max_payload ? REPLY_LIMIT_EXCEEDED : 0;
 }
 
@@ -96,7 +89,7 @@ void api_publish(struct task *t, struct slice params)
 {
     struct publication p;
     struct slice room;
-    int error = publication_read(&p, t->api->gateway->conf, params);
+    int error = publication_read(&p, t, params);
 
     if (error == 0 && !param_room(params, &p.scratch, &room)) {
         error = REPLY_BAD_REQUEST;
@@ -156,7 +149,7 @@ void api_broadcast(struct task *t, struct slice params)
     struct publication p;
     struct json_array a;
     size_t count;
-    int error = publication_read(&p, t->api->gateway->conf, params);
+    int error = publication_read(&p, t, params);
 
     if (error == 0 && !count_elements(channels, &count)) {
         error = REPLY_BAD_REQUEST;

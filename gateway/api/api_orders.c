@@ -8,6 +8,7 @@
 #include "gateway/edge/address.h"
 #include "gateway/gateway.h"
 #include "gateway/order/control.h"
+#include "gateway/token/granted.h"
 #include "proto/json.h"
 #include "proto/order.h"
 #include "proto/room.h"
@@ -56,20 +57,13 @@ static bool read_disconnect(struct slice params, struct buf *scratch, struct ord
     return is_good && (code == 0 || (code >= 2000 && code <= 4999));
 }
 
-/* A value without its line breaks. */
-static struct slice flat(struct slice value, struct buf *scratch)
-{
-    size_t before = scratch->size;
-
-    json_add_flat(scratch, value);
-    return (struct slice){scratch->at + before, scratch->size - before};
-}
-
 static bool read_raw(struct slice params, struct buf *scratch, struct order *o)
 {
-    o->info = flat(json_get(params, "info"), scratch);
-    o->data = flat(json_get(params, "data"), scratch);
-    return (o->info.size == 0 || (json_is_object(o->info) && o->info.size <= INFO_MAX)) &&
+    o->join_leave = override_wants_moves(json_get(params, "override"));
+    return param_value(params, "info", "b64info", scratch, &o->info) &&
+           param_value(params, "data", "b64data", scratch, &o->data) &&
+           param_clients(params, "whitelist", scratch, &o->whitelist) &&
+           (o->info.size == 0 || (json_is_object(o->info) && o->info.size <= INFO_MAX)) &&
            o->data.size <= PAYLOAD_MAX;
 }
 
@@ -139,7 +133,9 @@ void api_order(struct task *t, struct slice params)
     if (o.kind == ORDER_REVOKE && o.user.size > 0 && o.before == 0) {
         o.before = clock_wall_ms() / 1000 + 1; /* all that there are */
     }
-    if (!is_good || !is_whole(&o)) {
+    if (!params_are_served(t->method->name, params)) {
+        task_fail(t, REPLY_NOT_AVAILABLE);
+    } else if (!is_good || !is_whole(&o)) {
         task_fail(t, REPLY_BAD_REQUEST);
     } else {
         int r = control_send(t->api->gateway->control, &o, t->id);

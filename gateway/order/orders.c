@@ -41,7 +41,8 @@ bool order_is_momentary(enum order_kind kind)
 
 static struct ops_who who_of(const struct order *o)
 {
-    return (struct ops_who){.user = o->user, .has_user = o->user.size > 0, .client = o->client};
+    return (struct ops_who){
+        .user = o->user, .has_user = o->user.size > 0, .client = o->client, .spared = o->whitelist};
 }
 
 /* A close frame's code and words: what SDKs read meaning into is not said. */
@@ -74,6 +75,7 @@ static void subscribe(struct gateway *g, const struct order *o)
         .data = o->data,
         .info = o->info,
         .expires_s = o->until / 1000,
+        .join_leave = o->join_leave,
     };
 
     ops_subscribe(g->sessions, &who, o->room, &how);

@@ -10,13 +10,32 @@
 #include "gateway/order/control.h"
 #include "gateway/room/rooms.h"
 #include "gateway/session/sessions_internal.h"
+#include "proto/json.h"
+
+/* The client is in a list; what else the list holds names nobody. */
+static bool is_spared(const struct session *s, struct slice list)
+{
+    struct json_array a;
+    struct slice one;
+
+    if (list.size == 0 || !json_array_open(&a, list)) {
+        return false;
+    }
+    while (json_array_next(&a, &one)) {
+        if (json_is_string(one) && slice_equal(json_inside(one), slice_of(s->client))) {
+            return true;
+        }
+    }
+    return false;
+}
 
 static bool is_meant(const struct session *s, const struct ops_who *who)
 {
     return s->state == SESSION_OPEN && s->is_connected && s->dialect != DIALECT_ECHO &&
            (!who->has_user || slice_equal(slice_of(s->identity->user), who->user)) &&
            (who->client.size == 0 || slice_equal(slice_of(s->client), who->client)) &&
-           (who->except.size == 0 || !slice_equal(slice_of(s->client), who->except));
+           (who->except.size == 0 || !slice_equal(slice_of(s->client), who->except)) &&
+           !is_spared(s, who->spared);
 }
 
 /* Calls `act` for all that are meant; the sum of what it answers. */

@@ -19,6 +19,7 @@ struct ops_who {
     bool has_user;       /* false: of any user; then `client` must be given */
     struct slice client; /* empty: all clients of the user */
     struct slice except; /* empty, or a client that is not meant */
+    struct slice spared; /* empty, or a raw JSON array of such clients */
 };
 
 /* How sessions are put into a room. */

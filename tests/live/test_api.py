@@ -175,7 +175,11 @@ async def test_orders_that_mean_nobody_are_refused(api):
             ("close", {"channel": "no room"}), ("disconnect", {"user": 7}),
             ("disconnect", {"user": "ann", "client": 'a"b'}), ("ban", {"user": "ann", "ttl": -1}),
             ("ban", {"user": "ann", "ttl": 1, "until": 2}), ("ban", {"user": "a" * 129}),
-            ("disconnect", {"user": "ann", "code": 70000})):
+            ("disconnect", {"user": "ann", "code": 70000}),
+            ("disconnect", {"user": "ann", "whitelist": "c"}),
+            ("disconnect", {"user": "ann", "whitelist": ["c", 7]}),
+            ("disconnect", {"user": "ann", "whitelist": [f"{n:032}" for n in range(300)]}),
+            ("subscribe", {"user": "ann", "channel": "room", "b64info": "MQ=="})):
         with pytest.raises(ApiError) as error:
             api[0].call(name, **params)
         assert error.value.code == 107, (name, params)
@@ -189,10 +193,61 @@ def test_publishes_that_cannot_be_are_refused(api):
             ({"channel": "room", "data": 1, "idempotency_key": 7}, 107),
             ({"channel": "room", "data": "x" * 65537}, 106),
             ({"channel": "room", "data": 1, "tags": {"a": "b"}}, 108),
-            ({"channel": "room", "b64data": "eA=="}, 108)):
+            ({"channel": "room", "data": 1, "skip_history": True}, 108),
+            ({"channel": "room", "data": 1, "version": 3, "version_epoch": "e"}, 108),
+            ({"channel": "room", "b64data": "eA=="}, 107),
+            ({"channel": "room", "b64data": "!"}, 107), ({"channel": "room", "b64data": 7}, 107),
+            ({"channel": "room", "b64data": "bnVsbA"}, 107),
+            ({"channel": "room", "data": 1, "b64data": "MQ=="}, 107)):
         with pytest.raises(ApiError) as error:
             api[0].publish(**params)
         assert error.value.code == code, params
+
+
+def test_what_would_mean_something_elsewhere_is_not_left_out_in_silence(api):
+    someone = {"user": "ann", "channel": "room"}
+    for name, params in (
+            ("subscribe", {**someone, "recover_since": {"offset": 1, "epoch": "e"}}),
+            ("subscribe", {**someone, "override": {"presence": {"value": False}}}),
+            ("subscribe", {**someone, "session": "s"}),
+            ("unsubscribe", {**someone, "session": "s"}),
+            ("disconnect", {"user": "ann", "session": "s"}),
+            ("refresh", {"user": "ann", "info": {"a": 1}}),
+            ("broadcast", {"channels": ["room"], "data": 1, "tags": {"a": "b"}})):
+        with pytest.raises(ApiError) as error:
+            api[0].call(name, **params)
+        assert error.value.code == 108, (name, params)
+    # What Centrifugo's libraries send when nothing is asked for, and what is so in any case.
+    empty = {"tags": None, "skip_history": False, "version": 0, "version_epoch": "", "delta": True}
+    assert api[0].publish(channel="room", data=1, **empty) == {}
+    assert api[0].broadcast(channels=["room"], data=1, **empty)["responses"] == [{"result": {}}]
+    assert api[0].subscribe(**someone, session="", recover_since=None, override={
+        "force_recovery": {"value": True}, "force_positioning": {"value": True}}) == {}
+    assert api[0].disconnect(user="nobody", session="", client="", whitelist=[]) == {}
+
+
+async def test_values_can_come_in_base64(warren, api):
+    async with await CentrifugeClient.connect(warren.gateways[1], warren.token("bea")) as bea:
+        api[0].subscribe(
+            user="bea", channel="coded", b64data="eyJhIjogMX0=", b64info="eyJiIjoyfQ==",
+            override={"force_push_join_leave": {"value": True}})
+        assert (await bea.expect_push("subscribe", "coded"))["data"] == {"a": 1}
+        assert (await bea.expect_push("join", "coded"))["info"]["chan_info"] == {"b": 2}
+        assert api[1].publish(channel="coded", b64data="eyJjIjogM30=") == {}
+        await bea.expect_pub("coded", {"c": 3})
+        answer = api[0].broadcast(channels=["coded"], b64data="WzRd")
+        assert answer["responses"] == [{"result": {}}]
+        await bea.expect_pub("coded", [4])
+
+
+async def test_some_sessions_of_a_user_can_be_spared(warren, api):
+    ann = [await CentrifugeClient.connect(g, warren.token("spare")) for g in warren.gateways * 2]
+    api[0].disconnect(user="spare", whitelist=[ann[0].client, "nobody", ann[1].client])
+    for session in ann[2:]:
+        assert (await session.expect_closed())[0] == 3503
+    for session in ann[:2]:
+        await session.subscribe("still-here")
+        await session.close()
 
 
 def test_requests_that_are_none_are_refused_with_their_status(warren):

@@ -34,7 +34,8 @@ static void all_fields_are_told_apart(void **state)
     struct slice rest = SLICE_LIT(
         "{\"do\":\"revoke\",\"user\":\"u\",\"client\":\"c\",\"room\":\"r\",\"address\":\"a\","
         "\"token\":\"t\",\"reason\":\"why\",\"data\":7,\"info\":{},\"code\":1,\"until\":-2,"
-        "\"before\":3,\"expired\":true}\n{\"do\":\"hello\"}\n");
+        "\"before\":3,\"expired\":true,\"join_leave\":true,\"whitelist\":[\"c\"]}\n{\"do\":"
+        "\"hello\"}\n");
     struct order o;
     (void)state;
 
@@ -44,12 +45,13 @@ static void all_fields_are_told_apart(void **state)
     assert_true(slice_equal(o.room, SLICE_LIT("r")) && slice_equal(o.address, SLICE_LIT("a")));
     assert_true(slice_equal(o.token, SLICE_LIT("t")) && slice_equal(o.reason, SLICE_LIT("why")));
     assert_true(slice_equal(o.data, SLICE_LIT("7")) && slice_equal(o.info, SLICE_LIT("{}")));
-    assert_true(o.code == 1 && o.until == -2 && o.before == 3 && o.expired);
+    assert_true(o.code == 1 && o.until == -2 && o.before == 3 && o.expired && o.join_leave);
+    assert_true(slice_equal(o.whitelist, SLICE_LIT("[\"c\"]")));
     assert_int_equal(order_next(&rest, &o), 0);
     assert_int_equal(o.user.size + o.client.size + o.room.size + o.address.size + o.token.size +
-                         o.reason.size + o.data.size + o.info.size,
+                         o.reason.size + o.data.size + o.info.size + o.whitelist.size,
                      0);
-    assert_true(o.code == 0 && o.until == 0 && o.before == 0 && !o.expired);
+    assert_true(o.code == 0 && o.until == 0 && o.before == 0 && !o.expired && !o.join_leave);
     assert_int_equal(order_next(&rest, &o), ORDER_END);
 }
 
