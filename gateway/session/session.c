@@ -301,7 +301,7 @@ void session_take_bytes(struct session *s, const char *at, size_t size)
     int64_t now_ms = clock_mono_ms();
 
     stat_add(&m->bytes_in, size);
-    ws_feed(&s->ws, &s->gateway->sessions->limits, at, size, now_ms, &session_events, s);
+    ws_feed(&s->ws, &s->gateway->sessions->ws_loop, at, size, now_ms, &session_events, s);
     messages = stat_get(&m->messages_in) - messages;
     commands = stat_get(&m->commands) - commands;
     if (messages > 0 || commands > 0) {

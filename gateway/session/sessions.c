@@ -162,7 +162,7 @@ struct sessions *sessions_new(struct gateway *g)
     for (size_t i = 0; i < DIALECT_COUNT; i++) {
         all->ping_frames[i] = ping_frame(dialect_codec((enum dialect)i));
     }
-    all->limits = (struct ws_limits){
+    all->ws_loop.limits = (struct ws_limits){
         .message_max = (uint32_t)conf->max_message,
         .fragments_max = (uint32_t)conf->max_fragments,
         .control_max = (uint32_t)conf->max_control_rate,
@@ -183,6 +183,7 @@ struct sessions *sessions_free(struct sessions *all)
     }
     sessions_reap(all);
     assert(all->count == 0);
+    ws_loop_deinit(&all->ws_loop);
     for (size_t i = 0; i < PING_STARTS; i++) {
         deadline_queue_deinit(&all->ping_first[i]);
     }

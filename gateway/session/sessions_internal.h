@@ -34,7 +34,7 @@ struct sessions {
     struct deadline_queue late;   /* those whose peers do not take what is queued */
     struct deadline_queue expiry; /* once a second: looks at the token's end */
     struct blob *ping_frames[DIALECT_COUNT];
-    struct ws_limits limits;
+    struct ws_loop ws_loop;
     struct buf scratch; /* texts of replies while they are built */
     char read_buffer[SESSION_READ_SIZE];
 };

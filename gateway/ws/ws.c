@@ -20,7 +20,8 @@
 #include "gateway/ws/deflate.h"
 #include "gateway/ws/ws_rules.h"
 
-#define EMPTY_MAX 100 /* frames without payload in one message: 1008 above it */
+#define EMPTY_MAX 100          /* frames without payload in one message: 1008 above it */
+#define SPARE_MESSAGE_MAX 4096 /* bytes of the room for a message that a spare engine keeps */
 
 struct ws_engine {
     wslay_event_context_ptr wslay; /* owns; NULL before the first data frame */
@@ -336,18 +337,40 @@ static struct ws_engine *engine_free(struct ws_engine *e)
     return NULL;
 }
 
-void ws_feed(struct ws *w, const struct ws_limits *limits, const char *at, size_t size,
-             int64_t now_ms, const struct ws_events *events, void *user)
+static struct ws_engine *engine_take(struct ws_loop *loop)
+{
+    struct ws_engine *e = loop->spare;
+
+    loop->spare = NULL;
+    return e != NULL ? e : mem_new(struct ws_engine);
+}
+
+/* Gives an engine back in which nothing is in progress. */
+static struct ws_engine *engine_give(struct ws_loop *loop, struct ws_engine *e)
+{
+    assert(e->head.size == 0 && !e->is_head_whole && !e->in_message && e->message.size == 0);
+    if (loop->spare != NULL) {
+        return engine_free(e);
+    }
+    if (e->message.capacity > SPARE_MESSAGE_MAX) {
+        buf_deinit(&e->message);
+    }
+    loop->spare = e;
+    return NULL;
+}
+
+void ws_feed(struct ws *w, struct ws_loop *loop, const char *at, size_t size, int64_t now_ms,
+             const struct ws_events *events, void *user)
 {
     if (w->is_closed || size == 0) {
         return;
     }
     if (w->engine == NULL) {
-        w->engine = mem_new(struct ws_engine);
+        w->engine = engine_take(loop);
     }
     struct ws_engine *e = w->engine;
     e->ws = w;
-    e->limits = limits;
+    e->limits = &loop->limits;
     e->events = events;
     e->user = user;
     e->now_ms = now_ms;
@@ -357,8 +380,17 @@ void ws_feed(struct ws *w, const struct ws_limits *limits, const char *at, size_
         at += taken;
         size -= taken;
     }
-    if (w->is_closed || (e->head.size == 0 && !e->in_message)) {
+    if (w->is_closed) {
         w->engine = engine_free(e);
+    } else if (e->head.size == 0 && !e->in_message) {
+        w->engine = engine_give(loop, e);
+    }
+}
+
+void ws_loop_deinit(struct ws_loop *loop)
+{
+    if (loop->spare != NULL) {
+        loop->spare = engine_free(loop->spare);
     }
 }
 

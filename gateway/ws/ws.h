@@ -6,7 +6,8 @@
  * before wslay sees it (mask, reserved bits, opcode, shortest length, limits),
  * and control frames are held until they are whole. That check also knows when
  * nothing is in progress; then the wslay context (8.7 KB) is given back, so that an idle
- * connection costs only this struct.
+ * connection costs only this struct. One context waits in the loop for the next message, whose
+ * ever it is: most messages are whole when they are read, and take no memory.
  *
  * Text is judged while it comes, across fragments. A compressed message is
  * collected as it came, inflated when it is whole, and its text judged then:
@@ -28,6 +29,15 @@ struct ws_limits {
 };
 
 struct ws_engine; /* wslay's context and what is in progress; only while something is */
+
+/* What the connections of one loop share. */
+struct ws_loop {
+    struct ws_limits limits;
+    struct ws_engine *spare; /* owns; nothing is in progress in it; NULL: there is none */
+};
+
+/* Frees the spare engine. The connections are ended by ws_deinit(). */
+void ws_loop_deinit(struct ws_loop *loop);
 
 struct ws {
     struct ws_engine *engine; /* owns; NULL while idle */
@@ -58,8 +68,8 @@ struct ws_events {
 };
 
 /* Takes bytes from the peer. `now_ms` for the rate of control frames. */
-void ws_feed(struct ws *w, const struct ws_limits *limits, const char *at, size_t size,
-             int64_t now_ms, const struct ws_events *events, void *user);
+void ws_feed(struct ws *w, struct ws_loop *loop, const char *at, size_t size, int64_t now_ms,
+             const struct ws_events *events, void *user);
 
 /* True when no message or frame is in progress. */
 static inline bool ws_is_idle(const struct ws *w)

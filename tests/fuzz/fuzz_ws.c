@@ -11,8 +11,8 @@
 #define TEXT 0x1
 #define BINARY 0x2
 
-static const struct ws_limits limits = {
-    .message_max = MESSAGE_MAX, .fragments_max = 8, .control_max = 20};
+static struct ws_loop loop = {
+    .limits = {.message_max = MESSAGE_MAX, .fragments_max = 8, .control_max = 20}};
 
 static struct deflate *deflate;
 
@@ -115,7 +115,7 @@ static void listen_to(struct listener *l, bool may_packed, const char *at, size_
         size_t part = cuts == 0 ? 1 : cuts == SIZE_MAX ? size : fuzz_part(&cuts, size);
         char one = *at, *copy = part == 1 ? &one : fuzz_copy(at, part);
 
-        ws_feed(&l->ws, &limits, copy, part, 1000, &events, l);
+        ws_feed(&l->ws, &loop, copy, part, 1000, &events, l);
         if (copy != &one) {
             free(copy);
         }

@@ -57,7 +57,7 @@ static void add_xs(struct buf *out, int first, size_t size)
 static void an_announced_size_takes_no_memory(void **state)
 {
     (void)state;
-    static const struct ws_limits huge = {1u << 30, FRAGMENTS_MAX, CONTROL_MAX};
+    static struct ws_loop huge = {.limits = {1u << 30, FRAGMENTS_MAX, CONTROL_MAX}};
     struct listener l = {.heard = BUF_EMPTY};
     struct buf bytes = BUF_EMPTY;
 
@@ -68,6 +68,7 @@ static void an_announced_size_takes_no_memory(void **state)
     assert_in_range(after - before, 0, 16384); /* a sanitizer's heap shows nothing here */
     assert_false(ws_is_idle(&l.ws));
     expect_heard(&l, "", "a header only", bytes.size);
+    ws_loop_deinit(&huge);
     buf_deinit(&bytes);
 }
 
@@ -113,7 +114,7 @@ static void more_fragments_than_allowed_are_refused(void **state)
 static void more_than_a_hundred_empty_fragments_are_refused(void **state)
 {
     (void)state;
-    static const struct ws_limits many = {MESSAGE_MAX, 1000000, CONTROL_MAX};
+    static struct ws_loop many = {.limits = {MESSAGE_MAX, 1000000, CONTROL_MAX}};
 
     for (int empty = 99; empty <= 101; empty++) {
         struct listener l = {.heard = BUF_EMPTY};
@@ -126,6 +127,7 @@ static void more_than_a_hundred_empty_fragments_are_refused(void **state)
         ws_feed(&l.ws, &many, bytes.at, bytes.size, 0, &events, &l);
         expect_heard(&l, empty <= 100 ? "text(xx)" : "violation(too_many_fragments)", "empty ones",
                      (size_t)empty);
+        ws_loop_deinit(&many);
         buf_deinit(&bytes);
     }
 }
@@ -140,11 +142,11 @@ static void a_flood_of_control_frames_is_refused_and_the_next_second_counts_anew
     add_frame(&ping, &(struct frame){.first = FIN | PING, .payload = ""});
     for (int i = 0; i < 2 * CONTROL_MAX; i++) {
         int64_t now_ms = i < CONTROL_MAX ? 1999 : 2000;
-        ws_feed(&l.ws, &limits, ping.at, ping.size, now_ms, &events, &l);
+        ws_feed(&l.ws, &loop, ping.at, ping.size, now_ms, &events, &l);
         buf_add_lit(&want, "ping()");
     }
     assert_true(ws_is_idle(&l.ws));
-    ws_feed(&l.ws, &limits, ping.at, ping.size, 2999, &events, &l);
+    ws_feed(&l.ws, &loop, ping.at, ping.size, 2999, &events, &l);
     buf_add_lit(&want, "violation(ping_flood)");
     buf_add_char(&want, '\0');
     expect_heard(&l, want.at, "pings", CONTROL_MAX);
@@ -172,6 +174,48 @@ static void a_connection_is_idle_between_messages_only(void **state)
     buf_deinit(&bytes);
 }
 
+static void a_message_that_comes_whole_takes_no_memory_but_the_first(void **state)
+{
+    (void)state;
+    struct listener l = {.heard = BUF_EMPTY};
+    struct listener other = {.heard = BUF_EMPTY};
+    struct buf bytes = BUF_EMPTY;
+
+    add_xs(&bytes, FIN | TEXT, 5);
+    feed(&l, bytes.at, bytes.size);
+    struct ws_engine *kept = loop.spare;
+    assert_non_null(kept);
+    feed(&other, bytes.at, 1); /* takes it, and is not at its end */
+    assert_null(loop.spare);
+    feed(&l, bytes.at, bytes.size); /* meanwhile: one of its own, which stays */
+    assert_non_null(loop.spare);
+    assert_ptr_not_equal(loop.spare, kept);
+    feed(&other, bytes.at + 1, bytes.size - 1); /* the loop keeps one, not two */
+    assert_ptr_not_equal(loop.spare, kept);
+    expect_heard(&l, "text(xxxxx)text(xxxxx)", "two", 2);
+    expect_heard(&other, "text(xxxxx)", "between them", 1);
+    buf_deinit(&bytes);
+}
+
+static void what_a_violation_left_is_nobody_elses(void **state)
+{
+    (void)state;
+    struct listener bad = {.heard = BUF_EMPTY};
+    struct listener good = {.heard = BUF_EMPTY};
+    struct buf bytes = BUF_EMPTY;
+
+    add_xs(&bytes, TEXT, 5);
+    add_frame(&bytes, &(struct frame){.first = FIN | TEXT, .payload = "within"});
+    feed(&bad, bytes.at, bytes.size);
+    assert_null(loop.spare);
+    buf_clear(&bytes);
+    add_xs(&bytes, FIN | TEXT, 3);
+    feed(&good, bytes.at, bytes.size);
+    expect_heard(&bad, "violation(protocol_error)", "text within text", 1);
+    expect_heard(&good, "text(xxx)", "after another's violation", 1);
+    buf_deinit(&bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -183,6 +227,8 @@ int main(void)
         cmocka_unit_test(more_than_a_hundred_empty_fragments_are_refused),
         cmocka_unit_test(a_flood_of_control_frames_is_refused_and_the_next_second_counts_anew),
         cmocka_unit_test(a_connection_is_idle_between_messages_only),
+        cmocka_unit_test(a_message_that_comes_whole_takes_no_memory_but_the_first),
+        cmocka_unit_test(what_a_violation_left_is_nobody_elses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,7 +24,7 @@
 #define CONTROL_MAX 20
 #define FRAMES_MAX 6
 
-static const struct ws_limits limits = {MESSAGE_MAX, FRAGMENTS_MAX, CONTROL_MAX};
+static struct ws_loop loop = {.limits = {MESSAGE_MAX, FRAGMENTS_MAX, CONTROL_MAX}};
 
 /* What a peer's callbacks heard. */
 struct listener {
@@ -156,7 +156,7 @@ static inline void add_frame(struct buf *out, const struct frame *f)
 
 static inline void feed(struct listener *l, const char *at, size_t size)
 {
-    ws_feed(&l->ws, &limits, at, size, 5000, &events, l);
+    ws_feed(&l->ws, &loop, at, size, 5000, &events, l);
 }
 
 static inline struct listener listener_new(bool stops_at_text)
@@ -175,6 +175,7 @@ static inline void expect_heard(struct listener *l, const char *want, const char
         fail_msg("fed %s (%zu): heard \"%s\" instead of \"%s\"", how, at, l->heard.at, want);
     }
     ws_deinit(&l->ws);
+    ws_loop_deinit(&loop);
     assert_true(ws_is_idle(&l->ws));
     buf_deinit(&l->heard);
     *l = listener_new(l->stops_at_text);
