@@ -6,7 +6,7 @@ import subprocess
 import ports
 import pytest
 
-from kit import Broker, certs
+from kit import Broker, Deployment, PlainClient, certs, eventually_async
 from kit.services import build_folder
 
 _PATIENCE = 500.0  # for one program, under sanitizers, on a busy machine
@@ -26,21 +26,23 @@ def _run(program, broker, **more):
     assert process.returncode == 0, f"{program} ended with {process.returncode}:\n{said}"
 
 
-@pytest.fixture
-def tls_broker(tmp_path):
+@pytest.fixture(scope="module")
+def tls_broker(tmp_path_factory):
     """A broker with a TLS door, whose certificate for localhost authority.pem has signed."""
-    certs.make(tmp_path, "authority")
-    certs.make(tmp_path, "stranger")
-    certs.make(tmp_path, "localhost", authority="authority")
-    node = Broker(tmp_path / "broker")
+    folder = tmp_path_factory.mktemp("tls")
+    certs.make(folder, "authority")
+    certs.make(folder, "stranger")
+    certs.make(folder, "localhost", authority="authority")
+    node = Broker(folder / "broker")
     node.tls_port = ports.claim_any()
-    extra = tmp_path / "broker" / "conf.d"
+    node.certificates = folder
+    extra = folder / "broker" / "conf.d"
     extra.mkdir(parents=True)
     (extra / "tls.conf").write_text("\n".join([
         f"listeners.ssl.local = 127.0.0.1:{node.tls_port}",
-        f"ssl_options.cacertfile = {tmp_path / 'authority.pem'}",
-        f"ssl_options.certfile = {tmp_path / 'localhost.pem'}",
-        f"ssl_options.keyfile = {tmp_path / 'localhost.key'}",
+        f"ssl_options.cacertfile = {folder / 'authority.pem'}",
+        f"ssl_options.certfile = {folder / 'localhost.pem'}",
+        f"ssl_options.keyfile = {folder / 'localhost.key'}",
         "ssl_options.verify = verify_none",
     ]) + "\n", encoding="utf-8")
     try:
@@ -85,10 +87,13 @@ def test_an_alarm_is_announced_and_taken_back(own_broker):
         assert process.wait(_PATIENCE) == 0, "".join(said)
 
 
-def test_messages_go_through_tls(tls_broker, tmp_path):
-    _run("test_mq_messages", tls_broker,
-         WARREN_TEST_AMQP=f"amqps://warren:warren@localhost:{tls_broker.tls_port}/",
-         WARREN_TEST_CA_FILE=str(tmp_path / "authority.pem"))
+def _url(node, user="warren", host="localhost"):
+    return f"amqps://{user}:{user}@{host}:{node.tls_port}/"
+
+
+def test_messages_go_through_tls(tls_broker):
+    _run("test_mq_messages", tls_broker, WARREN_TEST_AMQP=_url(tls_broker),
+         WARREN_TEST_CA_FILE=str(tls_broker.certificates / "authority.pem"))
 
 
 @pytest.mark.parametrize("host, authority, reason", [
@@ -96,10 +101,28 @@ def test_messages_go_through_tls(tls_broker, tmp_path):
     ("127.0.0.1", "authority.pem", "hostname verification failed"),
     ("localhost", "absent.pem", "are there CA certificates in"),
 ])
-def test_a_certificate_that_does_not_fit_is_refused(tls_broker, tmp_path, host, authority, reason):
+def test_a_certificate_that_does_not_fit_is_refused(tls_broker, host, authority, reason):
     process = _start("test_mq_messages", tls_broker,
-                     WARREN_TEST_AMQP=f"amqps://warren:warren@{host}:{tls_broker.tls_port}/",
-                     WARREN_TEST_CA_FILE=str(tmp_path / authority))
+                     WARREN_TEST_AMQP=_url(tls_broker, host=host),
+                     WARREN_TEST_CA_FILE=str(tls_broker.certificates / authority))
     said, _ = process.communicate(timeout=_PATIENCE)
     assert process.returncode != 0
     assert reason in said
+
+
+async def test_people_talk_while_both_services_are_behind_tls(tls_broker):
+    """And a gateway that trusts another authority never comes near."""
+    with Deployment(
+            tls_broker, gateways=1, broadcasters=1,
+            settings={"amqp.ca_file": str(tls_broker.certificates / "authority.pem")},
+            gateway={"amqp.url": _url(tls_broker, "gateway")},
+            broadcaster={"amqp.url": _url(tls_broker, "broadcaster")}) as warren:
+        async with await PlainClient.settled(warren.gateways[0]) as ann, \
+                await PlainClient.settled(warren.gateways[0]) as bob:
+            await ann.say("ann", "hello")
+            await bob.expect({"username": "ann", "message": "hello"})
+        stranger = warren.add_gateway(
+            start=False, amqp__ca_file=str(tls_broker.certificates / "stranger.pem"))
+        stranger.start(wait=False)
+        await eventually_async(lambda: "verification failed" in stranger.log_text())
+        assert stranger.get("/ready")[0] == 503
