@@ -147,6 +147,8 @@ int mq_queue_declare(struct mq *m, uint16_t channel, const struct mq_queue *q, u
 int mq_queue_delete(struct mq *m, uint16_t channel, const char *name) MUST_CHECK;
 int mq_exchange_declare(struct mq *m, uint16_t channel, const char *name, const char *type,
                         bool durable, bool auto_delete, const struct mq_arg *args) MUST_CHECK;
+/* Whether it is there: needs no right. MQ_REFUSED with code 404: it is not. */
+int mq_exchange_find(struct mq *m, uint16_t channel, const char *name) MUST_CHECK;
 int mq_queue_bind(struct mq *m, uint16_t channel, const char *queue, const char *exchange,
                   const char *key) MUST_CHECK;
 int mq_exchange_bind(struct mq *m, uint16_t channel, const char *destination, const char *source,

@@ -250,6 +250,18 @@ int mq_exchange_declare(struct mq *m, uint16_t channel, const char *name, const 
     return finish(m, channel);
 }
 
+int mq_exchange_find(struct mq *m, uint16_t channel, const char *name)
+{
+    int rc = begin(m, channel);
+
+    if (rc != MQ_OK) {
+        return rc;
+    }
+    (void)amqp_exchange_declare(m->amqp, channel, mq_bytes_of(name), amqp_empty_bytes, 1, 0, 0, 0,
+                                amqp_empty_table);
+    return finish(m, channel);
+}
+
 int mq_queue_bind(struct mq *m, uint16_t channel, const char *queue, const char *exchange,
                   const char *key)
 {

@@ -206,7 +206,7 @@ static void declare_in(struct declaring *d, uint32_t partition)
 int topology_declare_common(struct mq *m, uint16_t channel, const struct topology *t, char *error,
                             size_t error_size)
 {
-    static const char *const direct[] = {"log", "owner", "gateways"};
+    static const char *const direct[] = {"log", "owner"};
     struct declaring d = {m, channel, t, error, error_size, MQ_OK};
     char name[TOPOLOGY_NAME_SIZE];
 
@@ -224,6 +224,8 @@ int topology_declare_common(struct mq *m, uint16_t channel, const struct topolog
         }
         declare_in(&d, p);
     }
+    exchange(&d, topology_name(name, t, "gateways"),
+             "direct"); /* the last: topology_find_common() */
     return d.rc;
 }
 

@@ -1,7 +1,8 @@
 /*
  * topology.h: every exchange and queue of a deployment, declared from one place.
  *
- * Whoever needs a thing declares it, always with the same arguments, so the
+ * Whoever needs a thing and may make it declares it, always with the same
+ * arguments; a gateway whose account may not waits for a broadcaster. So the
  * order in which services start does not matter. With P partitions, p = 0..P-1:
  *
  *   exchange          kind                       carries
@@ -86,6 +87,17 @@ const char *topology_key(char key[TOPOLOGY_KEY_SIZE], uint32_t partition);
 /* What both services need: the permanent exchanges, PREFIX.in.p, PREFIX.dead. */
 int topology_declare_common(struct mq *m, uint16_t channel, const struct topology *t, char *error,
                             size_t error_size) MUST_CHECK;
+
+/* What is there of it. */
+enum topology_found {
+    TOPOLOGY_WHOLE,
+    TOPOLOGY_ABSENT, /* or not whole yet */
+    TOPOLOGY_OTHER,  /* made with other settings, as `error` says; not all of them are looked at */
+};
+
+/* Looks for what topology_declare_common() makes, without any right in the broker. */
+int topology_find_common(struct mq *m, uint16_t channel, const struct topology *t,
+                         enum topology_found *found, char *error, size_t error_size) MUST_CHECK;
 
 /* PREFIX.log.p: the streams. */
 int topology_declare_logs(struct mq *m, uint16_t channel, const struct topology *t, char *error,

@@ -122,6 +122,59 @@ void bus_complain(struct bus_thread *t, const char *what, const char *error)
     }
 }
 
+static void tell_foreign(struct bus_thread *t, const char *error)
+{
+    log_error("%s", error);
+    bus_tell(t, bus_news_new(t, NEWS_FATAL));
+}
+
+/* Makes what is not there yet. MQ_OK, too, when this account may not: somebody else will. */
+static int make_topology(struct bus_thread *t, struct mq *mq, char *error, size_t size)
+{
+    int r = topology_declare_common(mq, BUS_CHANNEL_DECLARE, &t->bus->topology, error, size);
+
+    if (r == MQ_REFUSED && mq_error_code(mq) == 406) {
+        tell_foreign(t, error);
+    } else if (r == MQ_REFUSED && mq_error_code(mq) == 403) {
+        log_debug("bus waits role=%s for=broadcaster reason=%s", t->role,
+                  log_quote(error, strlen(error)));
+        r = MQ_OK;
+    }
+    return r;
+}
+
+/* Waits until all that both services need is there. An account with no more rights than a gateway
+ * needs cannot make it: the first broadcaster does. */
+static int await_topology(struct bus_thread *t, struct mq *mq, char *error, size_t size)
+{
+    bool has_tried = false;
+
+    while (!bus_stops(t)) {
+        enum topology_found found;
+        int r =
+            topology_find_common(mq, BUS_CHANNEL_DECLARE, &t->bus->topology, &found, error, size);
+
+        bus_progress(t);
+        if (r == MQ_OK && found == TOPOLOGY_OTHER) {
+            tell_foreign(t, error);
+            return MQ_REFUSED;
+        }
+        if (r != MQ_OK || found == TOPOLOGY_WHOLE) {
+            return r;
+        }
+        if (!has_tried) {
+            has_tried = true;
+            r = make_topology(t, mq, error, size);
+        } else {
+            poll(NULL, 0, BUS_BACKOFF_MIN_MS);
+        }
+        if (r != MQ_OK) {
+            return r;
+        }
+    }
+    return MQ_LOST;
+}
+
 bool bus_connect(struct bus_thread *t, size_t which)
 {
     struct bus *b = t->bus;
@@ -138,11 +191,7 @@ bool bus_connect(struct bus_thread *t, size_t which)
     bus_progress(t);
     r = mq_channel_open(mq, BUS_CHANNEL_DECLARE, false);
     if (r == MQ_OK) {
-        r = topology_declare_common(mq, BUS_CHANNEL_DECLARE, &b->topology, error, sizeof(error));
-        if (r == MQ_REFUSED && mq_error_code(mq) == 406) {
-            log_error("%s", error);
-            bus_tell(t, bus_news_new(t, NEWS_FATAL));
-        }
+        r = await_topology(t, mq, error, sizeof(error));
     }
     if (r != MQ_OK) {
         bus_complain(t, "declare", r == MQ_REFUSED ? error : mq_error(mq));

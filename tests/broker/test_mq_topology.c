@@ -135,6 +135,49 @@ static void another_number_of_partitions_is_refused_in_one_clear_line(void **sta
     (void)mq_close(m);
 }
 
+static void expect_found(struct mq *m, const struct topology *t, enum topology_found wanted)
+{
+    char error[TOPOLOGY_ERROR_SIZE] = "";
+    enum topology_found found = TOPOLOGY_WHOLE;
+
+    assert_int_equal(topology_find_common(m, RIG_CHANNEL, t, &found, error, sizeof(error)), MQ_OK);
+    assert_int_equal(found, wanted);
+    assert_int_equal(error[0] != '\0', wanted == TOPOLOGY_OTHER);
+    assert_null(strchr(error, '\n'));
+}
+
+static void who_only_looks_finds_all_of_it_or_what_is_wrong_with_it(void **state)
+{
+    (void)state;
+    for (int is_quorum = 0; is_quorum < 2; is_quorum++) {
+        const struct topology t = fresh(is_quorum != 0);
+        struct topology more = t, other = t;
+        struct mq *m = rig_open();
+        char error[TOPOLOGY_ERROR_SIZE] = "", name[TOPOLOGY_NAME_SIZE];
+
+        more.partitions = PARTITIONS + 1;
+        other.is_quorum = !t.is_quorum;
+        expect_found(m, &t, TOPOLOGY_ABSENT);
+        assert_int_equal(topology_declare_common(m, RIG_CHANNEL, &t, error, sizeof(error)), MQ_OK);
+        expect_found(m, &t, TOPOLOGY_WHOLE);
+        expect_found(m, &more, TOPOLOGY_OTHER);
+        expect_found(m, &other, TOPOLOGY_OTHER);
+        for (uint32_t p = 0; p < PARTITIONS; p++) {
+            topology_name_of(name, &t, "in", p);
+            assert_int_equal(mq_queue_delete(m, RIG_CHANNEL, name), MQ_OK);
+            expect_found(m, &t, TOPOLOGY_ABSENT);
+            assert_int_equal(topology_declare_common(m, RIG_CHANNEL, &t, error, sizeof(error)),
+                             MQ_OK);
+            expect_found(m, &t, TOPOLOGY_WHOLE);
+        }
+        assert_int_equal(topology_declare_logs(m, RIG_CHANNEL, &t, error, sizeof(error)), MQ_OK);
+        assert_int_equal(
+            topology_declare_broadcaster(m, RIG_CHANNEL, &t, "b", error, sizeof(error)), MQ_OK);
+        forget(m, &t);
+        (void)mq_close(m);
+    }
+}
+
 static void a_partition_has_one_owner_until_it_is_released_or_its_connection_ends(void **state)
 {
     (void)state;
@@ -210,6 +253,7 @@ int main(void)
         cmocka_unit_test(both_services_may_declare_everything_again),
         cmocka_unit_test(every_key_reaches_its_queue_and_a_strange_one_the_dead),
         cmocka_unit_test(another_number_of_partitions_is_refused_in_one_clear_line),
+        cmocka_unit_test(who_only_looks_finds_all_of_it_or_what_is_wrong_with_it),
         cmocka_unit_test(a_partition_has_one_owner_until_it_is_released_or_its_connection_ends),
         cmocka_unit_test(a_gateway_is_reached_by_its_id_and_by_all_and_its_end_is_told),
     };

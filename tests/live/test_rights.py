@@ -1,122 +1,232 @@
 """The accounts of compose/definitions.json may do what their service needs, and nothing else.
 
-That they may do all that is needed is shown by all other tests, whose services use them.
+That the services can live with these rights is shown by all other tests, whose services have them.
 """
 
+import node
 import pika
 import pytest
+from kit import Deployment, eventually
 
 PREFIX = "rights"
-FORBIDDEN = [
-    # A gateway that was taken over must not forge history or deliveries, nor listen to others.
-    ("gateway", "publish", "log"),
-    ("gateway", "publish", "gateways"),
-    ("gateway", "publish", None),
-    ("gateway", "consume", "log.0"),
-    ("gateway", "consume", "owner.0"),
-    ("gateway", "consume", "broadcasters"),
-    ("gateway", "consume", "broadcaster.b1"),
-    ("gateway", "declare", "log.1"),
-    ("gateway", "declare", "owner.1"),
-    ("gateway", "declare", "anything"),
-    ("gateway", "delete", "log.0"),
-    # Nor a broadcaster publish in the name of people, or order gateways about.
-    ("broadcaster", "publish", "in"),
-    ("broadcaster", "publish", "control"),
-    ("broadcaster", "publish", None),
-    ("broadcaster", "consume", "control"),
-    ("broadcaster", "consume", "gateway.g1"),
-    ("broadcaster", "declare", "gateway.g2"),
-    ("broadcaster", "declare", "anything"),
-    ("broadcaster", "delete", "gateway.g1"),
-    ("broadcaster", "publish", "publish"),
-    ("broadcaster", "consume", "publish"),
-    # And a backend may publish, and nothing else: not read what others said, nor change anything.
-    ("backend", "publish", "in"),
-    ("backend", "publish", "log"),
-    ("backend", "publish", "control"),
-    ("backend", "publish", "dead"),
-    ("backend", "publish", None),
-    ("backend", "consume", "publish"),
-    ("backend", "consume", "dead"),
-    ("backend", "consume", "log.0"),
-    ("backend", "declare", "publish"),
-    ("backend", "declare", "anything"),
-    ("backend", "delete", "publish"),
-    ("backend", "publish", "events"),
-    # A listener hears what it is told, in queues of its own.
-    ("listener", "publish", "publish"),
-    ("listener", "publish", "events"),
-    ("listener", "publish", None),
-    ("listener", "consume", "log.0"),
-    ("listener", "consume", "gateway.g1"),
-    ("listener", "declare", "anything"),
-    ("listener", "delete", "log.0"),
-    ("gateway", "publish", "events"),
+VHOST = "rights-elsewhere"
+EXCHANGES = {"in": "direct", "spill": "direct", "log": "direct", "owner": "direct",
+             "gateways": "direct", "gateway.g1": "fanout", "gateway.g2": "fanout",
+             "control": "fanout", "publish": "topic", "events": "topic", "dead": "fanout"}
+STREAMS = ("log.0", "control")
+QUEUES = ("in.0", "spill.0", "owner.0", "broadcasters", "broadcaster.b1", "gateway.g1",
+          "gateway.g2", "publish", "dead")
+
+# Who, what, on what. Of a bind: the queue, and behind which exchange.
+ALLOWED = [
+    # A gateway gets its own queue its deliveries, and the records of its people to the owners.
+    ("gateway", "publish", "in"), ("gateway", "publish", "owner"),
+    ("gateway", "publish", "control"), ("gateway", "publish", "dead"),
+    ("gateway", "exchange", "gateway.g3"), ("gateway", "declare", "gateway.g3"),
+    ("gateway", "bind", "gateway.g1", "gateway.g1"), ("gateway", "chain", "gateway.g1", "gateways"),
+    ("gateway", "consume", "gateway.g1"), ("gateway", "consume", "control"),
+    ("gateway", "consume", "publish"), ("gateway", "delete", "gateway.g3"),
+    ("gateway", "look", "in.0"), ("gateway", "look", "log.0"),
+    # A broadcaster takes the input, writes the log, and delivers.
+    ("broadcaster", "publish", "log"), ("broadcaster", "publish", "gateways"),
+    ("broadcaster", "publish", "owner"), ("broadcaster", "publish", "spill"),
+    ("broadcaster", "publish", "dead"), ("broadcaster", "publish", "events"),
+    ("broadcaster", "consume", "in.0"), ("broadcaster", "consume", "spill.0"),
+    ("broadcaster", "consume", "log.0"), ("broadcaster", "consume", "owner.0"),
+    ("broadcaster", "consume", "broadcasters"), ("broadcaster", "declare", "owner.1"),
+    ("broadcaster", "declare", "in.1"), ("broadcaster", "declare", "broadcaster.b2"),
+    ("broadcaster", "bind", "in.0", "in"), ("broadcaster", "bind", "owner.0", "owner"),
+    # Other programs publish, or listen in queues of their own.
+    ("backend", "publish", "publish"),
+    ("listener", "declare", "app.rights"), ("listener", "bind", "app.rights", "events"),
+    ("listener", "consume", "app.rights"), ("listener", "delete", "app.rights"),
 ]
-EXCHANGES = ("in", "spill", "log", "owner", "gateways", "control", "publish", "events", "dead")
-QUEUES = ("in.0", "spill.0", "log.0", "owner.0", "broadcasters", "broadcaster.b1", "gateway.g1",
-          "control", "publish", "dead")
+FORBIDDEN = [
+    # A gateway that was taken over must not forge history or deliveries.
+    ("gateway", "publish", "log"), ("gateway", "publish", "gateways"),
+    ("gateway", "publish", "spill"), ("gateway", "publish", "events"),
+    ("gateway", "publish", None),  # the default exchange, which reaches every queue
+    # Nor listen to others: what people say goes to the owners alone.
+    ("gateway", "consume", "in.0"), ("gateway", "consume", "spill.0"),
+    ("gateway", "consume", "log.0"), ("gateway", "consume", "owner.0"),
+    ("gateway", "consume", "broadcasters"), ("gateway", "consume", "broadcaster.b1"),
+    ("gateway", "consume", "dead"), ("gateway", "get", "in.0"), ("gateway", "purge", "in.0"),
+    ("gateway", "bind", "gateway.g1", "in"), ("gateway", "bind", "gateway.g1", "log"),
+    ("gateway", "bind", "gateway.g1", "owner"), ("gateway", "bind", "gateway.g1", "events"),
+    ("gateway", "bind", "in.0", "gateway.g1"), ("gateway", "chain", "gateways", "gateway.g1"),
+    # Nor make or destroy anything but its own.
+    ("gateway", "declare", "log.1"), ("gateway", "declare", "in.1"),
+    ("gateway", "declare", "owner.1"), ("gateway", "declare", "anything"),
+    ("gateway", "declare", None),  # with a name that the broker chooses
+    ("gateway", "exchange", "in"), ("gateway", "exchange", "anything"),
+    ("gateway", "delete", "log.0"), ("gateway", "delete", "in.0"), ("gateway", "delete", "dead"),
+    ("gateway", "delete", "broadcasters"), ("gateway", "unmake", "in"),
+    ("gateway", "unmake", "log"), ("gateway", "unmake", "gateways"),
+    # A broadcaster does not publish in the name of people, or order gateways about.
+    ("broadcaster", "publish", "in"), ("broadcaster", "publish", "control"),
+    ("broadcaster", "publish", "publish"), ("broadcaster", "publish", None),
+    ("broadcaster", "consume", "control"), ("broadcaster", "consume", "publish"),
+    ("broadcaster", "consume", "gateway.g1"), ("broadcaster", "bind", "broadcaster.b1", "gateways"),
+    ("broadcaster", "bind", "broadcaster.b1", "control"),
+    ("broadcaster", "bind", "broadcaster.b1", "publish"),
+    ("broadcaster", "declare", "gateway.g3"), ("broadcaster", "declare", "control"),
+    ("broadcaster", "declare", "anything"), ("broadcaster", "declare", None),
+    ("broadcaster", "delete", "gateway.g1"), ("broadcaster", "delete", "control"),
+    ("broadcaster", "delete", "publish"), ("broadcaster", "unmake", "control"),
+    # A backend does not read what others said, nor change anything.
+    ("backend", "publish", "in"), ("backend", "publish", "log"), ("backend", "publish", "control"),
+    ("backend", "publish", "dead"), ("backend", "publish", "events"), ("backend", "publish", None),
+    ("backend", "consume", "publish"), ("backend", "consume", "dead"),
+    ("backend", "consume", "log.0"), ("backend", "declare", "publish"),
+    ("backend", "declare", "anything"), ("backend", "declare", None),
+    ("backend", "bind", "publish", "publish"), ("backend", "delete", "publish"),
+    # A listener hears what it is told, in queues of its own.
+    ("listener", "publish", "publish"), ("listener", "publish", "events"),
+    ("listener", "publish", "in"), ("listener", "publish", None),
+    ("listener", "consume", "log.0"), ("listener", "consume", "gateway.g1"),
+    ("listener", "consume", "publish"), ("listener", "declare", "anything"),
+    ("listener", "declare", None), ("listener", "delete", "log.0"),
+    ("listener", "unmake", "events"),
+]
 
 
 @pytest.fixture(name="topology", scope="module")
 def _topology(broker):
     with broker.channel() as channel:
-        for name in EXCHANGES:
-            channel.exchange_declare(f"{PREFIX}.{name}", "direct", durable=True)
+        for name, kind in EXCHANGES.items():
+            channel.exchange_declare(f"{PREFIX}.{name}", kind, durable=True)
         for name in QUEUES:
             channel.queue_declare(f"{PREFIX}.{name}", durable=True)
+        for name in STREAMS:
+            channel.queue_declare(f"{PREFIX}.{name}", durable=True,
+                                  arguments={"x-queue-type": "stream"})
+        channel.queue_declare("app.rights", durable=True)
     yield broker
     broker.forget(PREFIX)
 
 
-def attempt(broker, user, action, name):
-    """Does one thing as one user; raises when the broker refuses."""
-    connection = pika.BlockingConnection(pika.URLParameters(broker.url(user)))
-    try:
-        channel = connection.channel()
-        full = f"{PREFIX}.{name}"
-        if action == "publish":
-            channel.confirm_delivery()
-            channel.basic_publish("" if name is None else full, f"{PREFIX}.in.0", b"x")
-        elif action == "consume":
-            channel.basic_consume(full, lambda *_: None)
-        elif action == "declare":
-            channel.queue_declare(full, durable=True)
-        else:
-            channel.queue_delete(full)
-    finally:
-        if connection.is_open:
+def _full(name):
+    return name if name is None or name.startswith("app.") else f"{PREFIX}.{name}"
+
+
+def _act(channel, action, name, source):
+    full, behind = _full(name), _full(source)
+    if action == "publish":
+        channel.confirm_delivery()
+        channel.basic_publish(full or "", f"{PREFIX}.in.0", b"x")
+    elif action == "consume":
+        channel.basic_qos(prefetch_count=1)  # which a stream asks for
+        channel.basic_consume(full, lambda *_: None)
+    elif action == "get":
+        channel.basic_get(full)
+    elif action == "purge":
+        channel.queue_purge(full)
+    elif action == "declare":
+        channel.queue_declare(full or "", durable=True)
+    elif action == "look":
+        channel.queue_declare(full, passive=True)
+    elif action == "exchange":
+        channel.exchange_declare(full, EXCHANGES.get(name, "fanout"), durable=True)
+    elif action == "bind":
+        channel.queue_bind(full, behind, "x")
+    elif action == "chain":
+        channel.exchange_bind(full, behind, "x")
+    elif action == "unmake":
+        channel.exchange_delete(full)
+    else:
+        channel.queue_delete(full)
+
+
+class _Accounts:
+    """A connection for each account; a probe has a channel of its own, which a refusal ends."""
+
+    def __init__(self, broker):
+        self._broker = broker
+        self._connections = {}
+
+    def attempt(self, user, action, name, source=None):
+        """Does one thing as one user; raises when the broker refuses."""
+        if user not in self._connections:
+            self._connections[user] = connect(self._broker, user)
+        channel = self._connections[user].channel()
+        try:
+            _act(channel, action, name, source)
+        finally:
+            if channel.is_open:
+                channel.close()
+
+    def close(self):
+        for connection in self._connections.values():
             connection.close()
 
 
-@pytest.mark.parametrize(("user", "action", "name"), FORBIDDEN)
-def test_what_an_account_does_not_need_is_refused(topology, user, action, name):
+def connect(broker, user, vhost=""):
+    return pika.BlockingConnection(pika.URLParameters(broker.url(user) + vhost))
+
+
+@pytest.fixture(name="accounts", scope="module")
+def _accounts(topology):
+    made = _Accounts(topology)
+    yield made
+    made.close()
+
+
+def _name(probe):
+    who, action, *what = probe
+    return " ".join([who, action, *(str(word or "unnamed") for word in what)])
+
+
+@pytest.mark.parametrize("probe", FORBIDDEN, ids=_name)
+def test_what_an_account_does_not_need_is_refused(accounts, probe):
     with pytest.raises(pika.exceptions.ChannelClosedByBroker) as refused:
-        attempt(topology, user, action, name)
+        accounts.attempt(*probe)
     assert refused.value.reply_code == 403
 
 
-@pytest.mark.parametrize(("user", "action", "name"), [
-    ("gateway", "publish", "in"), ("gateway", "publish", "owner"),
-    ("gateway", "consume", "gateway.g1"),
-    ("gateway", "publish", "control"), ("gateway", "consume", "control"),
-    ("gateway", "consume", "publish"), ("backend", "publish", "publish"),
-    ("broadcaster", "publish", "events"),
-    ("broadcaster", "publish", "log"), ("broadcaster", "publish", "gateways"),
-    ("broadcaster", "publish", "dead"), ("broadcaster", "consume", "in.0"),
-    ("broadcaster", "consume", "log.0"), ("broadcaster", "consume", "owner.0"),
+@pytest.mark.parametrize("probe", ALLOWED, ids=_name)
+def test_what_an_account_needs_is_allowed(accounts, probe):
+    accounts.attempt(*probe)
+
+
+def test_an_account_is_good_for_its_own_vhost_only_and_not_for_the_page(broker):
+    broker.api(f"vhosts/{VHOST}", method="PUT")
+    try:
+        connect(broker, node.ADMIN).close()
+        for user in ("gateway", "broadcaster", "backend", "listener"):
+            with pytest.raises(pika.exceptions.AMQPConnectionError):
+                connect(broker, user, VHOST)
+            with pytest.raises(RuntimeError, match="401"):
+                broker.api("overview", user=user)
+    finally:
+        broker.api(f"vhosts/{VHOST}", method="DELETE")
+
+
+def test_nobody_is_let_in_as_guest(broker):
+    with pytest.raises(pika.exceptions.AMQPConnectionError):
+        connect(broker, "guest")
+    assert "guest" not in {one["name"] for one in broker.api("users")}
+
+
+def test_a_gateway_waits_for_a_broadcaster_to_make_what_it_may_not(broker):
+    with Deployment(broker, gateways=0, broadcasters=1, settings={"log.level": "debug"}) as running:
+        [broadcaster] = running.broadcasters
+        broadcaster.stop()
+        broker.forget(running.prefix)
+        gateway = running.add_gateway(start=False).start(wait=False)
+        eventually(lambda: gateway.log_text().count("bus waits") == 2)
+        assert gateway.get("/live")[0] == 200 and gateway.get("/ready")[0] == 503
+        broadcaster.start()
+        gateway.wait_ready()
+        assert gateway.metric("warren_gateway_sessions") == 0
+
+
+@pytest.mark.parametrize("key, value, says", [
+    ("partitions", 8, "another number of partitions"),
+    ("queue_type", "quorum", "another queue_type"),
 ])
-def test_what_an_account_needs_is_allowed(topology, user, action, name):
-    attempt(topology, user, action, name)
-
-
-@pytest.mark.parametrize("user", ["gateway", "broadcaster", "backend", "listener"])
-def test_the_page_is_for_people_only(topology, user):
-    with pytest.raises(RuntimeError, match="401"):
-        topology.api("overview", user=user)
-
-
-def test_nobody_is_let_in_as_guest(topology):
-    with pytest.raises(pika.exceptions.AMQPError):
-        attempt(topology, "guest", "publish", "in")
+def test_a_gateway_that_wants_another_topology_says_so_and_ends(broker, key, value, says):
+    with Deployment(broker, gateways=0, broadcasters=1) as running:
+        gateway = running.add_gateway(start=False, **{f"topology__{key}": value}).start(wait=False)
+        assert gateway.process.wait(60) not in (0, None)
+        assert says in gateway.log_text()
+        running.gateways.clear()

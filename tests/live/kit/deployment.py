@@ -4,6 +4,8 @@ import secrets
 import tempfile
 from pathlib import Path
 
+import node
+
 from kit.services import Broadcaster, Gateway
 from kit.tokens import mint
 
@@ -32,7 +34,9 @@ class Deployment:
             self.config.write_text(config, encoding="utf-8")
         common = {"amqp.prefix": self.prefix, "topology.partitions": _PARTITIONS}
         self._gateway_settings = {
-            **common, "amqp.url": broker.url("gateway"), "auth.hmac_key": self.key,
+            # What all need is made by the first broadcaster, or by who has all rights.
+            **common, "amqp.url": broker.url("gateway" if broadcasters else node.ADMIN),
+            "auth.hmac_key": self.key,
             "auth.anonymous": "yes", **(settings or {}), **(gateway or {})}
         self._broadcaster_settings = {
             **common, "amqp.url": broker.url("broadcaster"),
