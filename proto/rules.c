@@ -10,6 +10,8 @@
 #include "proto/room.h"
 #include "proto/who.h"
 
+#define NAMES_FIRST 4 /* namespaces that the table begins with; a power of two */
+
 static const struct conf_key keys[] = {RULES_ROOM_ROWS(0)};
 
 struct rules_name {
@@ -63,6 +65,17 @@ const struct rule *rules_find(const struct rules *r, struct slice room)
     return found != NULL ? &found->rule : &r->defaults;
 }
 
+/* Room for one more: the table doubles when it is full, from NAMES_FIRST on. */
+static void make_room(struct rules *r)
+{
+    bool is_full = r->count >= NAMES_FIRST && (r->count & (r->count - 1)) == 0;
+
+    if (r->names == NULL || is_full) {
+        size_t capacity = MAX(r->count * 2, (size_t)NAMES_FIRST);
+        r->names = mem_realloc(r->names, capacity * sizeof(r->names[0]));
+    }
+}
+
 /* The place of a namespace in the table, made if there was none; NULL: the table is full. */
 static struct rules_name *get_name(struct rules *r, struct slice name)
 {
@@ -74,9 +87,7 @@ static struct rules_name *get_name(struct rules *r, struct slice name)
     if (r->count == RULES_NAMES_MAX) {
         return NULL;
     }
-    if (r->names == NULL) {
-        r->names = mem_zalloc(RULES_NAMES_MAX, sizeof(r->names[0]));
-    }
+    make_room(r);
     memmove(&r->names[i + 1], &r->names[i], (r->count - i) * sizeof(r->names[0]));
     r->count++;
     r->names[i] = (struct rules_name){.name_size = name.size};
