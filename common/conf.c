@@ -102,6 +102,12 @@ static int set_key(struct load *l, const char *where, size_t index, enum given h
     return 0;
 }
 
+/* Most names of the table differ from a given one in their first letter. */
+static bool is_same(const char *a, const char *b)
+{
+    return *a == *b && strcmp(a, b) == 0;
+}
+
 static bool is_foreign(const struct conf_table *t, const char *section, size_t size)
 {
     for (const char *const *f = t->foreign; f != NULL && *f != NULL; f++) {
@@ -129,12 +135,12 @@ static int fail_unknown(struct load *l, const char *where, const char *section)
     bool is_section = false;
 
     for (size_t i = 0; i < t->count; i++) {
-        is_section |= strcmp(t->keys[i].section, section) == 0;
+        is_section |= is_same(t->keys[i].section, section);
     }
     for (size_t i = 0; i < t->count; i++) {
         const struct conf_key *k = &t->keys[i];
         size_t used = strlen(names);
-        if (is_section && strcmp(k->section, section) == 0) {
+        if (is_section && is_same(k->section, section)) {
             snprintf(names + used, sizeof(names) - used, " %s", k->name);
         } else if (!is_section && strcmp(k->section, last) != 0) {
             snprintf(names + used, sizeof(names) - used, " [%s]", k->section);
@@ -190,12 +196,12 @@ static int set_in_file(struct load *l, const char *section, const char *name, co
         return 0;
     }
     for (size_t i = 0; i < t->count; i++) {
-        if (strcmp(t->keys[i].section, section) == 0 && strcmp(t->keys[i].name, name) == 0) {
+        if (is_same(t->keys[i].name, name) && is_same(t->keys[i].section, section)) {
             return set_key(l, where, i, GIVEN_PLAINLY, value);
         }
     }
     for (size_t i = 0; i < t->count; i++) {
-        if (strcmp(t->keys[i].section, section) == 0 && is_file_of(&t->keys[i], name)) {
+        if (is_file_of(&t->keys[i], name) && is_same(t->keys[i].section, section)) {
             return set_key(l, where, i, GIVEN_BY_FILE, value);
         }
     }
