@@ -78,31 +78,31 @@ bool base64_is_digit(char c)
 /* Text without padding. */
 static int decode(struct buf *out, struct slice text, char digit_62, char digit_63)
 {
-    size_t start = out->size;
     uint32_t bits = 0;
     int count = 0; /* of the low bits that are not written yet */
+    size_t size = 0;
 
     if (text.size % 4 == 1) {
         return -1;
     }
+    char *to = buf_reserve(out, text.size / 4 * 3 + 2);
     for (size_t i = 0; i < text.size; i++) {
         int value = digit_value(text.at[i], digit_62, digit_63);
 
         if (value < 0) {
-            out->size = start;
             return -1;
         }
         bits = bits << 6 | (uint32_t)value;
         count += 6;
         if (count >= 8) {
             count -= 8;
-            buf_add_char(out, (char)(bits >> count & 0xff));
+            to[size++] = (char)(bits >> count & 0xff);
         }
     }
     if ((bits & ((1u << count) - 1)) != 0) { /* a second spelling of the same bytes */
-        out->size = start;
         return -1;
     }
+    buf_grew(out, size);
     return 0;
 }
 
