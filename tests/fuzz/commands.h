@@ -101,7 +101,7 @@ static inline void command_check_again(const struct command *c, struct buf *mess
 #include "proto/method.def"
         [COMMAND_UNKNOWN] = 99,
     };
-    struct buf texts = BUF_EMPTY;
+    static struct buf texts;
     struct command again;
 
     if (!command_is_encodable(c)) {
@@ -120,7 +120,6 @@ static inline void command_check_again(const struct command *c, struct buf *mess
     FUZZ_CHECK(codec_protobuf.next(&rest, &texts, &again) == 0);
     command_check_same(c, &again);
     FUZZ_CHECK(rest.size == 0);
-    buf_deinit(&texts);
 }
 
 /* Reads commands to their end, as a target: each is what it must be, and encoded in Protobuf it is
@@ -128,7 +127,7 @@ static inline void command_check_again(const struct command *c, struct buf *mess
 static inline void command_check_all(const struct codec *codec, struct slice message)
 {
     struct slice rest = message;
-    struct buf texts = BUF_EMPTY, more = BUF_EMPTY;
+    static struct buf texts, more;
     struct command c, publish;
     int answer;
 
@@ -149,8 +148,6 @@ static inline void command_check_all(const struct codec *codec, struct slice mes
             command_check(&publish, message, buf_slice(&texts));
         }
     }
-    buf_deinit(&texts);
-    buf_deinit(&more);
 }
 
 #endif

@@ -5,6 +5,9 @@
  * folder corpus/<name>. Built with libFuzzer (tests/fuzz/run) it looks for new inputs; built as an
  * ordinary program (main.c) it goes through the corpus, and through every cut and some changes of
  * each file in it.
+ *
+ * An execution costs microseconds: what is the same for all inputs is made once, and nothing is
+ * asked of the kernel.
  */
 #ifndef WARREN_TESTS_FUZZ_FUZZ_H
 #define WARREN_TESTS_FUZZ_FUZZ_H
@@ -19,6 +22,9 @@
 
 /* The target. Always 0. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* fuzz_conf.c's: stands in for file_read(), see meson.build. */
+int __wrap_file_read(const char *path, size_t max, struct buf *out, const char **reason);
 
 /* What must be true of every input. */
 #define FUZZ_CHECK(condition)                                                                      \
@@ -51,9 +57,37 @@ static inline bool fuzz_within(struct slice inner, struct slice outer)
                                inner.at + inner.size <= outer.at + outer.size);
 }
 
-/* An input ends where its memory ends, whatever stands behind it in the fuzzer's. */
-static inline char *fuzz_copy(const void *data, size_t size)
+/*
+ * Ways to go about one input, 0 to `count` - 1: all of them, or with FUZZ_QUICK one, which depends
+ * on the input. A fuzzer tries so many inputs that look alike that each way gets its share, and
+ * many more of them in the same time.
+ *
+ *     for (struct fuzz_ways way = fuzz_ways(&seed, 3); way.is < way.end; way.is++)
+ */
+struct fuzz_ways {
+    size_t is, end;
+};
+
+static inline struct fuzz_ways fuzz_ways(uint64_t *seed, size_t count)
 {
+#ifdef FUZZ_QUICK
+    size_t one = (size_t)(random_next(seed) >> 32) % count;
+
+    return (struct fuzz_ways){one, one + 1};
+#else
+    (void)seed;
+    return (struct fuzz_ways){0, count};
+#endif
+}
+
+/* Bytes that end where their memory ends, whatever stands behind them; only for the sanitizers, so
+ * not with FUZZ_QUICK. fuzz_free() when they were read. */
+static inline const char *fuzz_copy(const void *data, size_t size)
+{
+#ifdef FUZZ_QUICK
+    (void)size;
+    return data;
+#else
     char *copy = malloc(size > 0 ? size : 1);
 
     FUZZ_CHECK(copy != NULL);
@@ -61,6 +95,16 @@ static inline char *fuzz_copy(const void *data, size_t size)
         memcpy(copy, data, size);
     }
     return copy;
+#endif
+}
+
+static inline void fuzz_free(const char *copy)
+{
+#ifdef FUZZ_QUICK
+    (void)copy;
+#else
+    free((void *)(uintptr_t)copy);
+#endif
 }
 
 #endif

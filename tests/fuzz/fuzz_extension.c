@@ -49,7 +49,7 @@ static void check_answer(struct slice offers, const struct extension *chosen)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    char *copy = fuzz_copy(data, size);
+    const char *copy = fuzz_copy(data, size);
     struct slice offers = trim((struct slice){copy, size});
     struct extension chosen, other;
     int r = choose(offers, SLICE_NONE, &chosen);
@@ -59,6 +59,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_answer(offers, &chosen);
     }
     FUZZ_CHECK(choose(SLICE_NONE, offers, &other) == r && other.window == chosen.window);
-    free(copy);
+    fuzz_free(copy);
     return 0;
 }

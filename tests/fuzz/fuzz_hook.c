@@ -26,7 +26,7 @@ static void check_result(struct slice result)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    char *copy = fuzz_copy(data, size);
+    const char *copy = fuzz_copy(data, size);
     struct hook_answer a;
     const char *why = NULL;
 
@@ -42,6 +42,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     } else {
         FUZZ_CHECK(a.end == HOOK_END_BAD);
     }
-    free(copy);
+    fuzz_free(copy);
     return 0;
 }

@@ -14,11 +14,11 @@ static int feed(struct http_head *h, const char *at, size_t size, uint64_t cuts)
     http_head_init(h);
     while (size > 0 && answer == HTTP_MORE) {
         size_t part = cuts == 0 ? 1 : cuts == SIZE_MAX ? size : fuzz_part(&cuts, size);
-        char one = *at, *copy = part == 1 ? &one : fuzz_copy(at, part);
+        const char one = *at, *copy = part == 1 ? &one : fuzz_copy(at, part);
 
         answer = http_head_feed(h, copy, part);
         if (copy != &one) {
-            free(copy);
+            fuzz_free(copy);
         }
         at += part;
         size -= part;
@@ -64,9 +64,9 @@ static void check_same(const struct http_head *a, const struct http_head *b)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const uint64_t seed = fuzz_seed(data, size);
+    static struct http_head whole, parts; /* they are large */
+    uint64_t seed = fuzz_seed(data, size);
     const uint64_t cuts[] = {seed, size > BYTEWISE_MAX ? seed / 2 | 1 : 0};
-    struct http_head whole, parts;
     int want = feed(&whole, (const char *)data, size, SIZE_MAX);
 
     FUZZ_CHECK(want == HTTP_MORE || want == HTTP_DONE ||
@@ -74,8 +74,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (want == HTTP_DONE) {
         check_fields(&whole);
     }
-    for (size_t i = 0; i < ARRAY_LEN(cuts); i++) {
-        FUZZ_CHECK(feed(&parts, (const char *)data, size, cuts[i]) == want);
+    for (struct fuzz_ways cut = fuzz_ways(&seed, ARRAY_LEN(cuts)); cut.is < cut.end; cut.is++) {
+        FUZZ_CHECK(feed(&parts, (const char *)data, size, cuts[cut.is]) == want);
         if (want == HTTP_DONE) {
             check_same(&whole, &parts);
         }

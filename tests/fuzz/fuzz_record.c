@@ -11,9 +11,11 @@
 
 static void check_again(const struct record *r, bool is_numbered)
 {
-    struct buf lines = BUF_EMPTY, once_more = BUF_EMPTY;
+    static struct buf lines, once_more;
     struct record again;
 
+    buf_clear(&lines);
+    buf_clear(&once_more);
     record_encode(&lines, r);
     struct slice rest = buf_slice(&lines);
     FUZZ_CHECK(record_next(&rest, is_numbered, &again) == 0 && rest.size == 0);
@@ -25,15 +27,15 @@ static void check_again(const struct record *r, bool is_numbered)
     FUZZ_CHECK(slice_equal(r->payload, again.payload));
     record_encode(&once_more, &again);
     FUZZ_CHECK(slice_equal(buf_slice(&lines), buf_slice(&once_more)));
-    buf_deinit(&lines);
-    buf_deinit(&once_more);
 }
 
 /* What clients are told of it is JSON, or a message behind its length. */
 static void check_push(const struct record *r)
 {
-    struct buf json = BUF_EMPTY, protobuf = BUF_EMPTY;
+    static struct buf json, protobuf;
 
+    buf_clear(&json);
+    buf_clear(&protobuf);
     codec_json.push_record(&json, r);
     if (json_is_valid(r->payload, PAYLOAD_DEPTH_MAX - LEVELS_AROUND)) {
         FUZZ_CHECK(json_is_valid(buf_slice(&json), PAYLOAD_DEPTH_MAX));
@@ -41,8 +43,6 @@ static void check_push(const struct record *r)
     FUZZ_CHECK(memchr(json.at, '\n', json.size) == NULL);
     codec_protobuf.push_record(&protobuf, r);
     FUZZ_CHECK(protobuf.size > r->payload.size + r->room.size);
-    buf_deinit(&json);
-    buf_deinit(&protobuf);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -20,6 +20,16 @@ static bool split(char *line, char *words[3])
     return line != NULL;
 }
 
+/* A text with the beginning of the line. */
+static char *copy_line(char text[LINE_MAX + 1], struct slice line)
+{
+    size_t size = MIN(line.size, (size_t)LINE_MAX);
+
+    memcpy(text, line.at, size);
+    text[size] = '\0';
+    return text;
+}
+
 static void look_up(const struct rules *r, struct slice room)
 {
     const struct rule *found = rules_find(r, room);
@@ -62,10 +72,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             size_t taken = end != NULL ? (size_t)(end - rest.at) : rest.size;
             char line[LINE_MAX + 1], *words[3];
 
-            snprintf(line, sizeof(line), "%.*s", (int)MIN(taken, (size_t)LINE_MAX), rest.at);
             if (pass == 1) {
                 look_up(&r, (struct slice){rest.at, taken});
-            } else if (split(line, words)) {
+            } else if (split(copy_line(line, (struct slice){rest.at, taken}), words)) {
                 is_good =
                     rules_set(&r, "room", words[0], words[1], words[2], error, sizeof(error)) == 0;
                 FUZZ_CHECK(is_good || error[0] != '\0');

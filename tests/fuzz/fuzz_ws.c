@@ -23,7 +23,10 @@ struct listener {
 
 static void hear(struct listener *l, const char *what, struct slice bytes)
 {
-    buf_addf(&l->heard, "%s %zu:", what, bytes.size);
+    buf_add_slice(&l->heard, slice_of(what));
+    buf_add_char(&l->heard, ' ');
+    buf_add_u64(&l->heard, bytes.size);
+    buf_add_char(&l->heard, ':');
     buf_add_slice(&l->heard, bytes);
 }
 
@@ -105,19 +108,21 @@ static const struct ws_events events = {
     .unpack = on_unpack,
 };
 
-/* `cuts`: 0 for one byte at a time, SIZE_MAX for all at once, else at random. */
+/* `cuts`: 0 for one byte at a time, SIZE_MAX for all at once, else at random. What was heard before
+ * is forgotten. */
 static void listen_to(struct listener *l, bool may_packed, const char *at, size_t size,
                       uint64_t cuts)
 {
-    *l = (struct listener){WS_IDLE, BUF_EMPTY};
+    l->ws = WS_IDLE;
     l->ws.may_packed = may_packed;
+    buf_clear(&l->heard);
     while (size > 0) {
         size_t part = cuts == 0 ? 1 : cuts == SIZE_MAX ? size : fuzz_part(&cuts, size);
-        char one = *at, *copy = part == 1 ? &one : fuzz_copy(at, part);
+        const char one = *at, *copy = part == 1 ? &one : fuzz_copy(at, part);
 
         ws_feed(&l->ws, &loop, copy, part, 1000, &events, l);
         if (copy != &one) {
-            free(copy);
+            fuzz_free(copy);
         }
         FUZZ_CHECK(!l->ws.is_closed || ws_is_idle(&l->ws));
         at += part;
@@ -131,9 +136,10 @@ static void check_payload(const char *at, size_t size, int opcode)
 {
     const char mask[4] = {at[0], at[size / 2], '\x5a', at[size - 1]};
     size_t first = size / 2;
-    struct buf stream = BUF_EMPTY;
-    struct listener l;
+    static struct buf stream;
+    static struct listener l, want;
 
+    buf_clear(&stream);
     for (int i = 0; i < 2; i++) {
         size_t begin = i == 0 ? 0 : first, end = i == 0 ? first : size;
 
@@ -146,45 +152,46 @@ static void check_payload(const char *at, size_t size, int opcode)
             buf_add_char(&stream, (char)((end - begin) & 0xff));
         }
         buf_add(&stream, mask, sizeof(mask));
+        char *to = buf_reserve(&stream, end - begin);
         for (size_t n = begin; n < end; n++) {
-            buf_add_char(&stream, (char)(at[n] ^ mask[(n - begin) % 4]));
+            to[n - begin] = (char)(at[n] ^ mask[(n - begin) % 4]);
         }
+        buf_grew(&stream, end - begin);
     }
     listen_to(&l, false, stream.at, stream.size, SIZE_MAX);
-    struct listener want = {.heard = BUF_EMPTY};
+    buf_clear(&want.heard);
     hear(&want, opcode == TEXT ? "text" : "binary", (struct slice){at, size});
     if (opcode == BINARY || (l.heard.size > 0 && l.heard.at[0] == 't')) {
         FUZZ_CHECK(slice_equal(buf_slice(&l.heard), buf_slice(&want.heard)));
     }
-    buf_deinit(&l.heard);
-    buf_deinit(&want.heard);
-    buf_deinit(&stream);
 }
 
-static void check_cuts(const uint8_t *data, size_t size, bool may_packed)
+static void check_cuts(const uint8_t *data, size_t size, bool may_packed, uint64_t *seed)
 {
-    const uint64_t cuts[] = {0, fuzz_seed(data, size), fuzz_seed(data, size / 2)};
-    struct listener whole, parts;
+    const uint64_t cuts[] = {0, *seed, fuzz_seed(data, size / 2)};
+    static struct listener whole, parts;
 
     listen_to(&whole, may_packed, (const char *)data, size, SIZE_MAX);
-    for (size_t i = 0; i < ARRAY_LEN(cuts); i++) {
-        listen_to(&parts, may_packed, (const char *)data, size, cuts[i]);
+    for (struct fuzz_ways cut = fuzz_ways(seed, ARRAY_LEN(cuts)); cut.is < cut.end; cut.is++) {
+        listen_to(&parts, may_packed, (const char *)data, size, cuts[cut.is]);
         FUZZ_CHECK(slice_equal(buf_slice(&whole.heard), buf_slice(&parts.heard)));
-        buf_deinit(&parts.heard);
     }
-    buf_deinit(&whole.heard);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    uint64_t seed = fuzz_seed(data, size);
+
     if (deflate == NULL) {
         deflate = deflate_new(1, 1);
     }
-    check_cuts(data, size, false);
-    check_cuts(data, size, true);
-    if (size > 0 && size <= MESSAGE_MAX) {
-        check_payload((const char *)data, size, TEXT);
-        check_payload((const char *)data, size, BINARY);
+    for (struct fuzz_ways way = fuzz_ways(&seed, 3); way.is < way.end; way.is++) {
+        if (way.is < 2) {
+            check_cuts(data, size, way.is == 1, &seed);
+        } else if (size > 0 && size <= MESSAGE_MAX) {
+            check_payload((const char *)data, size, TEXT);
+            check_payload((const char *)data, size, BINARY);
+        }
     }
     return 0;
 }

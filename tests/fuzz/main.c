@@ -18,10 +18,10 @@ static size_t executions;
 
 static void run(const char *at, size_t size)
 {
-    char *input = fuzz_copy(at, size);
+    const char *input = fuzz_copy(at, size);
 
     (void)LLVMFuzzerTestOneInput((const uint8_t *)input, size);
-    free(input);
+    fuzz_free(input);
     executions++;
 }
 

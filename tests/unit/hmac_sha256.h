@@ -42,15 +42,19 @@ static inline void sha256_block(uint32_t h[8], const unsigned char *block)
                (sha256_turn(b, 17) ^ sha256_turn(b, 19) ^ b >> 10);
     }
     memcpy(v, h, sizeof(v));
-    for (int i = 0; i < 64; i++) {
-        uint32_t e = v[4], a = v[0];
-        uint32_t one = v[7] + (sha256_turn(e, 6) ^ sha256_turn(e, 11) ^ sha256_turn(e, 25)) +
-                       ((e & v[5]) ^ (~e & v[6])) + k[i] + w[i];
-        uint32_t two = (sha256_turn(a, 2) ^ sha256_turn(a, 13) ^ sha256_turn(a, 22)) +
-                       ((a & v[1]) ^ (a & v[2]) ^ (v[1] & v[2]));
-        memmove(v + 1, v, 7 * sizeof(v[0]));
-        v[4] += one;
-        v[0] = one + two;
+    for (int i = 0; i < 64; i += 8) {
+        for (unsigned n = 0; n < 8; n++) { /* the eight take turns instead of moving */
+#define TURN(at) v[((at)-n) % 8]
+            uint32_t e = TURN(4u), a = TURN(0u);
+            uint32_t one = TURN(7u) +
+                           (sha256_turn(e, 6) ^ sha256_turn(e, 11) ^ sha256_turn(e, 25)) +
+                           ((e & TURN(5u)) ^ (~e & TURN(6u))) + k[i + (int)n] + w[i + (int)n];
+            uint32_t two = (sha256_turn(a, 2) ^ sha256_turn(a, 13) ^ sha256_turn(a, 22)) +
+                           ((a & TURN(1u)) ^ (a & TURN(2u)) ^ (TURN(1u) & TURN(2u)));
+            TURN(3u) += one;
+            TURN(7u) = one + two;
+#undef TURN
+        }
     }
     for (int i = 0; i < 8; i++) {
         h[i] += v[i];
