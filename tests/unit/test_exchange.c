@@ -1,6 +1,7 @@
 /*
- * test_exchange.c: every exchange of the client protocol is a golden vector: what a client says is
- * read, and what a server says is, to the byte, what is written when its values are told again.
+ * test_exchange.c: every exchange of the client protocol is a golden vector, in JSON and in
+ * Protobuf: what a client says is read, and what a server says is, to the byte, what is written
+ * when its values are told again.
  *
  * The same files are held against the JSON schemas (tests/live/test_schema.py).
  */
@@ -12,6 +13,8 @@
 
 #include "proto/codec.h"
 #include "tests/unit/vectors.h"
+
+static const struct codec *codec; /* that is tried now */
 
 /* Texts of vectors have no escapes but for users, which stay as they are. */
 static struct slice text_of(struct slice object, const char *key)
@@ -74,7 +77,7 @@ static struct buf publications_of(struct slice object)
         assert_true(json_array_open(&a, list));
         while (json_array_next(&a, &one)) {
             struct record r = record_of(one);
-            codec_json.publication(&out, &r);
+            codec->publication(&out, &r);
         }
     }
     return out;
@@ -114,7 +117,7 @@ static struct buf subs_of(struct slice object)
         while (json_object_next(&o, &m)) {
             struct buf publications = publications_of(m.value);
             struct reply_subscribe r = subscribed_of(m.value, &publications);
-            codec_json.sub(&out, m.key, &r);
+            codec->sub(&out, m.key, &r);
             buf_deinit(&publications);
         }
     }
@@ -125,14 +128,14 @@ static void write_connect(struct buf *out, uint32_t id, struct slice result)
 {
     struct buf subs = subs_of(result);
 
-    codec_json.connect(out, id,
-                       &(struct reply_connect){.client = text_of(result, "client"),
-                                               .version = text_of(result, "version"),
-                                               .ping_s = (uint32_t)number_of(result, "ping"),
-                                               .expires = flag_of(result, "expires"),
-                                               .ttl_s = (uint32_t)number_of(result, "ttl"),
-                                               .data = json_get(result, "data"),
-                                               .subs = buf_slice(&subs)});
+    codec->connect(out, id,
+                   &(struct reply_connect){.client = text_of(result, "client"),
+                                           .version = text_of(result, "version"),
+                                           .ping_s = (uint32_t)number_of(result, "ping"),
+                                           .expires = flag_of(result, "expires"),
+                                           .ttl_s = (uint32_t)number_of(result, "ttl"),
+                                           .data = json_get(result, "data"),
+                                           .subs = buf_slice(&subs)});
     buf_deinit(&subs);
 }
 
@@ -145,9 +148,9 @@ static void write_presence(struct buf *out, uint32_t id, struct slice result)
     assert_true(json_object_open(&o, json_get(result, "presence")));
     while (json_object_next(&o, &m)) {
         struct reply_member member = member_of(m.value);
-        codec_json.member(&list, &member);
+        codec->member(&list, &member);
     }
-    codec_json.presence(out, id, buf_slice(&list));
+    codec->presence(out, id, buf_slice(&list));
     buf_deinit(&list);
 }
 
@@ -159,12 +162,11 @@ static bool write_listed(struct buf *out, uint32_t id, struct slice method, stru
 
     if (slice_equal(method, SLICE_LIT("subscribe"))) {
         struct reply_subscribe r = subscribed_of(result, &publications);
-        codec_json.subscribe(out, id, &r);
+        codec->subscribe(out, id, &r);
     } else if (slice_equal(method, SLICE_LIT("history"))) {
-        codec_json.history(out, id,
-                           &(struct reply_history){buf_slice(&publications),
-                                                   text_of(result, "epoch"),
-                                                   number_of(result, "offset")});
+        codec->history(out, id,
+                       &(struct reply_history){buf_slice(&publications), text_of(result, "epoch"),
+                                               number_of(result, "offset")});
     } else if (slice_equal(method, SLICE_LIT("presence"))) {
         write_presence(out, id, result);
     } else if (slice_equal(method, SLICE_LIT("connect"))) {
@@ -184,21 +186,21 @@ static void write_reply(struct buf *out, uint32_t id, struct slice method, struc
         return;
     }
     if (slice_equal(method, SLICE_LIT("error"))) {
-        codec_json.error(out, id, (enum reply_error)number_of(result, "code"));
+        codec->error(out, id, (enum reply_error)number_of(result, "code"));
     } else if (slice_equal(method, SLICE_LIT("publish"))) {
-        codec_json.empty(out, id, COMMAND_PUBLISH);
+        codec->empty(out, id, COMMAND_PUBLISH);
     } else if (slice_equal(method, SLICE_LIT("unsubscribe"))) {
-        codec_json.empty(out, id, COMMAND_UNSUBSCRIBE);
+        codec->empty(out, id, COMMAND_UNSUBSCRIBE);
     } else if (slice_equal(method, SLICE_LIT("rpc"))) {
-        codec_json.rpc(out, id, json_get(result, "data"));
+        codec->rpc(out, id, json_get(result, "data"));
     } else if (slice_equal(method, SLICE_LIT("refresh"))) {
-        codec_json.refresh(out, id, &refreshed);
+        codec->refresh(out, id, &refreshed);
     } else if (slice_equal(method, SLICE_LIT("sub_refresh"))) {
-        codec_json.sub_refresh(out, id, &refreshed);
+        codec->sub_refresh(out, id, &refreshed);
     } else if (slice_equal(method, SLICE_LIT("presence_stats"))) {
-        codec_json.presence_stats(out, id,
-                                  &(struct reply_presence_stats){number_of(result, "num_clients"),
-                                                                 number_of(result, "num_users")});
+        codec->presence_stats(out, id,
+                              &(struct reply_presence_stats){number_of(result, "num_clients"),
+                                                             number_of(result, "num_users")});
     } else {
         fail_msg("a reply of no kind: %.*s", SLICE_ARG(method));
     }
@@ -209,7 +211,7 @@ static void write_move(struct buf *out, struct slice room, struct slice content,
     struct reply_move m = {
         .room = room, .member = member_of(json_get(content, "info")), .left = left};
 
-    codec_json.push_move(out, &m);
+    codec->push_move(out, &m);
 }
 
 static void write_push_unsubscribe(struct buf *out, struct slice room, struct slice content)
@@ -218,7 +220,7 @@ static void write_push_unsubscribe(struct buf *out, struct slice room, struct sl
 
     buf_add_slice(&reason, text_of(content, "reason"));
     buf_add_char(&reason, '\0');
-    codec_json.push_unsubscribe(out, room, (uint32_t)number_of(content, "code"), reason.at);
+    codec->push_unsubscribe(out, room, (uint32_t)number_of(content, "code"), reason.at);
     buf_deinit(&reason);
 }
 
@@ -229,19 +231,19 @@ static void write_push(struct buf *out, struct slice room, struct slice kind, st
     if (slice_equal(kind, SLICE_LIT("pub"))) {
         struct record r = record_of(content);
         r.room = room;
-        codec_json.push_record(out, &r);
+        codec->push_record(out, &r);
     } else if (slice_equal(kind, SLICE_LIT("join")) || slice_equal(kind, SLICE_LIT("leave"))) {
         write_move(out, room, content, kind.at[0] == 'l');
     } else if (slice_equal(kind, SLICE_LIT("unsubscribe"))) {
         write_push_unsubscribe(out, room, content);
     } else if (slice_equal(kind, SLICE_LIT("subscribe"))) {
         struct reply_subscribe r = subscribed_of(content, &none);
-        codec_json.push_subscribe(out, room, &r);
+        codec->push_subscribe(out, room, &r);
     } else if (slice_equal(kind, SLICE_LIT("message"))) {
-        codec_json.push_message(out, json_get(content, "data"));
+        codec->push_message(out, json_get(content, "data"));
     } else if (slice_equal(kind, SLICE_LIT("refresh"))) {
         struct reply_refresh r = refreshed_of(content);
-        codec_json.push_refresh(out, &r);
+        codec->push_refresh(out, &r);
     } else {
         fail_msg("a push of no kind: %.*s", SLICE_ARG(kind));
     }
@@ -273,19 +275,28 @@ static void write_again(struct buf *out, struct slice document)
     } else if (other_member(document, SLICE_LIT("id"), &m)) {
         write_reply(out, (uint32_t)number_of(document, "id"), m.key, m.value);
     } else {
-        buf_add_slice(out, codec_json.ping);
+        buf_add_slice(out, codec->ping);
     }
 }
 
 static void assert_written_again(const struct vectors *v, struct slice text)
 {
-    struct buf again = BUF_EMPTY;
+    struct buf again = BUF_EMPTY, bytes = BUF_EMPTY;
 
+    codec = &codec_json;
     write_again(&again, text);
     if (!slice_equal(buf_slice(&again), text)) {
         fail_msg("%.*s: written as %.*s", VECTOR_NAME(v), SLICE_ARG(buf_slice(&again)));
     }
+    codec = &codec_protobuf;
+    buf_clear(&again);
+    vector_add_hex(v->now, "hex", &bytes);
+    write_again(&again, text);
+    if (!slice_equal(buf_slice(&again), buf_slice(&bytes))) {
+        fail_msg("%.*s: not so in Protobuf", VECTOR_NAME(v));
+    }
     buf_deinit(&again);
+    buf_deinit(&bytes);
 }
 
 static const char *const methods[] = {
@@ -294,18 +305,18 @@ static const char *const methods[] = {
 #include "proto/method.def"
 };
 
-static void assert_read(const struct vectors *v, struct slice text)
+static void assert_read(const struct vectors *v, struct slice message)
 {
     struct buf texts = BUF_EMPTY;
     struct command c;
     int64_t id;
 
     assert_true(json_i64(json_get(v->now, "id"), &id));
-    if (codec_json.next(&text, &texts, &c) != 0 || c.id != id || c.method >= ARRAY_LEN(methods) ||
+    if (codec->next(&message, &texts, &c) != 0 || c.id != id || c.method >= ARRAY_LEN(methods) ||
         !slice_equal(slice_of(methods[c.method]), text_of(v->now, "method"))) {
         fail_msg("%.*s", VECTOR_NAME(v));
     }
-    assert_int_equal(codec_json.next(&text, &texts, &c), COMMAND_END);
+    assert_int_equal(codec->next(&message, &texts, &c), COMMAND_END);
     buf_deinit(&texts);
 }
 
@@ -313,14 +324,19 @@ static void every_exchange_is_read_and_written(void **state)
 {
     (void)state;
     struct vectors v = vectors_open("exchange");
-    struct buf text = BUF_EMPTY;
+    struct buf text = BUF_EMPTY, bytes = BUF_EMPTY;
     unsigned read = 0, written = 0;
 
     while (vectors_next(&v)) {
         buf_clear(&text);
+        buf_clear(&bytes);
         assert_true(vector_add_text(v.now, "text", &text));
+        vector_add_hex(v.now, "hex", &bytes);
         if (vector_is(v.now, "from", "\"client\"")) {
+            codec = &codec_json;
             assert_read(&v, buf_slice(&text));
+            codec = &codec_protobuf; /* test_pb_command.c: each of its members is the same */
+            assert_read(&v, buf_slice(&bytes));
             read++;
         } else {
             assert_true(vector_is(v.now, "from", "\"server\""));
@@ -330,6 +346,7 @@ static void every_exchange_is_read_and_written(void **state)
     }
     assert_true(read > 15 && written > 30);
     buf_deinit(&text);
+    buf_deinit(&bytes);
 }
 
 /* What the plain dialect says has writers of its own. */

@@ -51,16 +51,18 @@ static int next(const struct codec *codec, struct slice message, struct buf *out
     return answer;
 }
 
-static void commands_say_the_same_in_both_codecs(void **state)
+/* How many commands of the file there are in both codecs. */
+static size_t assert_same_in_both(const char *file)
 {
-    struct vectors v = vectors_open("protobuf_command");
+    struct vectors v = vectors_open(file);
     size_t count = 0;
-    (void)state;
 
     while (vectors_next(&v)) {
         struct buf text = BUF_EMPTY, bytes = BUF_EMPTY, json = BUF_EMPTY, protobuf = BUF_EMPTY;
 
-        if (vector_add_text(v.now, "text", &text)) {
+        bool is_told = vector_is(v.now, "from", "\"server\"");
+
+        if (!is_told && vector_add_text(v.now, "text", &text)) {
             vector_add_hex(v.now, "hex", &bytes);
             assert_int_equal(next(&codec_json, buf_slice(&text), &json), 0);
             assert_int_equal(next(&codec_protobuf, buf_slice(&bytes), &protobuf), 0);
@@ -75,7 +77,14 @@ static void commands_say_the_same_in_both_codecs(void **state)
         buf_deinit(&json);
         buf_deinit(&protobuf);
     }
-    assert_true(count > 15);
+    return count;
+}
+
+static void commands_say_the_same_in_both_codecs(void **state)
+{
+    (void)state;
+    assert_true(assert_same_in_both("protobuf_command") > 15);
+    assert_true(assert_same_in_both("exchange") > 15);
 }
 
 static void what_is_no_command_is_refused(void **state)

@@ -44,8 +44,12 @@ class CentrifugeClient(Socket):
             raise
         return client
 
+    def documents(self, frame):
+        """What a frame says, one document after the other."""
+        return [json.loads(line) for line in frame.split("\n") if line]
+
     def take(self, text):
-        messages = [json.loads(line) for line in text.split("\n") if line]
+        messages = self.documents(text)
         for message in messages:
             schemas.hold("reply", message)
             reply = self._waiting.pop(message.get("id"), None)
@@ -58,7 +62,7 @@ class CentrifugeClient(Socket):
     async def answer(self):
         if self._owed:
             self._owed = False
-            await self.send_text("{}")
+            await self.send({})
 
     def ended(self, closed):
         for reply in self._waiting.values():
