@@ -140,6 +140,10 @@ static struct message describe(const struct partition *p, const struct append *a
         m.records = a->record_count;
         m.lanes = buf_slice(&a->lanes);
     }
+    if (a->has_told) {
+        m.has |= HAS_TOLD;
+        m.told = a->told;
+    }
     if (a->parts_left > 0) {
         m.has |= HAS_BATCH;
         m.batch = a->parts_left;
@@ -155,7 +159,9 @@ static void send_first(struct partition *p, int64_t now_ms)
     if (!a->is_sent) {
         a->is_sent = true;
         a->time_ms = now_ms;
-        a->hint = p->checkpoint.hint;
+        a->has_told = a->type != MESSAGE_CLAIM && events_are_open(p, &a->told);
+        /* Readers have to find what is not told. */
+        a->hint = a->has_told ? MIN(p->checkpoint.hint, a->told) : p->checkpoint.hint;
         a->number = a->type == MESSAGE_CLAIM ? 0 : ++p->appends.numbered;
     }
     buf_add_slice(&act->body, buf_slice(&a->body));

@@ -38,10 +38,12 @@ struct append_batch {
 struct append {
     struct append *next;
     enum message_type type;
-    bool is_sent;        /* from then on nothing of it changes */
-    int64_t time_ms;     /* when it was sent first */
-    uint64_t number;     /* of our messages to the log under this term */
-    uint64_t hint;       /* header `checkpoint` */
+    bool is_sent;    /* from then on nothing of it changes */
+    int64_t time_ms; /* when it was sent first */
+    uint64_t number; /* of our messages to the log under this term */
+    uint64_t hint;   /* header `checkpoint` */
+    bool has_told;   /* has header `told` */
+    uint64_t told;
     uint64_t parts_left; /* CHECKPOINT: parts that follow */
     struct buf body, lanes;
     struct append_record *records; /* owns */

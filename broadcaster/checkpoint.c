@@ -50,6 +50,7 @@ void checkpoint_count(struct partition *p, size_t body_size)
         c->marks[i].bytes += size;
     }
     while (c->mark_count > 0 && is_much(p, c->marks[0].bytes, c->marks[0].messages, 1)) {
+        events_hint_moved(p, c->hint);
         c->hint = c->marks[0].offset;
         c->mark_count--;
         memmove(c->marks, c->marks + 1, c->mark_count * sizeof(c->marks[0]));
@@ -202,8 +203,7 @@ void checkpoint_on_confirm(struct partition *p, const struct append *part)
 {
     struct checkpoint *c = &p->checkpoint;
 
-    /* The marker has number 1; every message since took at least one stream offset. */
-    part_is_there(p, c->marker_offset + part->number - 1, part->parts_left);
+    part_is_there(p, partition_log_at(p, part->number), part->parts_left);
     if (part->parts_left == 0) {
         c->in_line = false;
         forget_left_out(p);

@@ -204,7 +204,7 @@ void intake_on_confirm(struct partition *p, const struct append *a, int64_t now_
         place->pending--;
         shelf_add(&p->shelf, place,
                   &(struct shelf_record){.bytes = {a->body.at + r->at, r->end - r->at},
-                                         .log_at = p->checkpoint.marker_offset + a->number - 1,
+                                         .log_at = partition_log_at(p, a->number),
                                          .time_ms = now_ms});
     }
     followers_deliver(p, a, now_ms);

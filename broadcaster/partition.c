@@ -33,13 +33,26 @@ void partition_random_text(struct partition *p, char *text, size_t size)
     text[size] = '\0';
 }
 
-struct partition_action *partition_act(struct partition *p, enum partition_action_kind kind)
+struct partition_action *partition_action_new(enum partition_action_kind kind)
 {
     struct partition_action *a = mem_new(struct partition_action);
 
     a->kind = kind;
+    return a;
+}
+
+void partition_act_put(struct partition *p, struct partition_action *a)
+{
+    a->next = NULL;
     *p->actions_last = a;
     p->actions_last = &a->next;
+}
+
+struct partition_action *partition_act(struct partition *p, enum partition_action_kind kind)
+{
+    struct partition_action *a = partition_action_new(kind);
+
+    partition_act_put(p, a);
     return a;
 }
 
@@ -94,6 +107,7 @@ void partition_forget_log(struct partition *p)
     }
     lane_marks_clear(&p->lanes);
     keys_clear(&p->keys);
+    events_forget_read(p);
     p->era = (struct era){.has_idle = false};
 }
 
@@ -123,6 +137,7 @@ struct partition *partition_new(const struct partition_conf *conf, struct partit
     };
     appends_init(&p->appends);
     waiting_init(&p->waiting);
+    events_init(&p->events);
     (void)snprintf(p->nonce, sizeof(p->nonce), "%016llx", (unsigned long long)next_random(p));
     takeover_begin(p, now_ms);
     return p;
@@ -150,6 +165,7 @@ struct partition *partition_free(struct partition *p)
     followers_clear(p);
     partition_forget_log(p);
     waiting_deinit(&p->waiting);
+    events_deinit(p);
     appends_deinit(&p->appends);
     buf_deinit(&p->audience);
     while ((a = partition_next_action(p)) != NULL) {
@@ -190,6 +206,7 @@ void partition_taken_over(struct partition *p, int64_t now_ms)
                                             .term = p->term,
                                             .owner = slice_of(p->conf.owner),
                                             .time_ms = now_ms});
+    events_taken_over(p);
     lookback_fill(p, p->takeover.begun_at);
 }
 
@@ -242,6 +259,11 @@ void partition_on_confirm(struct partition *p, bool ok, int64_t now_ms)
     }
     appends_on_confirm(p, ok, now_ms);
     go_on(p, now_ms);
+}
+
+void partition_on_event_confirm(struct partition *p, uint64_t number, bool multiple, bool ok)
+{
+    events_on_confirm(p, number, multiple, ok);
 }
 
 void partition_on_input(struct partition *p, const struct mq_event *e, int64_t now_ms)

@@ -57,7 +57,8 @@ struct partition_stats {
         append_retries, delivered_records, delivered_messages, checkpoints, takeovers, void_records,
         attaches, leases_expired, forgotten_rooms, replayed_records, history_memory, moves_told,
         moves_held, history_incomplete, link_gaps, keys_dropped, keys_evicted, fetches, events,
-        lookback_bytes, lookback_records, lookback_stalls, waiting_dropped,
+        events_open, events_again, events_refused, events_given_up, lookback_bytes,
+        lookback_records, lookback_stalls, waiting_dropped,
         lost_positions; /* a gateway was ahead of the log: the room's epoch ended */
 };
 
@@ -79,7 +80,8 @@ enum partition_action_kind {
     PARTITION_DEAD,       /* the input `tag` cannot be understood: dead-letter it with `reason` */
     PARTITION_SEND,       /* `message` with `body` to gateway `gateway` */
     PARTITION_ANNOUNCE,   /* `message` to all gateways */
-    PARTITION_EVENT,      /* `body` to other programs, with the key in `texts` */
+    PARTITION_EVENT,      /* `body` to other programs, with the key in `texts`; answered by
+                             partition_on_event_confirm() */
     PARTITION_STOP_INPUT, /* take no more input: cancel its consumer */
     PARTITION_RELEASE,    /* nothing is in flight any more: close the channel, delete the lock */
     PARTITION_SUPERSEDED, /* a higher term is in the log: give up at once */
@@ -121,6 +123,10 @@ void partition_on_log(struct partition *p, const struct mq_event *e, int64_t now
 /* The one append in flight was confirmed, or refused (it is then appended again, byte for byte, by
  * a new action when partition_on_tick() finds the pause over). */
 void partition_on_confirm(struct partition *p, bool ok, int64_t now_ms);
+
+/* The broker has confirmed the event `number`, counted from the first PARTITION_EVENT on, or
+ * refused it; or all up to it. */
+void partition_on_event_confirm(struct partition *p, uint64_t number, bool multiple, bool ok);
 
 /* A message from warren.in.<p>. */
 void partition_on_input(struct partition *p, const struct mq_event *e, int64_t now_ms);

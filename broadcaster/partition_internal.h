@@ -11,6 +11,7 @@
  * era.c         epochs, before and after a room speaks
  * mail.c        what gateways ask: attach, join, leave, alive
  * moves.c       who comes and who goes, for those who want to know
+ * events.c      what other programs are told
  * answers.c     presence and history
  * lookback.c    what memory does not hold is read back from the log
  * waiting.c     mail that waits for that
@@ -21,6 +22,7 @@
 #include "broadcaster/appends.h"
 #include "broadcaster/checkpoint.h"
 #include "broadcaster/era.h"
+#include "broadcaster/events.h"
 #include "broadcaster/followers.h"
 #include "broadcaster/keys.h"
 #include "broadcaster/lane_marks.h"
@@ -54,12 +56,15 @@ struct partition {
     struct followers followers;
     struct lookback lookback;
     struct waiting waiting;
+    struct events events;
     struct buf audience; /* of the record that is being numbered */
     size_t backlog;      /* batches taken and not acked */
 };
 
-/* A new action, behind all others. */
+/* A new action, behind all others; the same in two steps. */
 struct partition_action *partition_act(struct partition *p, enum partition_action_kind kind);
+struct partition_action *partition_action_new(enum partition_action_kind kind);
+void partition_act_put(struct partition *p, struct partition_action *a);
 
 /* Gives the action its message; texts are copied, the body is what stands in a->body by now. */
 void partition_action_fill(struct partition_action *a, const struct message *m);
@@ -75,5 +80,12 @@ void partition_end(struct partition *p, enum partition_action_kind last);
 
 /* Forgets all rooms, lanes and keys. No gateways, nothing in flight but control messages. */
 void partition_forget_log(struct partition *p);
+
+/* Where our message `number` stands in the log: there or somewhat later. The marker has number 1,
+ * and every message since took at least one stream offset. */
+static inline uint64_t partition_log_at(const struct partition *p, uint64_t number)
+{
+    return p->checkpoint.marker_offset + number - 1;
+}
 
 #endif

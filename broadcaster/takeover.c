@@ -171,6 +171,7 @@ static void read_record(struct partition *p, const struct record *r,
     place->numbered = place->confirmed;
     roster_touch(&p->roster, place, kept->time_ms);
     shelf_add(&p->shelf, place, kept);
+    events_read_record(p, place, kept->bytes, kept->log_at);
     if (r->key.size > 0) {
         keys_read(&p->keys, &(struct key_name){r->room, r->user, r->key}, kept->time_ms, now_ms);
     }
@@ -221,6 +222,7 @@ static void read_counted(struct partition *p, const struct message *m, uint64_t 
         break;
     }
     checkpoint_count(p, m->body.size);
+    events_read(p, m, offset);
     if (m->type == MESSAGE_APPEND) {
         read_append(p, m, offset, now_ms);
     } else {

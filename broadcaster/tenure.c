@@ -258,6 +258,10 @@ static int reopen_append(struct tenure *t)
 
 static int on_confirm(struct tenure *t, const struct mq_event *e)
 {
+    if (e->channel == tenure_channel(t, LANE_EVENTS)) {
+        partition_on_event_confirm(t->machine, e->tag, e->multiple, e->kind == MQ_ACK);
+        return MQ_OK;
+    }
     if (!t->in_flight || e->tag < t->published) {
         return MQ_OK;
     }
@@ -296,6 +300,7 @@ static int on_delivery(struct tenure *t, const struct mq_event *e)
         }
         return go_on(t, NULL);
     case LANE_APPEND:
+    case LANE_EVENTS:
         break;
     }
     return MQ_OK;
@@ -389,7 +394,7 @@ int tenure_close(struct tenure *t)
 
     rc = rc == TENURE_BROKEN ? MQ_OK : rc;
     /* The input first: what is not acked is back in its place before anybody can get the lock. */
-    for (int lane = LANE_INPUT; lane <= LANE_LOG && rc == MQ_OK; lane++) {
+    for (int lane = LANE_INPUT; lane <= LANE_EVENTS && rc == MQ_OK; lane++) {
         rc = tenure_close_lane(t, (enum lane)lane);
     }
     if (rc == MQ_OK) {

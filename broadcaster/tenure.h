@@ -7,8 +7,8 @@
  * broken (then tenure_close() gives the lock back), or with the connection.
  *
  * Channels of partition p, from TENURE_CHANNEL(p) on: input, appends (with
- * confirms), mailbox, log being read. What goes to gateways uses one channel of
- * all partitions, so that it stays in order.
+ * confirms), mailbox, log being read, events for other programs (with confirms). What goes to
+ * gateways uses one channel of all partitions, so that it stays in order.
  */
 #ifndef WARREN_BROADCASTER_TENURE_H
 #define WARREN_BROADCASTER_TENURE_H
@@ -21,7 +21,7 @@
 #include "common/topology.h"
 
 #define TENURE_CHANNEL_FIRST 16
-#define TENURE_CHANNELS 4
+#define TENURE_CHANNELS 5
 #define TENURE_CHANNEL(partition) ((uint16_t)(TENURE_CHANNEL_FIRST + TENURE_CHANNELS * (partition)))
 static_assert(TENURE_CHANNEL(PARTITIONS_MAX) <= 2047, "all partitions fit one connection");
 

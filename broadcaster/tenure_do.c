@@ -32,7 +32,8 @@ const char *tenure_consumer(const struct tenure *t, const char *what, char tag[T
 
 int tenure_open_lane(struct tenure *t, enum lane lane)
 {
-    int rc = mq_channel_open(t->env->mq, tenure_channel(t, lane), lane == LANE_APPEND);
+    int rc = mq_channel_open(t->env->mq, tenure_channel(t, lane),
+                             lane == LANE_APPEND || lane == LANE_EVENTS);
 
     t->is_open[lane] = rc == MQ_OK;
     return tenure_judge(t, "channel", rc);
@@ -169,7 +170,7 @@ static int send(struct tenure *t, const struct partition_action *a, const char *
     return rc;
 }
 
-/* To other programs. Nobody need listen. */
+/* To other programs. Nobody need listen, so the channel is opened for the first one only. */
 static int send_event(struct tenure *t, const struct partition_action *a)
 {
     char name[TOPOLOGY_NAME_SIZE];
@@ -179,13 +180,13 @@ static int send_event(struct tenure *t, const struct partition_action *a)
         .app_id = t->env->app_id,
         .persistent = true,
     };
-    int rc = mq_publish(t->env->mq, t->env->deliver_channel,
-                        topology_name(name, t->env->topology, "events"), a->texts.at, false, &props,
-                        buf_slice(&a->body));
+    int rc = t->is_open[LANE_EVENTS] ? MQ_OK : tenure_open_lane(t, LANE_EVENTS);
 
-    if (rc == MQ_REFUSED) {
-        log_error("event cannot be sent key=%s error=%s", a->texts.at, mq_error(t->env->mq));
-        return MQ_OK;
+    if (rc == MQ_OK) {
+        rc = tenure_judge(t, a->texts.at,
+                          mq_publish(t->env->mq, tenure_channel(t, LANE_EVENTS),
+                                     topology_name(name, t->env->topology, "events"), a->texts.at,
+                                     false, &props, buf_slice(&a->body)));
     }
     return rc;
 }

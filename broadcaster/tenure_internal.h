@@ -15,7 +15,8 @@
 #define TENURE_TAG_SIZE (ID_MAX + 24) /* bytes of a consumer tag and its NUL */
 #define TENURE_LOG_ACK_EVERY 125      /* deliveries of the log */
 
-enum lane { LANE_INPUT, LANE_APPEND, LANE_MAIL, LANE_LOG }; /* channels from the first one on */
+/* Channels from the first one on. */
+enum lane { LANE_INPUT, LANE_APPEND, LANE_MAIL, LANE_LOG, LANE_EVENTS };
 
 struct tenure {
     struct tenure_env *env;    /* borrowed */

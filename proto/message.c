@@ -48,6 +48,7 @@ static const struct header {
     HEADER(lanes, LANES, LANES)
     HEADER(checkpoint, CHECKPOINT, NUMBER)
     HEADER(records, RECORDS, NUMBER)
+    HEADER(told, TOLD, NUMBER)
 #undef HEADER
     /* clang-format on */
 };

@@ -19,7 +19,8 @@
  *
  * In deliver and positions, `boot` and `link` are the receiver's own: a gateway that was
  * started anew does not mistake an old link for its own. Of log messages `checkpoint` is a stream
- * offset at or before the last checkpoint, to read on from.
+ * offset at or before the last checkpoint, to read on from, and `told` is there while programs may
+ * not have been told yet of records that stand at that stream offset or later.
  */
 #ifndef WARREN_PROTO_MESSAGE_H
 #define WARREN_PROTO_MESSAGE_H
@@ -47,13 +48,14 @@ enum message_has {
     HAS_REQUEST = 1 << 9,
     HAS_CHECKPOINT = 1 << 10,
     HAS_RECORDS = 1 << 11,
+    HAS_TOLD = 1 << 12,
 };
 
 struct message {
     enum message_type type;
     uint32_t has; /* bits of what is set; message_to_props() writes these */
     uint32_t partition;
-    uint64_t term, link, number, batch, request, checkpoint, records;
+    uint64_t term, link, number, batch, request, checkpoint, records, told;
     struct slice gateway, boot, owner, lanes;
     int64_t time_ms;   /* the timestamp property and, to the millisecond, header "time" */
     struct slice body; /* lines */

@@ -6,7 +6,7 @@ import secrets
 
 import pytest
 from kit import CentrifugeClient, Deployment
-from kit.programs import LIBRARIES
+from kit.programs import LIBRARIES, WithPika
 from kit.schemas import validator
 from kit.waiting import PATIENCE, eventually_async
 
@@ -85,20 +85,66 @@ async def test_it_is_told_of_records_in_order_and_of_who_comes_and_goes(warren, 
                 assert kind == "join" or body["user"] == "bob"
 
 
-async def test_an_owner_may_be_killed(broker, warren, program):
-    room = f"half:kill-{type(program).__name__}"
+async def _talk(warren, gateway, room, name, until, acknowledged):
+    """Publishes until it is told to stop; what was acknowledged is noted."""
+    number = 0
+    async with await CentrifugeClient.connect(warren.gateways[gateway]) as client:
+        while not until.is_set():
+            await client.publish(room, f"{name}-{number}")
+            acknowledged.append(f"{name}-{number}")
+            number += 1
+
+
+async def test_owners_may_be_killed_and_every_acknowledged_record_is_told(broker, warren):
+    with WithPika(broker, "listener") as program:
+        await _owners_are_killed(warren, program)
+
+
+async def _owners_are_killed(warren, program):
+    rooms = [f"half:kill-{number}" for number in range(4)]
+    told = Told(program, warren, [f"record.{room}" for room in rooms])
+    until, acknowledged = asyncio.Event(), []
+    talks = [asyncio.create_task(_talk(warren, number % 2, room, room, until, acknowledged))
+             for number, room in enumerate(rooms)]
+    for kill in range(6):
+        before = len(acknowledged)
+        await eventually_async(lambda: len(acknowledged) >= before + 40, what="people talk")
+        victim = warren.broadcasters[kill % 2]
+        await asyncio.to_thread(victim.kill)
+        victim.start(wait=False)
+        await asyncio.to_thread(victim.wait_ready)
+    until.set()
+    await asyncio.gather(*talks)
+    await eventually_async(
+        lambda: set(acknowledged) <= {body["data"] for _, body in told.take()},
+        what="every acknowledged record is told")
+    first = {}
+    for _, body in told.all:
+        first.setdefault((body["room"], body["epoch"], body["offset"]), body["data"])
+    for room in rooms:  # whoever drops what it knows has them in order, without a hole
+        offsets = [offset for name, _, offset in first if name == room]
+        assert offsets == list(range(1, len(offsets) + 1))
+    assert len(set(first.values())) == len(first)
+
+
+async def test_a_listener_that_refuses_stops_nobody(broker, warren, program):
+    room, full = f"told:full-{type(program).__name__}", f"app.{warren.prefix}-full"
     told = Told(program, warren, [f"record.{room}"])
-    async with await CentrifugeClient.connect(warren.gateways[1]) as bob:
-        await bob.subscribe(room)
+    with broker.channel() as channel:
+        channel.queue_declare(full, durable=True, arguments={
+            "x-max-length": 3, "x-overflow": "reject-publish"})
+        channel.queue_bind(full, f"{warren.prefix}.events", f"record.{room}")
+    async with await CentrifugeClient.connect(warren.gateways[0]) as ann:
+        await ann.subscribe(room)
         for number in range(20):
-            await bob.publish(room, number)
-        await asyncio.to_thread(warren.broadcasters[0].kill)
-        for number in range(20, 40):
-            await bob.publish(room, number)
-        warren.broadcasters[0].start(wait=False)
-        await asyncio.to_thread(warren.broadcasters[0].wait_ready)
-        await bob.expect_pub(room, 39)
-    await eventually_async(lambda: 39 in [body["data"] for _, body in told.take()])
-    offsets = [body["offset"] for _, body in told.all]
-    assert offsets == sorted(set(offsets))  # in order, each once; what is missing shows as a hole
-    assert offsets[-1] == 40
+            await ann.publish(room, number)
+        await ann.expect_pub(room, 19)
+        await eventually_async(lambda: len(told.records()) == 20)
+        await eventually_async(lambda: sum(
+            each.metric("warren_broadcaster_events_refused_total")
+            for each in warren.broadcasters) > 0, what="refusals are counted")
+        await eventually_async(lambda: sum(
+            each.metric("warren_broadcaster_events_unconfirmed")
+            for each in warren.broadcasters) == 0, what="nothing is owed")
+    with broker.channel() as channel:
+        channel.queue_delete(full)

@@ -16,7 +16,8 @@ void faults_plan(struct sim *s)
     p->gateways = 1 + (unsigned)sim_random(s, SIM_GATEWAYS);
     p->hosts = 1 + (unsigned)sim_random(s, SIM_HOSTS);
     p->clients = 2 + (unsigned)sim_random(s, SIM_CLIENTS - 1);
-    p->whispers = s->seed % 2 == 0; /* draws nothing: seeds keep their courses */
+    p->whispers = s->seed % 2 == 0; /* these two draw nothing: seeds keep their courses */
+    p->listens = s->seed % 3 != 0;
     p->cuts = sim_chance(s, percent);
     p->kills = sim_chance(s, percent);
     p->freezes = sim_chance(s, percent);

@@ -125,6 +125,19 @@ static void send(struct sim *s, struct sim_host *h, uint32_t partition,
          (struct sim_event){.letter = l});
 }
 
+static void tell_programs(struct sim *s, struct sim_host *h, uint32_t partition,
+                          const struct partition_action *a)
+{
+    struct sim_tenure *t = &h->tenures[partition];
+    struct sim_letter *l =
+        sim_letter_new(s, &(struct message){.partition = partition}, buf_slice(&a->body));
+
+    tell(h, partition, listener_on_event, (struct sim_event){.letter = l, .tag = ++t->told});
+    if (s->plant == SIM_TELL_ONCE) {
+        partition_on_event_confirm(t->machine, t->told, false, true);
+    }
+}
+
 static enum outcome act(struct sim *s, struct sim_host *h, uint32_t partition,
                         const struct partition_action *a)
 {
@@ -162,7 +175,8 @@ static enum outcome act(struct sim *s, struct sim_host *h, uint32_t partition,
         send(s, h, partition, a);
         break;
     case PARTITION_EVENT:
-        break; /* nobody listens */
+        tell_programs(s, h, partition, a);
+        break;
     case PARTITION_STOP_INPUT:
         t->wants_input = t->has_input = false;
         tell(h, partition, broker_on_cancel, (struct sim_event){.tag = 0});

@@ -113,6 +113,8 @@ static void read_record(struct court *j, const struct record *r, const struct si
     struct sim_publish *p = &s->publishes[n];
     if (p->times++ == 0) {
         p->at = t->count;
+        p->offset = r->offset;
+        snprintf(p->epoch, sizeof(p->epoch), "%.*s", SLICE_ARG(r->epoch));
     }
     if (p->room != room) {
         sim_fault(s, "%llu is in the log of another room", n);

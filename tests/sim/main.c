@@ -33,6 +33,8 @@ static void add(struct sum *sum, const struct sim_counts *c)
     sum->counts.takeovers += c->takeovers;
     sum->counts.duplicates += c->duplicates;
     sum->counts.voids += c->voids;
+    sum->counts.told += c->told;
+    sum->counts.told_again += c->told_again;
 }
 
 static void print(const struct sum *sum)
@@ -42,15 +44,16 @@ static void print(const struct sum *sum)
     printf("%" PRIu64 " seeds, %" PRIu64 " events, %" PRIu64 " faults, %" PRIu64
            " takeovers: %" PRIu64 " publishes (%" PRIu64 " confirmed, %" PRIu64
            " refused), %" PRIu64 " records seen, %" PRIu64 " recoveries, %" PRIu64
-           " resets, %" PRIu64 " duplicates and %" PRIu64 " void records dropped\n",
+           " resets, %" PRIu64 " duplicates and %" PRIu64 " void records dropped, %" PRIu64
+           " events, %" PRIu64 " of them again\n",
            sum->seeds, c->events, c->faults, c->takeovers, c->publishes, c->confirmed, c->refused,
-           c->seen, c->recovered, c->resets, c->duplicates, c->voids);
+           c->seen, c->recovered, c->resets, c->duplicates, c->voids, c->told, c->told_again);
     fflush(stdout);
 }
 
 static int usage(void)
 {
-    fputs("usage: sim --seeds FIRST-LAST | --seed N [--trace]   [--plant 1-6]\n", stderr);
+    fputs("usage: sim --seeds FIRST-LAST | --seed N [--trace]   [--plant 1-7]\n", stderr);
     return 2;
 }
 

@@ -79,11 +79,12 @@ static void set_up(struct sim *s)
     s->rules.defaults = (struct rule){
         .history_size = s->partition.history_size,
         .history_ttl_ms = s->partition.history_ttl_ms,
-        .audience_kind = RULE_PAYLOAD,
+        .audience_kind = p->whispers ? RULE_PAYLOAD : RULE_EVERYONE,
         .echo = true,
-        .narrows = true,
+        .narrows = p->whispers,
+        .tells = p->listens ? RULE_TELLS_RECORD : 0,
     };
-    s->partition.rules = p->whispers ? &s->rules : NULL;
+    s->partition.rules = p->whispers || p->listens ? &s->rules : NULL;
     for (unsigned i = 0, n = 0; i < SIM_ROOMS; n++) {
         snprintf(s->rooms[i], SIM_NAME_SIZE, "r%u", n);
         i += room_partition(slice_of(s->rooms[i]), SIM_PARTITIONS) == i % SIM_PARTITIONS;
@@ -142,6 +143,9 @@ static const char *unrest(struct sim *s)
                 return "input is left over";
             }
         }
+    }
+    if (stat_get(&s->stats.events_open) > 0) {
+        return "events are not confirmed";
     }
     for (unsigned i = 0; i < s->plan.gateways; i++) {
         const struct sim_gateway *g = &s->gateways[i];
@@ -210,8 +214,12 @@ static void end(struct sim *s)
     }
     mem_free(s->events);
     mem_free(s->publishes);
+    mem_free(s->told.at);
     if (stat_get(&s->stats.history_memory) != 0) {
         sim_fault(s, "history memory does not add up");
+    }
+    if (stat_get(&s->stats.events_open) != 0) {
+        sim_fault(s, "open events do not add up");
     }
     ev_loop_destroy(s->loop);
 }
@@ -231,9 +239,11 @@ bool sim_run(struct sim *s, uint64_t seed, enum sim_plant plant, bool traces)
     faults_heal(s);
     rest(s);
     judge(s, true);
+    listener_judge(s);
     s->counts.takeovers = stat_get(&s->stats.takeovers);
     s->counts.duplicates = stat_get(&s->stats.duplicates_dropped);
     s->counts.voids = stat_get(&s->stats.void_records);
+    s->counts.told_again = stat_get(&s->stats.events_again);
     end(s);
     return s->fault[0] == '\0';
 }

@@ -48,6 +48,7 @@ enum sim_plant {
     SIM_DROP,          /* now and then a record does not reach its client */
     SIM_SWAP,          /* now and then two records of the log change places */
     SIM_TELL,          /* now and then a record loses the word for whom it is */
+    SIM_TELL_ONCE,     /* what was sent to other programs counts as confirmed */
     SIM_PLANTS
 };
 
@@ -138,7 +139,7 @@ struct sim_tenure {
     uint64_t serial;
     struct acks acks;
     bool wants_input, has_input, is_reading, in_flight;
-    uint64_t published, reading;
+    uint64_t published, reading, told;
     int64_t append_us;
 };
 
@@ -193,6 +194,9 @@ struct sim_publish {
     /* By the log. */
     unsigned times;
     size_t at; /* in its room */
+    uint64_t offset;
+    char epoch[EPOCH_MAX + 1];
+    bool is_told; /* to other programs */
 };
 
 /* What a client saw of a room. */
@@ -243,6 +247,7 @@ struct sim_plan {
     bool cuts, kills, freezes, restarts, nacks, stalls, overflows, late_appends, broker_falls,
         poisons, slow_clients, forgets;
     bool whispers; /* payloads may name whom they are for */
+    bool listens;  /* other programs are told of records */
     size_t in_max, bus_max, prefetch;
     int64_t fault_us; /* mean time between two */
     int64_t calm_us;  /* when faults end */
@@ -251,7 +256,7 @@ struct sim_plan {
 
 struct sim_counts {
     uint64_t events, faults, publishes, confirmed, refused, seen, resets, recovered, takeovers,
-        duplicates, voids;
+        duplicates, voids, told, told_again;
 };
 
 struct sim {
@@ -268,6 +273,8 @@ struct sim {
     struct sim_conn *conns;
     struct ev_loop *loop;
     struct sim_part parts[SIM_PARTITIONS];
+    struct sim_letters told; /* the listener's queue */
+    int64_t told_us;         /* when its last message is safe */
     struct sim_host hosts[SIM_HOSTS];
     struct sim_gateway gateways[SIM_GATEWAYS];
     struct sim_client clients[SIM_CLIENTS];
@@ -364,6 +371,13 @@ uint32_t broker_members(const struct sim *s);
 void broker_poison(struct sim *s, uint32_t partition);
 /* Frees. */
 void broker_deinit(struct sim *s);
+
+/* listener.c: other programs. */
+
+/* They are told something. */
+void listener_on_event(struct sim *s, struct sim_event *e);
+/* After judge(): compares what they were told with the logs. */
+void listener_judge(struct sim *s);
 
 /* host.c: broadcasters. */
 

@@ -98,6 +98,12 @@ static void a_record_for_somebody_else_is_found(void **state)
     find(SIM_TELL);
 }
 
+static void events_that_count_as_confirmed_when_they_are_sent_are_found(void **state)
+{
+    (void)state;
+    find(SIM_TELL_ONCE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -109,6 +115,7 @@ int main(void)
         cmocka_unit_test(a_dropped_delivery_is_found),
         cmocka_unit_test(two_swapped_records_are_found),
         cmocka_unit_test(a_record_for_somebody_else_is_found),
+        cmocka_unit_test(events_that_count_as_confirmed_when_they_are_sent_are_found),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

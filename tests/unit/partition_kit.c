@@ -256,6 +256,10 @@ static void act(struct kit *k, struct kit_owner *o, struct partition_action *a)
         break;
     case PARTITION_EVENT:
         buf_addf(&k->told, "%s %.*s\n", a->texts.at, SLICE_ARG(buf_slice(&a->body)));
+        o->told++;
+        if (!k->owes_told) {
+            partition_on_event_confirm(o->machine, o->told, false, true);
+        }
         break;
     case PARTITION_STOP_INPUT:
         o->is_consuming = false;

@@ -67,6 +67,7 @@ struct kit_owner {
     struct letters mail;
     size_t mail_at;
     const char *dead_reason; /* of the last dead letter */
+    uint64_t told;           /* events; the kit's broker confirms each at once */
 };
 
 /* A gateway's view of a room. */
@@ -131,6 +132,7 @@ struct kit {
     enum kit_sabotage sabotage;
     char fault[200]; /* "": none */
     struct buf told; /* owns: events, each as its key, a space, its body and LF */
+    bool owes_told;  /* events are not confirmed but by the test */
 };
 
 /* `seed` fixes all that is random. */

@@ -129,6 +129,7 @@ static struct message message_of(enum message_type type)
         .request = 4,
         .checkpoint = 5,
         .records = 6,
+        .told = 7,
         .gateway = SLICE_LIT("g-1.example_2"),
         .boot = SLICE_LIT("0123456789abcdef"),
         .owner = SLICE_LIT("b1"),
@@ -155,8 +156,9 @@ static void what_a_type_needs_is_sent_whether_asked_for_or_not(void **state)
         assert_int_equal((got.has & HAS_PARTITION) != 0, !is_of_all);
         assert_true((got.has & HAS_TERM) == 0 || got.term == INT64_MAX);
         assert_true((got.has & HAS_LANES) == 0 || slice_equal(got.lanes, m.lanes));
-        assert_true((got.has & (HAS_RECORDS | HAS_CHECKPOINT)) == 0); /* nobody needs them */
-        assert_true(got.records == 0 && got.checkpoint == 0);
+        assert_true((got.has & (HAS_RECORDS | HAS_CHECKPOINT | HAS_TOLD)) ==
+                    0); /* nobody needs them */
+        assert_true(got.records == 0 && got.checkpoint == 0 && got.told == 0);
         assert_true(got.time_ms == m.time_ms);
     }
 }
@@ -168,11 +170,11 @@ static void what_is_asked_for_is_sent_too(void **state)
     char scratch[ID_MAX * 2];
     (void)state;
 
-    m.has = HAS_RECORDS | HAS_CHECKPOINT;
+    m.has = HAS_RECORDS | HAS_CHECKPOINT | HAS_TOLD;
     message_to_props(&m, SLICE_LIT("test"), scratch, &e.props);
     assert_null(message_from_event(&e, &got));
     assert_true((got.has & m.has) == m.has);
-    assert_true(got.records == 6 && got.checkpoint == 5);
+    assert_true(got.records == 6 && got.checkpoint == 5 && got.told == 7);
 }
 
 static void the_longest_ids_fit(void **state)
