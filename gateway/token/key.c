@@ -10,7 +10,6 @@
 #include <openssl/ecdsa.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <openssl/param_build.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
@@ -25,9 +24,8 @@ enum family { FAMILY_HMAC, FAMILY_RSA, FAMILY_PSS, FAMILY_EC, FAMILY_ED };
 
 struct key {
     enum algorithm algorithm;
-    char *secret; /* owns; HMAC */
-    size_t secret_size;
-    EVP_PKEY *pkey; /* owns; the others */
+    EVP_MAC_CTX *mac; /* owns; HMAC: has taken the secret and no text yet */
+    EVP_PKEY *pkey;   /* owns; the others */
     bool can_sign;
 };
 
@@ -85,10 +83,7 @@ static struct key *key_new(enum algorithm a, EVP_PKEY *pkey)
 struct key *key_free(struct key *k)
 {
     if (k != NULL) {
-        if (k->secret != NULL) {
-            explicit_bzero(k->secret, k->secret_size);
-        }
-        mem_free(k->secret);
+        EVP_MAC_CTX_free(k->mac);
         EVP_PKEY_free(k->pkey);
         mem_free(k);
     }
@@ -105,6 +100,25 @@ bool key_can_sign(const struct key *k)
     return k->can_sign;
 }
 
+/* HMAC that begins with the secret; NULL: OpenSSL cannot. */
+static EVP_MAC_CTX *mac_new(enum algorithm a, struct slice secret)
+{
+    char hash[16];
+    EVP_MAC *hmac = EVP_MAC_fetch(NULL, OSSL_MAC_NAME_HMAC, NULL);
+    EVP_MAC_CTX *ctx = EVP_MAC_CTX_new(hmac);
+
+    snprintf(hash, sizeof(hash), "%s", EVP_MD_get0_name(algorithms[a].hash()));
+    const OSSL_PARAM options[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, hash, 0),
+                                  OSSL_PARAM_construct_end()};
+    EVP_MAC_free(hmac);
+    if (ctx != NULL &&
+        EVP_MAC_init(ctx, (const unsigned char *)secret.at, secret.size, options) != 1) {
+        EVP_MAC_CTX_free(ctx);
+        ctx = NULL;
+    }
+    return ctx;
+}
+
 struct key *key_from_secret(enum algorithm a, struct slice secret, char *error, size_t size)
 {
     if (!algorithm_is_hmac(a)) {
@@ -118,8 +132,8 @@ struct key *key_from_secret(enum algorithm a, struct slice secret, char *error, 
     }
     struct key *k = key_new(a, NULL);
 
-    k->secret = mem_copy_text(secret.at, secret.size);
-    k->secret_size = secret.size;
+    k->mac = mac_new(a, secret);
+    assert(k->mac != NULL);
     k->can_sign = true;
     return k;
 }
@@ -305,13 +319,14 @@ struct key *key_from_ed25519(struct slice x, char *error, size_t size)
 
 static void make_mac(const struct key *k, struct slice text, unsigned char mac[EVP_MAX_MD_SIZE])
 {
-    unsigned size = 0;
-    const unsigned char *done =
-        HMAC(algorithms[k->algorithm].hash(), k->secret, (int)k->secret_size,
-             (const unsigned char *)text.at, text.size, mac, &size);
+    EVP_MAC_CTX *ctx = EVP_MAC_CTX_dup(k->mac);
+    size_t size = 0;
 
-    assert(done != NULL);
-    assert(size == algorithms[k->algorithm].size);
+    assert(ctx != NULL);
+    bool is_done = EVP_MAC_update(ctx, (const unsigned char *)text.at, text.size) == 1 &&
+                   EVP_MAC_final(ctx, mac, &size, EVP_MAX_MD_SIZE) == 1;
+    assert(is_done && size == algorithms[k->algorithm].size);
+    EVP_MAC_CTX_free(ctx);
 }
 
 /* r and s in DER. Its size, or 0. */
