@@ -133,17 +133,20 @@ static int fail_unknown(struct load *l, const char *where, const char *section)
     const struct conf_table *t = l->table;
     const char *last = "";
     bool is_section = false;
+    size_t used = 0;
 
     for (size_t i = 0; i < t->count; i++) {
         is_section |= is_same(t->keys[i].section, section);
     }
     for (size_t i = 0; i < t->count; i++) {
         const struct conf_key *k = &t->keys[i];
-        size_t used = strlen(names);
         if (is_section && is_same(k->section, section)) {
-            snprintf(names + used, sizeof(names) - used, " %s", k->name);
+            used = conf_add_name(names, sizeof(names), used, k->name);
         } else if (!is_section && strcmp(k->section, last) != 0) {
-            snprintf(names + used, sizeof(names) - used, " [%s]", k->section);
+            char shown[CONF_SECTION_MAX + 3];
+
+            snprintf(shown, sizeof(shown), "[%s]", k->section);
+            used = conf_add_name(names, sizeof(names), used, shown);
             last = k->section;
         }
     }

@@ -58,6 +58,10 @@ int conf_load(const struct conf_table *table, const char *path, void *settings) 
 int conf_set(const struct conf_key *key, void *settings, const char *value, char *error,
              size_t size) MUST_CHECK;
 
+/* For messages: appends a name behind a space to the text of `used` bytes in `names`, as far as
+ * there is room. Returns the size then. */
+size_t conf_add_name(char *names, size_t size, size_t used, const char *name);
+
 /* Whether a setting of two structs is not the same. */
 bool conf_differs(const struct conf_key *key, const void *a, const void *b);
 

@@ -167,6 +167,18 @@ int conf_set(const struct conf_key *key, void *settings, const char *value, char
     return -1;
 }
 
+size_t conf_add_name(char *names, size_t size, size_t used, const char *name)
+{
+    assert(used < size);
+    if (used + 1 < size) {
+        names[used++] = ' ';
+    }
+    size_t more = MIN(strlen(name), size - used - 1);
+    memcpy(names + used, name, more);
+    names[used + more] = '\0';
+    return used + more;
+}
+
 static size_t size_of(enum conf_type type)
 {
     switch (type) {

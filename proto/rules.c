@@ -176,10 +176,10 @@ static int check_text(const char *where, const char *key, const char *value, cha
 static int unknown_key(char *error, size_t size)
 {
     char names[RULES_ERROR_SIZE - 64] = "";
+    size_t used = 0;
 
     for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-        size_t used = strlen(names);
-        (void)snprintf(names + used, sizeof(names) - used, " %s", keys[i].name);
+        used = conf_add_name(names, sizeof(names), used, keys[i].name);
     }
     (void)snprintf(error, size, "unknown key of a namespace; there are:%s", names);
     return -1;
