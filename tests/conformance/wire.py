@@ -8,11 +8,13 @@ import re
 import struct
 import zlib
 
-CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+from kit import raw
+from kit.raw import BINARY, CLOSE, PING, PONG, TEXT
+
+CONT = 0
 FIN, RSV1, RSV2, RSV3 = 0x80, 0x40, 0x20, 0x10
 PATIENCE = 60.0  # for one answer; ends only what hangs
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 1.3
-_MASK = b"\x37\xfa\x21\x3d"
 _TAIL = b"\x00\x00\xff\xff"  # RFC 7692 7.2.1
 _ANSWER = re.compile(r"permessage-deflate((?:; \w+(?:=\d+)?)*)")
 
@@ -21,24 +23,9 @@ class Wrong(Exception):
     """The server did what it must not."""
 
 
-def masked(payload):
-    if not payload:
-        return b""
-    mask = (_MASK * (len(payload) // 4 + 1))[:len(payload)]
-    as_number = int.from_bytes(payload, "big") ^ int.from_bytes(mask, "big")
-    return as_number.to_bytes(len(payload), "big")
-
-
 def frame(opcode, payload=b"", first=FIN):
-    """A client's frame (RFC 6455 5.2); `first`: FIN and the reserved bits."""
-    size = len(payload)
-    if size < 126:
-        head = bytes([first | opcode, 0x80 | size])
-    elif size < 1 << 16:
-        head = bytes([first | opcode, 0x80 | 126]) + struct.pack(">H", size)
-    else:
-        head = bytes([first | opcode, 0x80 | 127]) + struct.pack(">Q", size)
-    return head + _MASK + masked(payload)
+    """A client's frame; `first`: FIN and the reserved bits."""
+    return raw.frame(payload, opcode, bool(first & FIN), rsv=first >> 4 & 7)
 
 
 def cut(data, size):

@@ -1,14 +1,13 @@
 """/echo, as a conformance run uses it: the sessions' own WebSocket code, with limits raised."""
 
 import asyncio
-import itertools
 
 import pytest
-from kit import PATIENCE, Deployment
+from kit import PATIENCE, Deployment, raw
 from kit.client import Socket
+from kit.raw import CLOSE, PING, TEXT
 
-FIN, RSV1, TEXT, BINARY, CLOSE, PING = 0x80, 0x40, 1, 2, 8, 9
-MASK = b"\x12\x34\x56\x78"
+FIN, RSV1 = 0x80, 0x40
 COMPRESSION = (None, "deflate")
 PROTOCOL_ERROR = b"\x88\x10\x03\xeaprotocol error"
 NOT_UTF8 = b"\x88\x0b\x03\xefnot UTF-8"
@@ -28,10 +27,7 @@ def _url(warren):
 
 
 def _frame(first, payload=b""):
-    """A client's frame."""
-    assert len(payload) < 126
-    masked = bytes(byte ^ mask for byte, mask in zip(payload, itertools.cycle(MASK)))
-    return bytes([first, 0x80 | len(payload)]) + MASK + masked
+    return raw.frame(payload, first & 0x0F, bool(first & FIN), rsv=first >> 4 & 7)
 
 
 async def _open(warren, extension):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from kit import CentrifugeClient, Deployment, eventually
 from kit.client import Socket
+from kit.raw import frame
 from kit.waiting import eventually_async
 
 _ROUNDS = 25  # of the 20 ways, ten connections each: 5,000
@@ -25,19 +26,8 @@ def warren(broker):
 _UPGRADE = ("GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n")
 
-
-def _frame(payload, opcode=1, fin=True, mask=b"\1\2\3\4", rsv=0):
-    head = bytes([fin << 7 | rsv << 4 | opcode])
-    size = len(payload)
-    if size < 126:
-        head += bytes([0x80 | size])
-    else:
-        head += bytes([0x80 | 126]) + struct.pack(">H", size)
-    return head + mask + bytes(b ^ mask[i % 4] for i, b in enumerate(payload))
-
-
-_CONNECT = _frame(b'{"id":1,"connect":{}}')
-_SUBSCRIBE = _frame(b'{"id":2,"subscribe":{"channel":"ends"}}')
+_CONNECT = frame(b'{"id":1,"connect":{}}')
+_SUBSCRIBE = frame(b'{"id":2,"subscribe":{"channel":"ends"}}')
 _IN_ROOM = _CONNECT + _SUBSCRIBE
 
 # What is sent after the upgrade, and how the client leaves: it closes TCP, resets it, or waits for
@@ -45,19 +35,19 @@ _IN_ROOM = _CONNECT + _SUBSCRIBE
 _WAYS = [
     (b"", "close"), (b"", "reset"), (b"", "wait"),
     (_IN_ROOM, "close"), (_IN_ROOM, "reset"), (_IN_ROOM, "wait"),
-    (_IN_ROOM + _frame(b"\x03\xe8", 8), "wait"),      # a polite close
-    (_IN_ROOM + _frame(b"", 8), "wait"),
-    (_IN_ROOM + _frame(b"x", 8), "wait"),             # a broken one
-    (_IN_ROOM + _frame(b"x" * 50)[:20], "close"),     # in the middle of a frame
-    (_IN_ROOM + _frame(b"{", fin=False), "reset"),    # in the middle of a message
-    (_frame(b"\xff\xfe"), "wait"),                    # not UTF-8
-    (_IN_ROOM + _frame(b"x", 3), "wait"),             # an opcode that is none
-    (_IN_ROOM + _frame(b"x", rsv=4), "wait"),
-    (_IN_ROOM + _frame(b"{}" * 40, 9), "close"),      # a ping and gone
+    (_IN_ROOM + frame(b"\x03\xe8", 8), "wait"),      # a polite close
+    (_IN_ROOM + frame(b"", 8), "wait"),
+    (_IN_ROOM + frame(b"x", 8), "wait"),             # a broken one
+    (_IN_ROOM + frame(b"x" * 50)[:20], "close"),     # in the middle of a frame
+    (_IN_ROOM + frame(b"{", fin=False), "reset"),    # in the middle of a message
+    (frame(b"\xff\xfe"), "wait"),                    # not UTF-8
+    (_IN_ROOM + frame(b"x", 3), "wait"),             # an opcode that is none
+    (_IN_ROOM + frame(b"x", rsv=4), "wait"),
+    (_IN_ROOM + frame(b"{}" * 40, 9), "close"),      # a ping and gone
     (_CONNECT + _CONNECT, "wait"),
-    (_IN_ROOM + _frame(b"not json"), "wait"),
+    (_IN_ROOM + frame(b"not json"), "wait"),
     (_IN_ROOM + b"\x81\x05hello", "wait"),            # unmasked
-    (_IN_ROOM + _frame(b'{"id":3,"publish":{"channel":"ends","data":1}}'), "reset"),
+    (_IN_ROOM + frame(b'{"id":3,"publish":{"channel":"ends","data":1}}'), "reset"),
     (_IN_ROOM + b"\x81\xff\x7f" + b"\xff" * 7 + b"mask", "wait"),  # announces 2^63 bytes
 ]
 

@@ -10,6 +10,7 @@ import subprocess
 import pytest
 from kit import CentrifugeClient, Deployment, PlainClient, certs, eventually
 from kit.client import Socket
+from kit.raw import frame
 from kit.services import build_folder
 from kit.table import rows
 
@@ -182,7 +183,8 @@ async def test_a_reader_that_pauses_gets_everything_in_order(gateway, folder):
     texts = [f"{number}:" + chr(97 + number % 26) * (number * 977 % 50000) for number in range(300)]
     async with await Socket.open(_wss(gateway, "/echo"), **_tls(folder)) as other:
         with await asyncio.to_thread(_upgraded, gateway, folder) as paused:
-            await asyncio.to_thread(paused.sendall, b"".join(map(_frame, texts)))
+            said = b"".join(frame(text.encode()) for text in texts)
+            await asyncio.to_thread(paused.sendall, said)
             await other.send_text("others go on")
             await other.expect("others go on")
             with paused.makefile("rb") as stream:
@@ -200,12 +202,6 @@ def _upgraded(gateway, folder):
         head += connection.recv(1)
     assert head.startswith(b"HTTP/1.1 101 ")
     return connection
-
-
-def _frame(text):
-    data = text.encode()
-    size = bytes([0x80 | len(data)]) if len(data) < 126 else b"\xfe" + len(data).to_bytes(2, "big")
-    return b"\x81" + size + b"\0\0\0\0" + data
 
 
 def _read_frame(stream):

@@ -21,7 +21,14 @@ def frame(payload, opcode=TEXT, fin=True, mask=b"\1\2\3\4", rsv=0):
         head += bytes([0x80 | 126]) + struct.pack(">H", size)
     else:
         head += bytes([0x80 | 127]) + struct.pack(">Q", size)
-    return head + mask + bytes(b ^ mask[i % 4] for i, b in enumerate(payload))
+    return head + mask + _masked(payload, mask)
+
+
+def _masked(payload, mask):
+    """RFC 6455 5.3, as one operation on two large numbers."""
+    key = (mask * (len(payload) // 4 + 1))[:len(payload)]
+    masked = int.from_bytes(payload, "big") ^ int.from_bytes(key, "big")
+    return masked.to_bytes(len(payload), "big")
 
 
 def closing(code, reason=b""):
