@@ -223,6 +223,7 @@ static void connect_known(struct session *s, uint32_t id, const struct positions
     }
     connecting_begin(s, id);
     s->connecting->data = data;
+    session_watch_expiry(s); /* its rooms may keep it waiting longer than its token lives */
     enter_granted(s, s->identity->granted, positions);
     if (s->state == SESSION_OPEN) {
         connecting_less(s);

@@ -3,6 +3,7 @@
  * later.
  */
 #include "gateway/order/control.h"
+#include "gateway/order/orders.h"
 #include "gateway/session/session_ops.h"
 #include "tests/unit/gateway_kit.h"
 #include "tests/unit/mint.h"
@@ -141,6 +142,22 @@ static void a_client_may_name_more_rooms_than_it_is_put_into(void **state)
     kit_position(&k, "a", "e1", 5);
     peer_expect_part(&ann, "\"subs\":{\"a\":");
     buf_deinit(&subs);
+    peer_end(&ann);
+    kit_end(&k);
+}
+
+static void who_loses_a_room_before_the_reply_is_to_come_again(void **state)
+{
+    (void)state;
+    const struct order closing = {.kind = ORDER_CLOSE, .room = SLICE_LIT("a")};
+    struct kit k;
+    struct peer ann;
+
+    kit_begin(&k);
+    connect_with(&ann, &k, "\"channels\":[\"a\",\"b\"]", "", "");
+    orders_apply(&k.gateway, &closing);
+    peer_expect(&ann, "close 3011 force reconnect");
+    assert_int_equal(stat_get(&k.gateway.metrics.subscriptions), 0);
     peer_end(&ann);
     kit_end(&k);
 }
@@ -421,6 +438,7 @@ int main(void)
         cmocka_unit_test(who_comes_back_gets_what_it_missed_with_the_reply),
         cmocka_unit_test(what_was_missed_in_all_rooms_together_is_bounded),
         cmocka_unit_test(a_client_may_name_more_rooms_than_it_is_put_into),
+        cmocka_unit_test(who_loses_a_room_before_the_reply_is_to_come_again),
         cmocka_unit_test(what_cannot_be_had_ends_the_session),
         cmocka_unit_test(a_room_whose_owner_is_silent_is_an_internal_error),
         cmocka_unit_test(a_session_that_ends_while_it_waits_leaves_nothing),
