@@ -12,7 +12,7 @@ from kit import CentrifugeClient, Closed, CommandError, Deployment, PlainClient
 def warren(broker):
     settings = {"auth.anonymous": "no", "origin.allow": "https://chat.example.com",
                 "gateway.handshake": "1s", "auth.audience": "chat"}
-    with Deployment(broker, gateways=1, broadcasters=1, gateway=settings) as running:
+    with Deployment(broker, gateway=settings) as running:
         yield running
 
 
@@ -142,8 +142,8 @@ async def test_a_session_ends_with_its_token(warren, gateway):
 
 async def test_roles_decide_who_may_subscribe_and_publish(broker):
     settings = {"room.subscribe": "member, admin", "room.publish": "admin"}
-    with Deployment(broker, gateways=1, broadcasters=1, settings=settings) as running:
-        gateway = running.gateways[0]
+    with Deployment(broker, settings=settings) as running:
+        gateway = running.gateways[1]
 
         async def may(method, roles, **fields):
             token = running.token("x", roles=roles) if roles is not None else None

@@ -5,14 +5,13 @@ import json
 import pytest
 from kit import CentrifugeClient, CommandError, Deployment, PlainClient
 from kit.client import Socket
-from kit.client import Socket
 
 
 @pytest.fixture(scope="module")
 def warren(broker):
     settings = {"gateway.stale": "2s", "gateway.rooms": "3", "gateway.max_payload": "1k",
                 "gateway.max_message": "8k", "gateway.errors": "20"}
-    with Deployment(broker, gateways=1, broadcasters=1, gateway=settings) as running:
+    with Deployment(broker, gateway=settings) as running:
         yield running
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import time
 
 import jwt
@@ -52,11 +53,17 @@ def _write_keys(folder):
 
 
 @pytest.fixture(scope="module")
-def gateway(broker, tmp_path_factory):
-    config = _write_keys(tmp_path_factory.mktemp("keys"))
+def folder(tmp_path_factory):
+    """Of the keys' files."""
+    return tmp_path_factory.mktemp("keys")
+
+
+@pytest.fixture(scope="module")
+def warren(broker, folder):
+    config = _write_keys(folder)
     settings = {"auth.anonymous": "no", "auth.issuer": "https://id.example", "auth.leeway": "1s"}
-    with Deployment(broker, gateways=1, broadcasters=1, gateway=settings, config=config) as running:
-        yield running.gateways[0]
+    with Deployment(broker, gateway=settings, config=config) as running:
+        yield running
 
 
 def _token(key, algorithm, headers=None, **claims):
@@ -164,3 +171,46 @@ async def test_a_returning_crowd_is_remembered(gateway):
         async with await CentrifugeClient.connect(gateway, token) as ann:
             assert ann.client
     assert gateway.metric("warren_gateway_tokens_remembered_total") == before + 4
+
+
+def _jwk(key, name):
+    return {**json.loads(algorithms.OKPAlgorithm.to_jwk(key.public_key())), "kid": name}
+
+
+async def test_keys_change_with_their_files(warren, folder):
+    """A PEM, a secret and a set: old and new are good together, then only the new one is."""
+    keys = {name: [ed25519.Ed25519PrivateKey.generate() for _ in range(2)]
+            for name in ("EdDSA-1", "jwk-ed")}
+    keys["HS512-1"] = ["old" * 30, "new" * 30]
+    jwks = json.loads((folder / "jwks.json").read_text(encoding="utf-8"))["keys"][1:]
+
+    def write(which, *more):
+        (folder / "EdDSA.key").write_bytes(_public_pem(keys["EdDSA-1"][which]))
+        (folder / "HS512.key").write_text(keys["HS512-1"][which], encoding="utf-8")
+        (folder / "jwks.json").write_text(json.dumps(
+            {"keys": [_jwk(keys["jwk-ed"][which], "jwk-ed"), *more, *jwks]}), encoding="utf-8")
+        for gateway in warren.gateways:
+            before = gateway.metric("warren_gateway_reloads_total")
+            gateway.send_signal(signal.SIGHUP)
+            gateway.wait_metric("warren_gateway_reloads_total", before + 1)
+
+    def token(name, which):
+        algorithm = "HS512" if name == "HS512-1" else "EdDSA"
+        return _token(keys[name][which], algorithm, {"kid": name})
+
+    write(0)
+    old = {name: token(name, 0) for name in keys}
+    sessions = [await CentrifugeClient.connect(gateway, one)
+                for gateway in warren.gateways for one in old.values()]
+    write(1, _jwk(keys["jwk-ed"][0], "before"))  # this one has both
+    for gateway in warren.gateways:
+        both = _token(keys["jwk-ed"][0], "EdDSA", {"kid": "before"})
+        for good in (both, *(token(name, 1) for name in keys)):
+            await (await CentrifugeClient.connect(gateway, good)).close()
+        await asyncio.gather(*(_refused(gateway, one) for one in old.values()))
+    write(1)
+    for gateway in warren.gateways:
+        await _refused(gateway, both)
+    for session in sessions:  # whoever is in stays in
+        assert await session.publish("tokens", 1) == {}
+        await session.close()
