@@ -107,6 +107,7 @@ static int scan_line_start(struct http_head *h, unsigned char c, size_t index)
         return HTTP_MORE;
     }
     if (h->field_lines == HTTP_FIELDS_MAX) {
+        h->has_many_fields = true;
         return 431;
     }
     h->field_lines++;

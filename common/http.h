@@ -34,8 +34,9 @@ struct http_head {
     struct http_field fields[HTTP_FIELDS_MAX];
     size_t field_count;
     bool is_http_1_1;
-    size_t size_max;  /* of the head; may be changed before the first byte */
-    size_t head_size; /* bytes of the head; what follows in `bytes` came after it */
+    bool has_many_fields; /* the verdict is 431 for HTTP_FIELDS_MAX, not for size_max */
+    size_t size_max;      /* of the head; may be changed before the first byte */
+    size_t head_size;     /* bytes of the head; what follows in `bytes` came after it */
 
     /* Of http.c alone: how far the bytes have been looked at. */
     int verdict;

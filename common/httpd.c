@@ -186,6 +186,9 @@ static struct httpd_refusal read_length(struct client *c)
     for (size_t i = 0; i < length->size; i++) { /* only digits: http.h */
         size = size * 10 + (size_t)(length->at[i] - '0');
         if (size > c->httpd->limits.body) {
+            if (c->httpd->limits.heavy != NULL) {
+                stat_add(c->httpd->limits.heavy, 1);
+            }
             return (struct httpd_refusal){413, "the body is too large", ""};
         }
     }
@@ -373,7 +376,12 @@ static bool has_room(void *user)
 {
     const struct httpd *h = user;
 
-    return h->client_count < h->limits.connections;
+    bool has = h->client_count < h->limits.connections;
+
+    if (!has && h->limits.were_full != NULL) {
+        stat_add(h->limits.were_full, 1);
+    }
+    return has;
 }
 
 struct httpd *httpd_new(struct ev_loop *loop, const char *address, const char *name,

@@ -16,6 +16,7 @@
 
 #include "common/base.h"
 #include "common/http.h"
+#include "common/stats.h"
 
 #define HTTPD_REQUEST_MS                                                                           \
     10000                   /* from the first byte of a request to its last, and for an answer     \
@@ -45,7 +46,9 @@ struct httpd_hooks {
 
 struct httpd_limits {
     size_t connections;
-    size_t body; /* bytes */
+    size_t body;                   /* bytes */
+    stat_value *were_full, *heavy; /* counted: that all connections were taken, that a body was too
+                                      large; may be NULL */
 };
 
 /* Listens on `address` ("127.0.0.1:9380"). NULL after writing one error line that begins with

@@ -12,13 +12,23 @@
 
 #include "common/clock.h"
 
-#define LOG_LINE_MAX 2048 /* bytes of a line, the newline included; the rest is cut */
-#define LOG_QUOTE_MAX 80  /* bytes of foreign text in log_quote() */
 #define LOG_QUOTES 8      /* texts of log_quote() that live at the same time in a thread */
 #define LOG_ESCAPE_SIZE 4 /* \x1b */
 #define LOG_CUT "..."
 
 static _Atomic int lowest = LOG_INFO;
+static _Atomic uint64_t tallies[LOG_TALLIES];
+
+static void tally(enum log_tally what)
+{
+    atomic_fetch_add_explicit(&tallies[what], 1, memory_order_relaxed);
+}
+
+uint64_t log_tally(enum log_tally what)
+{
+    assert(what < LOG_TALLIES);
+    return atomic_load_explicit(&tallies[what], memory_order_relaxed);
+}
 
 void log_set_level(enum log_level level)
 {
@@ -60,7 +70,11 @@ static void PRINTF_LIKE(2, 0) write_line(enum log_level level, const char *forma
     char line[LOG_LINE_MAX];
     size_t size = put_head(line, sizeof(line), level);
     int more = vsnprintf(line + size, sizeof(line) - size, format, args);
-    size = more < 0 ? size : MIN(size + (size_t)more, sizeof(line) - 1);
+    size_t wanted = more < 0 ? size : size + (size_t)more;
+    if (wanted > sizeof(line) - 1) {
+        tally(LOG_LINES_CUT);
+    }
+    size = MIN(wanted, sizeof(line) - 1);
     for (char *c = line; c < line + size; c++) {
         if (*c == '\n' || *c == '\r') {
             *c = ' '; /* texts of libraries and of the system may have them */
@@ -146,6 +160,7 @@ const char *log_quote(const char *at, size_t size)
         used += put_quoted(text + used, (unsigned char)at[i]);
     }
     if (size > LOG_QUOTE_MAX) {
+        tally(LOG_TEXTS_CUT);
         memcpy(text + used, LOG_CUT, sizeof(LOG_CUT) - 1);
         used += sizeof(LOG_CUT) - 1;
     }
@@ -163,6 +178,7 @@ bool log_allowed(struct log_limit *state)
         state->lines = 0;
     }
     if (state->lines >= LOG_BURST) {
+        tally(LOG_LINES_LEFT_OUT);
         return false;
     }
     state->lines++;

@@ -27,8 +27,11 @@ void log_debug(const char *format, ...) PRINTF_LIKE(1, 2);
 /* True when a debug line would be written: guards costly arguments. */
 bool log_is_debug(void);
 
-/* `size` bytes of foreign text in quotes, control characters and quotes escaped, cut after 80
- * bytes. Valid until the eighth next call in the same thread. */
+#define LOG_LINE_MAX 2048 /* bytes of a line, the newline included; the rest is cut */
+#define LOG_QUOTE_MAX 80  /* bytes of foreign text in log_quote(); the rest is cut */
+
+/* `size` bytes of foreign text in quotes, control characters and quotes escaped, cut after
+ * LOG_QUOTE_MAX. Valid until the eighth next call in the same thread. */
 const char *log_quote(const char *at, size_t size);
 
 /* For lines that a peer can provoke: true at most `LOG_BURST` times a second per `state`; the
@@ -40,5 +43,9 @@ struct log_limit {
     uint32_t lines;
 };
 bool log_allowed(struct log_limit *state);
+
+/* What was not written, of all threads and since the start. */
+enum log_tally { LOG_TEXTS_CUT, LOG_LINES_CUT, LOG_LINES_LEFT_OUT, LOG_TALLIES };
+uint64_t log_tally(enum log_tally what);
 
 #endif

@@ -84,6 +84,8 @@ static const struct conf_key keys[] = {
     {"gateway", "message_burst", CONF_NUMBER, AT(message_burst), "10000", 1, 100000000,
      "of them at once, before that"},
     {"gateway", "rooms", CONF_NUMBER, AT(rooms_max), "128", 1, 10000, "rooms of one session"},
+    {"gateway", "history_limit", CONF_NUMBER, AT(history_limit), "300", 1, 1000,
+     "records that one history command is given at most"},
     {"gateway", "user_sessions", CONF_NUMBER, AT(user_sessions), "0", 0, 1000000,
      "sessions of one user on this gateway; 3504 above it; 0: any number"},
     {"gateway", "publish_rate", CONF_NUMBER, AT(publish_rate), "0", 0, 1000000,
@@ -355,4 +357,15 @@ void gateway_conf_free(struct gateway_conf *c)
 void gateway_conf_print(void)
 {
     conf_print(&table);
+}
+
+const char *gateway_conf_default(const char *section, const char *key)
+{
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        if (strcmp(keys[i].section, section) == 0 && strcmp(keys[i].name, key) == 0) {
+            return keys[i].fallback;
+        }
+    }
+    assert(false);
+    return "";
 }

@@ -42,6 +42,7 @@ struct gateway_conf {
     int64_t compression_min;                       /* bytes of a message: smaller ones stay */
     int64_t out_queue;                             /* bytes a session may be behind */
     int64_t rooms_max;                             /* per session */
+    int64_t history_limit;                         /* records of one history command */
     int64_t user_sessions;                         /* of one user; 0: any number */
     int64_t publish_rate, publish_burst;           /* of one session; rate 0: any */
     int64_t user_publish_rate, user_publish_burst;
@@ -82,5 +83,8 @@ int gateway_conf_load(struct gateway_conf *c, const char *path) MUST_CHECK;
 void gateway_conf_exchange(struct gateway_conf *c, struct gateway_conf *fresh, struct buf *others);
 void gateway_conf_free(struct gateway_conf *c);
 void gateway_conf_print(void);
+
+/* The default of a setting that exists, in the notation of the file. */
+const char *gateway_conf_default(const char *section, const char *key);
 
 #endif

@@ -20,10 +20,11 @@ static void usage(FILE *out)
 {
     fputs("usage: warren-gateway [--config FILE] [--check-config]\n"
           "       warren-gateway token --user NAME [--name TEXT] [--role ROLE]... [--ttl 1h]\n"
-          "       warren-gateway --help | --version\n"
+          "       warren-gateway --help | --limits | --version\n"
           "\n"
           "Terminates WebSockets, authenticates, and exchanges messages with RabbitMQ.\n"
           "Settings come from FILE (INI) and the environment (WARREN_<SECTION>_<KEY>).\n"
+          "--limits prints every limit, its default, and what whoever meets it gets.\n"
           "SIGHUP reads keys, certificates, origins and rules of rooms anew.\n"
           "SIGTERM or SIGINT ends sessions over [gateway] drain; a second one ends at once.\n",
           out);
@@ -99,11 +100,9 @@ static int run(struct gateway_conf *conf, const char *path)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"check-config", no_argument, NULL, 'k'},
-        {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'v'},
-        {NULL, 0, NULL, 0},
+        {"config", required_argument, NULL, 'c'}, {"check-config", no_argument, NULL, 'k'},
+        {"help", no_argument, NULL, 'h'},         {"limits", no_argument, NULL, 'l'},
+        {"version", no_argument, NULL, 'v'},      {NULL, 0, NULL, 0},
     };
     const char *path = NULL;
     bool check = false;
@@ -123,6 +122,9 @@ int main(int argc, char **argv)
             break;
         case 'h':
             help();
+            return EXIT_OK;
+        case 'l':
+            limits_print();
             return EXIT_OK;
         case 'v':
             puts("warren-gateway " WARREN_VERSION);

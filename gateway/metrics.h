@@ -7,6 +7,7 @@
 #include "common/stats.h"
 #include "gateway/bus/raw.h"
 #include "gateway/hook/hook.h"
+#include "gateway/limit.h"
 #include "gateway/room/permits.h"
 #include "gateway/session/close.h"
 #include "proto/audience.h"
@@ -18,6 +19,7 @@
 struct metrics {
 #define METRIC(field, name, type, help) stat_value field;
 #include "gateway/metrics.def"
+    struct limits limits;
     stat_value kept_back[AUDIENCE_RULES + 1]; /* by who decided it, or "other" */
     stat_value denied[PERMIT_COUNT];
     stat_value raw_dead[RAW_FAULTS]; /* the consuming thread's, as raws_redelivered */

@@ -10,8 +10,6 @@
 #include "proto/json.h"
 #include "proto/scan.h"
 
-#define MEMBERS_MAX 32 /* of one object; more are as bad as duplicates */
-
 #define ON(method) (1u << COMMAND_##method)
 #define IN_SINCE (1u << 31) /* the object `since` of history */
 #define IN_SUB (1u << 30)   /* a member of `subs` of connect */
@@ -84,19 +82,20 @@ struct reader {
 
 /* The keys of one object. */
 struct keys {
-    struct slice at[MEMBERS_MAX];
+    struct slice at[COMMAND_MEMBERS_MAX];
     size_t count;
 };
 
 /* False: it was there before, or there are too many. */
-static bool keys_add(struct keys *k, struct slice key)
+static bool keys_add(struct reader *r, struct keys *k, struct slice key)
 {
     for (size_t i = 0; i < k->count; i++) {
         if (slice_equal(k->at[i], key)) {
             return false;
         }
     }
-    if (k->count == MEMBERS_MAX) {
+    if (k->count == COMMAND_MEMBERS_MAX) {
+        r->out->is_wide = true;
         return false;
     }
     k->at[k->count++] = key;
@@ -207,7 +206,7 @@ static bool read_object(struct reader *r, uint32_t where, int levels)
         if (!scan_value(&r->scan, is_payload ? PAYLOAD_DEPTH_MAX : levels, &value)) {
             return false;
         }
-        if (!keys_add(&keys, key) || (f != NULL && !set_field(r, f, value))) {
+        if (!keys_add(r, &keys, key) || (f != NULL && !set_field(r, f, value))) {
             r->is_bad = true;
         }
     }
@@ -265,7 +264,7 @@ static bool read_top(struct reader *r, struct top *t)
         return false;
     }
     while ((answer = scan_key(&r->scan, &is_first, &key)) == SCAN_MEMBER) {
-        bool is_repeated = !keys_add(&t->keys, key);
+        bool is_repeated = !keys_add(r, &t->keys, key);
 
         r->is_bad |= is_repeated;
         if (slice_equal(key, SLICE_LIT("id")) ? !read_id(r, t, is_repeated)
@@ -303,6 +302,7 @@ static int read_command(struct slice line, struct buf *texts, struct command *ou
         (out->id == 0 && out->method != COMMAND_SEND)) {
         return COMMAND_MALFORMED;
     }
+    out->is_deep = (r.scan.faults & SCAN_DEEP) != 0;
     if (!r.is_bad && (r.scan.faults & SCAN_REFUSED) == 0 && r.since.size > 0) {
         read_since(&r);
     }

@@ -13,6 +13,8 @@
 #include "common/buf.h"
 #include "proto/limits.h"
 
+#define COMMAND_MEMBERS_MAX 32 /* of one object of a command in JSON; more: COMMAND_BAD */
+
 enum command_method {
     COMMAND_PONG, /* {} */
 #define METHOD(name, text, command_number, reply_number) COMMAND_##name,
@@ -39,8 +41,9 @@ struct command {
     bool reverse;
     int64_t limit;
     uint32_t flag;
-    uint32_t type;   /* subscribe: above 0 are kinds that we do not serve */
-    bool has_filter; /* subscribe: tf */
+    uint32_t type;         /* subscribe: above 0 are kinds that we do not serve */
+    bool has_filter;       /* subscribe: tf */
+    bool is_deep, is_wide; /* in JSON: above JSON_DEPTH_MAX, above COMMAND_MEMBERS_MAX */
 };
 
 enum command_answer {

@@ -7,13 +7,21 @@
 
 #define OBJECT_MEMBERS_MAX 64 /* the most that json_has_duplicates() can be asked to look at */
 
-bool json_is_valid(struct slice text, int depth_max)
+int json_check(struct slice text, int depth_max)
 {
     struct scan s = scan_of(text);
     struct slice value;
 
-    return text.size > 0 && scan_value(&s, depth_max, &value) && scan_is_done(&s) &&
-           (s.faults & SCAN_REFUSED) == 0;
+    if (text.size == 0 || !scan_value(&s, depth_max, &value) || !scan_is_done(&s) ||
+        (s.faults & SCAN_TEXT) != 0) {
+        return JSON_BROKEN;
+    }
+    return (s.faults & SCAN_DEEP) != 0 ? JSON_TOO_DEEP : 0;
+}
+
+bool json_is_valid(struct slice text, int depth_max)
+{
+    return json_check(text, depth_max) == 0;
 }
 
 struct slice json_trim(struct slice text)

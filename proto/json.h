@@ -12,6 +12,15 @@
 #include "common/base.h"
 #include "common/buf.h"
 
+enum json_fault {
+    JSON_BROKEN = 1,   /* not JSON, or text that is refused: \\u0000, half of a surrogate pair */
+    JSON_TOO_DEEP = 2, /* it may be JSON, but has more levels */
+};
+
+/* What is wrong with a text that is to be one JSON value (white space around it is legal) of at
+ * most `depth_max` levels. 0 or a fault. */
+int json_check(struct slice text, int depth_max) MUST_CHECK;
+
 /* True if `text` is exactly one JSON value (white space around it is legal) of at most `depth_max`
  * levels. */
 bool json_is_valid(struct slice text, int depth_max);

@@ -127,6 +127,7 @@ static void on_late(struct deadline_queue *q, struct deadline *d)
 
     (void)q;
     stat_add(&t->api->gateway->metrics.api_late, 1);
+    limit_met(&t->api->gateway->metrics.limits, LIMIT_API_WAIT);
     task_fail(t, REPLY_INTERNAL);
 }
 
@@ -162,7 +163,12 @@ int api_new(struct gateway *g, struct api **out)
     const struct gateway_conf *conf = g->conf;
     struct api *a = mem_new(struct api);
     const struct httpd_hooks hooks = {a, judge, serve};
-    const struct httpd_limits limits = {(size_t)conf->api_connections, (size_t)conf->api_body};
+    const struct httpd_limits limits = {
+        .connections = (size_t)conf->api_connections,
+        .body = (size_t)conf->api_body,
+        .were_full = &g->metrics.limits.met[LIMIT_API_CALLS],
+        .heavy = &g->metrics.limits.met[LIMIT_API_BODY],
+    };
 
     *out = NULL;
     if (conf->api_listen[0] == '\0') {

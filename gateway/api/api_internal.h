@@ -83,7 +83,7 @@ struct task *task_find(struct api *a, uint64_t id);
 /* Ends nothing, tells nobody. */
 void tasks_free(struct api *a);
 
-/* Whether so many more can be begun. */
+/* Whether so many more can be begun; counts if not. */
 bool tasks_have_room(const struct api *a, size_t more);
 
 /* api_methods.c: NULL: there is none. */

@@ -9,7 +9,12 @@
 
 bool tasks_have_room(const struct api *a, size_t more)
 {
-    return HASH_COUNT(a->open) + more <= API_TASKS_MAX;
+    bool have = HASH_COUNT(a->open) + more <= API_TASKS_MAX;
+
+    if (!have) {
+        limit_met(&a->gateway->metrics.limits, LIMIT_API_TASKS);
+    }
+    return have;
 }
 
 struct task *task_find(struct api *a, uint64_t id)

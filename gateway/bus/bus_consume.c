@@ -29,6 +29,13 @@ static struct slice news_copy(struct blob *bytes, size_t *at, struct slice s)
     return copy;
 }
 
+static void count_size(struct bus_thread *t, const struct mq_event *e)
+{
+    if (e->too_large) {
+        limit_met(&t->bus->gateway->metrics.limits, LIMIT_AMQP_BODY);
+    }
+}
+
 /* Waits for room on the way to the loop: then the broker keeps the rest. */
 static void hand_over(struct bus_thread *t, const struct mq_event *e)
 {
@@ -38,6 +45,7 @@ static void hand_over(struct bus_thread *t, const struct mq_event *e)
     if (why != NULL) {
         log_warn("message not understood role=consume reason=\"%s\" type=%s", why,
                  log_quote(e->props.type.at, e->props.type.size));
+        count_size(t, e);
         bus_tell(t, bus_news_new(t, NEWS_POISON));
         return;
     }

@@ -132,6 +132,7 @@ static int bury(struct bus_thread *t, const struct mq_event *e, enum raw_fault f
     log_warn("publish not understood reason=\"%s\" room=%s", raw_fault_label(fault),
              log_quote(e->key.at, e->key.size));
     if (e->too_large) {
+        limit_met(&b->gateway->metrics.limits, LIMIT_AMQP_BODY);
         /* We have no body to copy: the broker has, and takes it there. */
         return mq_reject(t->mq, BUS_CHANNEL_RAW, e->tag);
     }

@@ -110,6 +110,7 @@ int lanes_publish(struct lanes *l, const struct record *r, const struct publish_
 
     if (before >= BATCH_BYTES_MAX / share || lane->waiting.count >= BATCH_RECORDS_MAX / share) {
         stat_add(&l->gateway->metrics.publishes_refused_full, origin->raw == NULL);
+        limit_met(&l->gateway->metrics.limits, LIMIT_BATCH);
         return LANES_FULL;
     }
     record_encode(&lane->open, r);
@@ -243,6 +244,7 @@ void lanes_on_result(struct lanes *l, struct bus_out *batch, enum bus_result res
         break;
     case BUS_REFUSED:
         stat_add(&l->gateway->metrics.batches_refused, 1);
+        limit_met(&l->gateway->metrics.limits, LIMIT_IN_MAX_LENGTH);
         lane->batch = batch;
         lane->retry_ms = clock_mono_ms() + LANES_RETRY_MS;
         break;
@@ -269,6 +271,7 @@ static void lane_refuse_late(struct lanes *l, struct lane *lane, int64_t now_us)
         struct waiter one = w->at[i];
 
         if (one.origin.raw == NULL && now_us - one.since_us > limit_us) {
+            limit_met(&l->gateway->metrics.limits, LIMIT_PUBLISH_WAIT);
             waiter_tell(l, &one, false);
         } else {
             memmove(lane->open.at + to, lane->open.at + from, one.size);

@@ -18,8 +18,6 @@
 #include "proto/record.h"
 #include "proto/room.h"
 
-#define QUESTION_LIMIT_NARROW 300 /* records; as many as a page can have */
-
 struct open_question {
     UT_hash_handle hh; /* also the order in which they were asked */
     uint64_t request;
@@ -86,7 +84,7 @@ static int64_t limit_of(const struct questions *all, const struct question *q)
                      control_has_removals(all->gateway->control);
 
     return q->kind == QUESTION_HISTORY && q->call == 0 && q->limit > 0 && is_narrow
-               ? QUESTION_LIMIT_NARROW
+               ? all->gateway->conf->history_limit
                : q->limit;
 }
 
@@ -113,9 +111,11 @@ int questions_ask(struct questions *all, const struct question *q)
     struct session *s = sessions_find(all->gateway->sessions, q->session);
 
     if (s != NULL && s->questions >= QUESTIONS_OF_SESSION_MAX) {
+        limit_met(&all->gateway->metrics.limits, LIMIT_QUESTIONS);
         return QUESTIONS_LIMIT;
     }
     if (HASH_COUNT(all->open) >= QUESTIONS_MAX) {
+        limit_met(&all->gateway->metrics.limits, LIMIT_QUESTIONS_ALL);
         return -1;
     }
     buf_clear(&all->scratch);
@@ -277,6 +277,7 @@ void questions_tick(struct questions *all)
         if (now - q->asked_ms < all->gateway->conf->subscribe_wait_ms) {
             return; /* they stand in the order in which they were asked */
         }
+        limit_met(&all->gateway->metrics.limits, LIMIT_SUBSCRIBE_WAIT);
         answer_nothing(all, q);
         question_end(all, q);
     }

@@ -10,7 +10,6 @@
 #include "gateway/ws/frame.h"
 #include "proto/room.h"
 
-#define HISTORY_LIMIT_MAX 300
 #define FRAME_SIZE_MAX 65536 /* a frame takes no further document above this */
 
 void centrifuge_reply_done(struct session *s, uint32_t id, enum command_method method)
@@ -23,6 +22,7 @@ void centrifuge_reply_done(struct session *s, uint32_t id, enum command_method m
 
 static void do_question(struct session *s, const struct command *c)
 {
+    const int64_t limit_max = s->gateway->conf->history_limit;
     struct question q = {
         .room = c->channel,
         .session = s->handle,
@@ -31,10 +31,10 @@ static void do_question(struct session *s, const struct command *c)
         .offset = c->offset,
         .has_offset = c->has_since,
         .reverse = c->reverse,
-        .limit = c->limit < 0 ? HISTORY_LIMIT_MAX : MIN(c->limit, HISTORY_LIMIT_MAX),
+        .limit = c->limit < 0 ? limit_max : MIN(c->limit, limit_max),
     };
 
-    if (!room_is_valid(c->channel) || !record_epoch_is_possible(c->epoch)) {
+    if (!dialect_room_is_good(s, c->channel) || !record_epoch_is_possible(c->epoch)) {
         session_send_error(s, c->id, REPLY_BAD_REQUEST);
         return;
     }
@@ -51,6 +51,9 @@ static void do_question(struct session *s, const struct command *c)
     }
     if (c->method == COMMAND_HISTORY) {
         q.kind = QUESTION_HISTORY;
+        if (c->limit > limit_max) {
+            limit_met(&s->gateway->metrics.limits, LIMIT_HISTORY);
+        }
     } else if (!rule->presence) {
         session_send_error(s, c->id, REPLY_NOT_AVAILABLE);
         return;
@@ -119,6 +122,18 @@ static void do_command(struct session *s, const struct command *c, struct buf *t
     }
 }
 
+/* Why a command was bad, if it was for its size. True. */
+static bool count_limits(struct session *s, const struct command *c)
+{
+    if (c->is_deep) {
+        limit_met(&s->gateway->metrics.limits, LIMIT_COMMAND_DEPTH);
+    }
+    if (c->is_wide) {
+        limit_met(&s->gateway->metrics.limits, LIMIT_COMMAND_MEMBERS);
+    }
+    return true;
+}
+
 void centrifuge_on_message(struct session *s, struct slice message)
 {
     const struct codec *codec = session_codec(s);
@@ -146,7 +161,7 @@ void centrifuge_on_message(struct session *s, struct slice message)
             asking_keep(s, c.raw);
         } else if (r == 0) {
             do_command(s, &c, &texts);
-        } else if (r == COMMAND_BAD && s->is_connected && c.id != 0) {
+        } else if (r == COMMAND_BAD && count_limits(s, &c) && s->is_connected && c.id != 0) {
             session_send_error(s, c.id, REPLY_BAD_REQUEST);
         } else {
             session_close(s, CLOSE_BAD_REQUEST);

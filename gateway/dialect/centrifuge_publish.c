@@ -44,13 +44,12 @@ void centrifuge_publish(struct session *s, const struct command *c, bool is_rpc)
 {
     const struct gateway_conf *conf = s->gateway->conf;
 
-    if (!room_is_valid(c->channel) || c->data.size == 0 ||
-        !json_is_valid(c->data, (int)conf->max_depth) ||
-        (c->key.size > 0 && !record_key_is_valid(c->key))) {
+    if (!dialect_room_is_good(s, c->channel) || c->data.size == 0 ||
+        !dialect_data_is_good(s, c->data) || (c->key.size > 0 && !record_key_is_valid(c->key))) {
         session_send_error(s, c->id, REPLY_BAD_REQUEST);
         return;
     }
-    if (c->data.size > (size_t)conf->max_payload) {
+    if (!dialect_data_fits(s, c->data)) {
         session_send_error(s, c->id, REPLY_LIMIT_EXCEEDED);
         return;
     }

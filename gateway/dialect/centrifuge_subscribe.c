@@ -102,7 +102,7 @@ static bool is_served(struct session *s, const struct command *c)
         session_send_error(s, c->id, REPLY_NOT_AVAILABLE);
         return false;
     }
-    if (c->has_filter || !room_is_valid(c->channel) || c->epoch.size > EPOCH_MAX) {
+    if (c->has_filter || !dialect_room_is_good(s, c->channel) || c->epoch.size > EPOCH_MAX) {
         session_send_error(s, c->id, REPLY_BAD_REQUEST);
         return false;
     }

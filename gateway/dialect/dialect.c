@@ -3,6 +3,10 @@
  */
 #include "gateway/dialect/dialect.h"
 
+#include "gateway/gateway.h"
+#include "proto/json.h"
+#include "proto/room.h"
+
 static const struct codec *const codecs[DIALECT_COUNT] = {
     [DIALECT_CENTRIFUGE] = &codec_json,
     [DIALECT_PROTOBUF] = &codec_protobuf,
@@ -104,6 +108,34 @@ void dialect_lost(struct subscription *sub)
     } else {
         session_close(sub->session, CLOSE_INSUFFICIENT_STATE);
     }
+}
+
+bool dialect_room_is_good(struct session *s, struct slice room)
+{
+    if (room.size > ROOM_NAME_MAX) {
+        limit_met(&s->gateway->metrics.limits, LIMIT_ROOM_NAME);
+    }
+    return room_is_valid(room);
+}
+
+bool dialect_data_is_good(struct session *s, struct slice data)
+{
+    int fault = json_check(data, (int)s->gateway->conf->max_depth);
+
+    if (fault == JSON_TOO_DEEP) {
+        limit_met(&s->gateway->metrics.limits, LIMIT_MAX_DEPTH);
+    }
+    return fault == 0;
+}
+
+bool dialect_data_fits(struct session *s, struct slice data)
+{
+    bool fits = data.size <= (size_t)s->gateway->conf->max_payload;
+
+    if (!fits) {
+        limit_met(&s->gateway->metrics.limits, LIMIT_MAX_PAYLOAD);
+    }
+    return fits;
 }
 
 struct blob *dialect_frame(enum dialect dialect, const struct record *const *run, size_t count)

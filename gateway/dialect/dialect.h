@@ -94,6 +94,11 @@ void subscription_end(struct subscription *sub, uint32_t code, const char *reaso
  * when this returns. */
 void dialect_lost(struct subscription *sub);
 
+/* What a client names or says, against the limits, which count it. */
+bool dialect_room_is_good(struct session *s, struct slice room) MUST_CHECK;
+bool dialect_data_is_good(struct session *s, struct slice data) MUST_CHECK;
+bool dialect_data_fits(struct session *s, struct slice data) MUST_CHECK;
+
 /* Builds the one frame (or frames) for all sessions of a dialect. */
 struct blob *dialect_frame(enum dialect dialect, const struct record *const *run,
                            size_t count) MUST_CHECK;

@@ -197,14 +197,14 @@ void plain_on_text(struct session *s, struct slice text)
         return;
     }
     text = json_trim(text); /* white space around the object is not part of it */
-    bool is_good = json_is_valid(text, (int)s->gateway->conf->max_depth) && json_is_object(text);
+    bool is_good = dialect_data_is_good(s, text) && json_is_object(text);
     if (is_good) {
         key = key_of(text);
         is_good = key.at == NULL || record_key_is_valid(key);
     }
     if (!is_good) {
         session_send_error(s, 0, REPLY_BAD_REQUEST);
-    } else if (text.size > (size_t)s->gateway->conf->max_payload) {
+    } else if (!dialect_data_fits(s, text)) {
         session_send_error(s, 0, REPLY_LIMIT_EXCEEDED);
     } else if (s->subscriptions == NULL) {
         session_send_error(s, 0, REPLY_INTERNAL); /* it could not enter its room in time */

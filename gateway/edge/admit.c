@@ -49,6 +49,7 @@ static bool choose_extension(struct admission *a, const struct gateway_conf *con
     if (extension_choose(h, &a->extension) != 0) {
         return refuse(a, 400, "bad Sec-WebSocket-Extensions", "");
     }
+    a->has_more_offers = a->extension.has_more;
     if (!conf->compression) {
         a->extension = EXTENSION_NONE;
     }
@@ -195,6 +196,7 @@ static bool read_room(struct admission *a, const struct http_head *h)
         buf_add_lit(&a->room, ADMIT_ROOM_DEFAULT);
         return true;
     }
+    a->has_long_room = a->room.size > ROOM_NAME_MAX;
     if (r != 0 || !room_is_valid(buf_slice(&a->room))) {
         return refuse(a, 400, "bad room name", "");
     }

@@ -42,7 +42,9 @@ struct admission {
     bool wants_events;         /* plain dialect: ?events=1 */
     struct identity *identity; /* owns; NULL: the connect command has to bring a token, or
                                   the backend is asked */
-    enum admit_token token;    /* for the metrics */
+    enum admit_token token;    /* these for the metrics */
+    bool has_more_offers;      /* extension.h */
+    bool has_long_room;        /* ROOM_NAME_MAX */
 };
 
 #define ADMISSION_EMPTY ((struct admission){.why = "", .extra = "", .subprotocol = ""})

@@ -32,10 +32,6 @@
 #include "gateway/hook/hooks.h"
 #include "gateway/session/sessions.h"
 
-#define LINGER_MS 1000     /* for the peer to take the answer and go */
-#define LINGER_BYTES 65536 /* thrown away at most */
-#define REFUSING_MAX 256   /* refused for want of room and not gone yet; more are closed at once */
-
 struct conn *conn_free(struct conn *c)
 {
     struct conns *all = c->conns;
@@ -197,6 +193,18 @@ static bool has_tried_too_often(const struct conn *c)
     return !trust_has(g->trust, &c->peer) && tries_is_over(g->tries, &c->peer, clock_mono_ms());
 }
 
+static void count_admission(struct gateway *g, const struct admission *a)
+{
+    stat_add(&g->metrics.tokens_good, a->token == ADMIT_TOKEN_GOOD);
+    stat_add(&g->metrics.tokens_refused, a->token == ADMIT_TOKEN_REFUSED);
+    if (a->has_more_offers) {
+        limit_met(&g->metrics.limits, LIMIT_EXTENSION_OFFERS);
+    }
+    if (a->has_long_room) {
+        limit_met(&g->metrics.limits, LIMIT_ROOM_NAME);
+    }
+}
+
 /* May free the connection. */
 static void answer_websocket(struct conn *c, enum dialect dialect)
 {
@@ -209,13 +217,13 @@ static void answer_websocket(struct conn *c, enum dialect dialect)
     }
     if (has_tried_too_often(c)) {
         stat_add(&g->metrics.tries_refused, 1);
+        limit_met(&g->metrics.limits, LIMIT_BAD_TOKENS);
         conn_refuse(c, 429, RETRY_AFTER, "too many bad tokens");
         return;
     }
     admit(&a, g->conf, g->verifier, g->origins, c->head, dialect, clock_wall_ms() / 1000);
-    stat_add(&g->metrics.tokens_good, a.token == ADMIT_TOKEN_GOOD);
+    count_admission(g, &a);
     if (a.token == ADMIT_TOKEN_REFUSED) {
-        stat_add(&g->metrics.tokens_refused, 1);
         tries_add(g->tries, &c->peer, clock_mono_ms());
     }
     if (a.status == 101) {
@@ -265,6 +273,18 @@ static void answer_head(struct conn *c)
     assert(false);
 }
 
+/* A head that is refused for its size. */
+static void count_limit(struct conn *c, int verdict)
+{
+    struct limits *l = &c->conns->gateway->metrics.limits;
+
+    if (verdict == 414) {
+        limit_met(l, LIMIT_REQUEST_LINE);
+    } else if (verdict == 431) {
+        limit_met(l, c->head->has_many_fields ? LIMIT_HEADER_FIELDS : LIMIT_MAX_HEAD);
+    }
+}
+
 static void read_head(struct conn *c)
 {
     char bytes[TRANSPORT_READ_SIZE];
@@ -286,6 +306,7 @@ static void read_head(struct conn *c)
     if (verdict == HTTP_DONE) {
         answer_head(c);
     } else if (verdict != HTTP_MORE) {
+        count_limit(c, verdict);
         conn_refuse(c, verdict, "", "bad request");
     }
 }
@@ -303,7 +324,8 @@ static void discard(struct conn *c)
         return;
     }
     c->discarded += (size_t)size;
-    if (c->discarded > LINGER_BYTES) {
+    if (c->discarded > CONN_LINGER_BYTES) {
+        limit_met(&c->conns->gateway->metrics.limits, LIMIT_LINGER_BYTES);
         conn_free(c);
     }
 }
@@ -341,6 +363,7 @@ static void on_head_due(struct deadline_queue *q, struct deadline *d)
     (void)q;
     struct conn *c = container_of(d, struct conn, deadline);
 
+    limit_met(&c->conns->gateway->metrics.limits, LIMIT_HANDSHAKE);
     if (c->state == CONN_READING && c->head != NULL) {
         conn_refuse(c, 408, "", "request timed out");
         return;
@@ -350,8 +373,11 @@ static void on_head_due(struct deadline_queue *q, struct deadline *d)
 
 static void on_linger_due(struct deadline_queue *q, struct deadline *d)
 {
+    struct conn *c = container_of(d, struct conn, deadline);
+
     (void)q;
-    conn_free(container_of(d, struct conn, deadline));
+    limit_met(&c->conns->gateway->metrics.limits, LIMIT_LINGER);
+    conn_free(c);
 }
 
 struct conns *conns_new(struct gateway *g)
@@ -360,7 +386,7 @@ struct conns *conns_new(struct gateway *g)
 
     all->gateway = g;
     deadline_queue_init(&all->head_wait, g->loop, g->conf->handshake_ms, on_head_due);
-    deadline_queue_init(&all->linger_wait, g->loop, LINGER_MS, on_linger_due);
+    deadline_queue_init(&all->linger_wait, g->loop, CONN_LINGER_MS, on_linger_due);
     return all;
 }
 
@@ -401,12 +427,18 @@ static bool is_surplus(struct conns *all, const char **why)
 {
     struct gateway *g = all->gateway;
 
-    if (g->is_draining || !gateway_has_room(g)) {
-        *why = g->is_draining ? "shutting down" : "full";
+    if (g->is_draining) {
+        *why = "shutting down";
+        return true;
+    }
+    if (!gateway_has_room(g)) {
+        limit_met(&g->metrics.limits, LIMIT_CONNECTIONS);
+        *why = "full";
         return true;
     }
     if (all->arriving >= (size_t)g->conf->handshakes_max) {
         stat_add(&g->metrics.handshakes_refused, 1);
+        limit_met(&g->metrics.limits, LIMIT_HANDSHAKES);
         *why = "too many unfinished handshakes";
         return true;
     }
@@ -425,7 +457,8 @@ void conns_take(struct conns *all, int fd, const struct net_addr *peer)
         c->refusal = 503;
         c->refusal_why = why;
     }
-    if (c->refusal != 0 && all->surplus >= REFUSING_MAX) {
+    if (c->refusal != 0 && all->surplus >= CONN_REFUSING_MAX) {
+        limit_met(&g->metrics.limits, LIMIT_REFUSALS);
         stat_add(&g->metrics.refused[c->refusal], 1);
         conn_free(c);
         return;

@@ -12,6 +12,11 @@
 
 #include "common/base.h"
 
+#define CONN_LINGER_MS 1000     /* for the peer to take the answer and go */
+#define CONN_LINGER_BYTES 65536 /* thrown away at most */
+#define CONN_REFUSING_MAX                                                                          \
+    256 /* refused for want of room and not gone yet; more are closed at once */
+
 struct gateway;
 struct net_addr;
 struct conns; /* all connections in this state, and what they share */

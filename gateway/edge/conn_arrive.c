@@ -27,6 +27,7 @@ void conn_set_client(struct conn *c, const struct net_addr *a)
     }
     if (!crowd_enter(g->crowd, a, &c->place)) {
         stat_add(&g->metrics.crowded, 1);
+        limit_met(&g->metrics.limits, LIMIT_PER_ADDRESS);
         c->refusal = 429;
         c->refusal_why = "too many connections of this address";
     }

@@ -303,7 +303,22 @@ static void count_open(struct hooks *h, size_t open)
 
 static void count_end(struct hooks *h, enum hook which, enum hook_end end)
 {
+    static const struct {
+        enum hook_end end;
+        enum limit limit;
+    } limits[] = {
+        {HOOK_END_LATE, LIMIT_HOOKS_TIMEOUT},
+        {HOOK_END_FULL, LIMIT_HOOKS_IN_FLIGHT},
+        {HOOK_END_TOO_BIG, LIMIT_HOOKS_ANSWER},
+        {HOOK_END_OPEN, LIMIT_HOOKS_FAILURES},
+    };
+
     stat_add(&h->gateway->metrics.hook_ends[which][end], 1);
+    for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
+        if (limits[i].end == end) {
+            limit_met(&h->gateway->metrics.limits, limits[i].limit);
+        }
+    }
 }
 
 /* Tells the breaker and the log how a question ended. */

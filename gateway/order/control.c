@@ -151,6 +151,8 @@ int control_send(struct control *c, const struct order *o, uint64_t call)
 
     if (!has_room_for(c, o)) {
         stat_add(&c->gateway->metrics.orders_refused, 1);
+        limit_met(&c->gateway->metrics.limits,
+                  o->kind == ORDER_REVOKE ? LIMIT_REVOCATIONS : LIMIT_STANDING);
         return CONTROL_FULL;
     }
     order_encode(&line, o);
@@ -234,7 +236,10 @@ static void obey(struct control *c, const struct order *o, const struct message 
         standing.at = is_summary ? (int64_t)m->checkpoint : at;
         int r = standing_set(c->standing, &standing, clock_wall_ms());
 
-        stat_add(&metrics->orders_refused, r == STANDING_FULL);
+        if (r == STANDING_FULL) {
+            stat_add(&metrics->orders_refused, 1);
+            limit_met(&metrics->limits, LIMIT_STANDING);
+        }
         stat_set(&metrics->standing, standing_size(c->standing));
         if (r != 0 || (is_summary && c->is_caught_up)) {
             return; /* it has ended, a later order holds, or it is known */

@@ -4,6 +4,7 @@
 #include "gateway/room/permits.h"
 
 #include "common/clock.h"
+#include "gateway/dialect/dialect.h"
 #include "gateway/gateway.h"
 #include "gateway/order/control.h"
 #include "gateway/room/rights.h"
@@ -28,6 +29,14 @@ static bool grant(const struct session *s, enum permit permit, bool may)
         stat_add(&s->gateway->metrics.denied[permit], 1);
     }
     return may;
+}
+
+static bool grant_pace(const struct session *s, enum permit permit, enum limit limit, bool may)
+{
+    if (!may) {
+        limit_met(&s->gateway->metrics.limits, limit);
+    }
+    return grant(s, permit, may);
 }
 
 static const struct rule *rule_of(const struct session *s, struct slice room)
@@ -80,8 +89,10 @@ static bool is_slow_enough(struct session *s)
         return true;
     }
     int64_t now_us = clock_mono_us();
-    if (!grant(s, PERMIT_SESSION_RATE, pace_admits(&pace, s->publish_full_us, now_us)) ||
-        !grant(s, PERMIT_USER_RATE, users_admit_publish(s->gateway->users, s, now_us))) {
+    if (!grant_pace(s, PERMIT_SESSION_RATE, LIMIT_PUBLISH_RATE,
+                    pace_admits(&pace, s->publish_full_us, now_us)) ||
+        !grant_pace(s, PERMIT_USER_RATE, LIMIT_USER_PUBLISH_RATE,
+                    users_admit_publish(s->gateway->users, s, now_us))) {
         return false;
     }
     pace_take(&pace, &s->publish_full_us, now_us);
@@ -113,8 +124,7 @@ int permits_publish(struct session *s, struct slice room, struct slice payload)
 
 int permits_publish_now(struct session *s, struct slice room, struct slice payload)
 {
-    return payload.size > (size_t)s->gateway->conf->max_payload ? REPLY_LIMIT_EXCEEDED
-                                                                : may_publish(s, room, payload);
+    return dialect_data_fits(s, payload) ? may_publish(s, room, payload) : REPLY_LIMIT_EXCEEDED;
 }
 
 void permits_stamp(const struct session *s, struct record *r)

@@ -20,6 +20,7 @@ static void on_wait_due(struct deadline_queue *q, struct deadline *d)
 
     (void)q;
     stat_add(&sub->session->gateway->metrics.subscribes_late, 1);
+    limit_met(&sub->session->gateway->metrics.limits, LIMIT_SUBSCRIBE_WAIT);
     struct session *s = sub->session;
 
     dialect_not_subscribed(sub, REPLY_INTERNAL);
@@ -292,12 +293,14 @@ int rooms_enter(struct session *s, struct slice name, const struct rooms_entry *
     }
     if (s->room_count >= all->gateway->conf->rooms_max) {
         stat_add(&all->gateway->metrics.denied[PERMIT_ROOMS], 1);
+        limit_met(&all->gateway->metrics.limits, LIMIT_ROOMS);
         return ROOMS_LIMIT;
     }
     struct room *room = rooms_get(all, name);
     if (room != NULL && room->rule->subscribers_max > 0 &&
         room->count >= room->rule->subscribers_max) {
         stat_add(&all->gateway->metrics.denied[PERMIT_SUBSCRIBERS], 1);
+        limit_met(&all->gateway->metrics.limits, LIMIT_SUBSCRIBERS);
         return ROOMS_FULL;
     }
     if (room == NULL) {

@@ -147,6 +147,7 @@ void session_send_frame(struct session *s, struct blob *frame)
             return;
         }
         if (session_is_behind(s, frame)) {
+            limit_met(&s->gateway->metrics.limits, LIMIT_OUT_QUEUE);
             session_close(s, CLOSE_SLOW);
             return;
         }
@@ -271,7 +272,23 @@ static void on_close(void *user, uint16_t code)
 
 static void on_violation(void *user, enum close_reason reason)
 {
-    session_close(user, reason);
+    static const struct {
+        enum close_reason reason;
+        enum limit limit;
+    } limits[] = {
+        {CLOSE_TOO_BIG, LIMIT_MAX_MESSAGE},
+        {CLOSE_TOO_MANY_FRAGMENTS, LIMIT_MAX_FRAGMENTS},
+        {CLOSE_TOO_MANY_EMPTY, LIMIT_EMPTY_FRAGMENTS},
+        {CLOSE_PING_FLOOD, LIMIT_MAX_CONTROL_RATE},
+    };
+    struct session *s = user;
+
+    for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
+        if (limits[i].reason == reason) {
+            limit_met(&s->gateway->metrics.limits, limits[i].limit);
+        }
+    }
+    session_close(s, reason);
 }
 
 static int unpack(void *user, struct slice payload, size_t size_max, struct slice *message)

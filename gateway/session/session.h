@@ -27,6 +27,8 @@
 
 #define SESSION_READ_SIZE 16384 /* bytes for each read, from one buffer that all sessions share */
 #define CLOSE_WAIT_MS 5000
+#define SESSION_UNPACK_MAX                                                                         \
+    262144 /* bytes inflated for a session in one turn: it reads on in the next one */
 
 enum dialect {
     DIALECT_CENTRIFUGE, /* /connection/websocket, in JSON */

@@ -13,9 +13,6 @@
 #include "gateway/gateway.h"
 #include "gateway/session/sessions_internal.h"
 
-#define UNPACK_MAX                                                                                 \
-    262144 /* bytes inflated for a session in one turn: it reads on in the next one */
-
 static_assert(SESSION_READ_SIZE >= TRANSPORT_READ_SIZE, "or TLS records stay unseen");
 
 struct session_strain {
@@ -108,13 +105,16 @@ static bool session_read_once(struct session *s)
 /* A fast talker must not starve its neighbours: what is left brings us back on the next turn. */
 static void session_read(struct session *s)
 {
-    const stat_value *unpacked = &s->gateway->metrics.unpacked_after;
-    uint64_t before = stat_get(unpacked);
+    struct metrics *m = &s->gateway->metrics;
+    uint64_t before = stat_get(&m->unpacked_after);
     int64_t reads = s->gateway->conf->reads_max;
 
     while (s->state != SESSION_DEAD && session_read_once(s)) {
-        if (--reads <= 0 || stat_get(unpacked) - before >= UNPACK_MAX) {
-            stat_add(&s->gateway->metrics.reads_cut, 1);
+        bool has_inflated = stat_get(&m->unpacked_after) - before >= SESSION_UNPACK_MAX;
+
+        if (--reads <= 0 || has_inflated) {
+            stat_add(&m->reads_cut, 1);
+            limit_met(&m->limits, has_inflated ? LIMIT_INFLATED : LIMIT_READS);
             return;
         }
     }
@@ -204,6 +204,7 @@ void session_charge(struct session *s, uint64_t count, int64_t now_ms)
     struct session_strain *strain = strain_of(s);
     if (!deadline_waits(&strain->pace)) {
         stat_add(&s->gateway->metrics.paced, 1);
+        limit_met(&s->gateway->metrics.limits, LIMIT_MESSAGE_RATE);
         deadline_start(&s->gateway->sessions->paced, &strain->pace);
         session_watch(s, is_blocked(s));
     }
@@ -227,6 +228,7 @@ void sessions_on_late_due(struct deadline_queue *q, struct deadline *d)
 
     (void)q;
     stat_add(&s->gateway->metrics.out_queue_late, 1);
+    limit_met(&s->gateway->metrics.limits, LIMIT_OUT_QUEUE_AGE);
     session_close(s, CLOSE_SLOW);
 }
 

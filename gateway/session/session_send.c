@@ -61,7 +61,8 @@ static void count_error(struct session *s, uint32_t code)
         s->error_window_ms = now;
         s->errors = 0;
     }
-    if (++s->errors > s->gateway->conf->errors_max) {
+    if (++s->errors > s->gateway->conf->errors_max && s->state == SESSION_OPEN) {
+        limit_met(&s->gateway->metrics.limits, LIMIT_ERRORS);
         session_close(s, code == REPLY_TOO_MANY_REQUESTS ? CLOSE_TOO_MANY_REQUESTS
                                                          : CLOSE_TOO_MANY_ERRORS);
     }

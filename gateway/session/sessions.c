@@ -49,19 +49,26 @@ static void on_pong_due(struct deadline_queue *q, struct deadline *d)
         deadline_start(q, d); /* its pong may be among what we have not read yet */
         return;
     }
+    limit_met(&s->gateway->metrics.limits, LIMIT_PONG);
     session_close(s, CLOSE_NO_PONG);
 }
 
 static void on_stale_due(struct deadline_queue *q, struct deadline *d)
 {
+    struct session *s = container_of(d, struct session, wait);
+
     (void)q;
-    session_close(container_of(d, struct session, wait), CLOSE_STALE);
+    limit_met(&s->gateway->metrics.limits, LIMIT_STALE);
+    session_close(s, CLOSE_STALE);
 }
 
 static void on_close_due(struct deadline_queue *q, struct deadline *d)
 {
+    struct session *s = container_of(d, struct session, wait);
+
     (void)q;
-    session_enter(container_of(d, struct session, wait), SESSION_DEAD);
+    limit_met(&s->gateway->metrics.limits, LIMIT_CLOSE_WAIT);
+    session_enter(s, SESSION_DEAD);
 }
 
 /* When the token's end ends the session; 0: never. Who can refresh it is given some time to. */

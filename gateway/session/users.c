@@ -103,6 +103,7 @@ bool users_enter(struct users *all, struct session *s)
     struct account *a = account_get(all, slice_of(s->identity->user));
     if (conf->user_sessions > 0 && a->sessions >= conf->user_sessions) {
         stat_add(&all->gateway->metrics.denied[PERMIT_SESSIONS], 1);
+        limit_met(&all->gateway->metrics.limits, LIMIT_USER_SESSIONS);
         session_close(s, CLOSE_CONNECTION_LIMIT);
         return false;
     }

@@ -454,7 +454,7 @@ int claims_read(struct jwt_claims *c, enum jwt_kind kind, struct slice payload,
     }
     if (*why == NULL && rules->max_age_s != 0 &&
         c->exp_s > now_s + rules->max_age_s + rules->leeway_s) {
-        *why = "lives too long";
+        *why = CLAIMS_TOO_LONG_LIVED;
     }
     return *why != NULL ? CLAIMS_INVALID : claims_judge_time(c, rules, now_s, why);
 }

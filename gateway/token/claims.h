@@ -13,6 +13,8 @@
 
 #include "common/base.h"
 
+#define CLAIMS_TOO_LONG_LIVED "lives too long" /* the words for max_age_s */
+
 #define JWT_TOKEN_MAX 4096 /* bytes */
 #define JWT_ROLES_MAX 16
 #define JWT_ROLE_SIZE 33   /* bytes with the NUL */

@@ -99,6 +99,7 @@ static int add(struct revoked *r, struct entries *e, struct slice text, int64_t 
     if (is_new) {
         if (HASH_COUNT(e->by_text) >= e->max) {
             stat_add(&r->metrics->revocations_full, 1);
+            limit_met(&r->metrics->limits, LIMIT_REVOCATIONS);
             if (log_allowed(&r->full_lines)) {
                 log_error("revocation refused: there are %zu already", e->max);
             }

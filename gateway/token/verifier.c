@@ -49,7 +49,17 @@ enum jwt_verdict verifier_check(struct verifier *v, enum jwt_kind kind, struct s
                          max_age_s},
     };
 
-    enum jwt_verdict verdict = jwt_check(&terms, kind, token, now_s, claims, why);
+    const char *reason = NULL;
+
+    enum jwt_verdict verdict = jwt_check(&terms, kind, token, now_s, claims, &reason);
+    if (token.size > JWT_TOKEN_MAX) {
+        limit_met(&v->metrics->limits, LIMIT_TOKEN);
+    } else if (strcmp(reason, CLAIMS_TOO_LONG_LIVED) == 0) {
+        limit_met(&v->metrics->limits, LIMIT_MAX_AGE);
+    }
+    if (why != NULL) {
+        *why = reason;
+    }
     if (verdict == JWT_GOOD && revoked_is(v->revoked, claims)) {
         stat_add(&v->metrics->tokens_revoked, 1);
         memset(claims, 0, sizeof(*claims));

@@ -195,8 +195,9 @@ static bool take_field(struct slice s, size_t *offers, struct extension *chosen)
         if (!take_offer(&s, &o)) {
             return false;
         }
-        if ((*offers)++ < EXTENSION_OFFERS_MAX && chosen->window == 0 && o.is_ours &&
-            !o.is_declined) {
+        if (++*offers > EXTENSION_OFFERS_MAX) {
+            chosen->has_more = true;
+        } else if (chosen->window == 0 && o.is_ours && !o.is_declined) {
             chosen->window = o.server_window ? o.window : DEFLATE_WINDOW_MAX;
             chosen->limits_window = o.server_window;
         }

@@ -26,9 +26,10 @@
 struct extension {
     uint8_t window;     /* bits of the window towards the client, 9 to 15; 0: nothing is spoken */
     bool limits_window; /* the client asked for that window, so the answer names it */
+    bool has_more;      /* there were more than EXTENSION_OFFERS_MAX offers */
 };
 
-#define EXTENSION_NONE ((struct extension){0, false})
+#define EXTENSION_NONE ((struct extension){0, false, false})
 
 enum extension_answer {
     EXTENSION_MALFORMED = 1, /* not the grammar of RFC 6455 9.1: the handshake fails */

@@ -20,7 +20,6 @@
 #include "gateway/ws/deflate.h"
 #include "gateway/ws/ws_rules.h"
 
-#define EMPTY_MAX 100          /* frames without payload in one message: 1008 above it */
 #define SPARE_MESSAGE_MAX 4096 /* bytes of the room for a message that a spare engine keeps */
 
 struct ws_engine {
@@ -206,8 +205,12 @@ static void begin_data_frame(struct ws_engine *e, uint64_t size)
     e->announced += size;
     e->fragments++;
     e->empty_fragments += size == 0;
-    if (e->fragments > e->limits->fragments_max || e->empty_fragments > EMPTY_MAX) {
+    if (e->fragments > e->limits->fragments_max) {
         violate(e, CLOSE_TOO_MANY_FRAGMENTS);
+        return;
+    }
+    if (e->empty_fragments > WS_EMPTY_MAX) {
+        violate(e, CLOSE_TOO_MANY_EMPTY);
         return;
     }
     wslay_push(e, e->head.at, e->head.size);

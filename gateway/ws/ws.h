@@ -21,6 +21,8 @@
 #include "common/blob.h"
 #include "gateway/session/close.h"
 
+#define WS_EMPTY_MAX 100 /* frames without payload in one message: 1008 above it */
+
 struct ws_limits {
     uint32_t message_max;   /* bytes of a message: 1009 above it, before memory is taken; also of
                              * a compressed one, and of what it becomes */

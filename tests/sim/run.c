@@ -42,6 +42,7 @@ static void set_up_gateway(struct sim *s, struct sim_gateway *g)
         .max_control_rate = 50,
         .out_queue = p->slow_clients ? 16384 : 1 << 20,
         .rooms_max = SIM_ROOMS,
+        .history_limit = 300,
         .errors_max = 50,
         .publish_wait_ms = 3000,
         .subscribe_wait_ms = 4000,

@@ -180,6 +180,7 @@ void kit_init(struct kit *k)
                 .compression_min = 1024,
                 .out_queue = 1 << 20,
                 .rooms_max = 8,
+                .history_limit = 300,
                 .errors_max = 50,
                 .publish_burst = 1,
                 .user_publish_burst = 1,

@@ -207,7 +207,7 @@ static void without_an_offer_nothing_is_spoken(void **state)
     static const char request[] =
         "GET / HTTP/1.1\r\nHost: a\r\nSec-WebSocket-Extension: " PMD "\r\n\r\n";
     struct http_head h;
-    struct extension e = {15, true};
+    struct extension e = {15, true, true};
 
     http_head_init(&h);
     assert_int_equal(http_head_feed(&h, request, sizeof(request) - 1), HTTP_DONE);

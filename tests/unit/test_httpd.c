@@ -78,7 +78,7 @@ static int begin(void **state)
 {
     (void)state;
     static const struct httpd_hooks hooks = {&served, judge, serve};
-    static const struct httpd_limits limits = {CONNECTIONS, BODY_MAX};
+    static const struct httpd_limits limits = {.connections = CONNECTIONS, .body = BODY_MAX};
     char text[NET_TEXT_MAX];
 
     loop = ev_loop_new(0);
@@ -444,7 +444,7 @@ static void a_bad_address_is_an_error(void **state)
 {
     (void)state;
     static const struct httpd_hooks hooks = {&served, judge, serve};
-    static const struct httpd_limits limits = {CONNECTIONS, BODY_MAX};
+    static const struct httpd_limits limits = {.connections = CONNECTIONS, .body = BODY_MAX};
     char taken[NET_TEXT_MAX];
 
     net_text(&address, taken);

@@ -159,7 +159,7 @@ static void the_answer_is_the_one_of_the_rfc(void **state)
 {
     (void)state;
     static const char *const subprotocols[] = {"", "centrifuge-json"};
-    static const struct extension extensions[] = {{0, false}, {10, true}};
+    static const struct extension extensions[] = {{0, false, false}, {10, true, false}};
     static const char request[] = LINE HOST UPGRADE CONNECTION KEY VERSION END;
 
     for (size_t i = 0; i < ARRAY_LEN(subprotocols); i++) {

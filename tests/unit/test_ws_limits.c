@@ -125,7 +125,7 @@ static void more_than_a_hundred_empty_fragments_are_refused(void **state)
         }
         add_xs(&bytes, FIN | CONTINUATION, 1);
         ws_feed(&l.ws, &many, bytes.at, bytes.size, 0, &events, &l);
-        expect_heard(&l, empty <= 100 ? "text(xx)" : "violation(too_many_fragments)", "empty ones",
+        expect_heard(&l, empty <= 100 ? "text(xx)" : "violation(too_many_empty)", "empty ones",
                      (size_t)empty);
         ws_loop_deinit(&many);
         buf_deinit(&bytes);
