@@ -205,6 +205,7 @@ def test_who_reads_nothing_is_closed_in_time(broker):
                 return gateway.metric("warren_gateway_out_queue_late_total") == 1
             eventually(is_late)
         assert gateway.metric("warren_gateway_sessions_closed_total", reason="slow") == 1
+        assert gateway.metric("warren_gateway_limits_met_total", limit="gateway.out_queue_age") == 1
 
 
 async def test_a_fast_talker_has_its_share_of_a_turn(broker):

@@ -12,6 +12,8 @@ from kit.services import build_folder
 from kit.waiting import eventually_async
 
 _MANY = 1000000
+_LIMITS = {"late": "hooks.timeout", "full": "hooks.in_flight", "too_big": "hooks.answer",
+           "open": "hooks.breaker_failures"}
 
 
 @pytest.fixture(scope="module", name="server")
@@ -63,6 +65,8 @@ async def _is_refused(gateway, end):
         await CentrifugeClient.connect(gateway)
     assert (error.value.code, error.value.temporary) == (100, True)
     assert _ends(gateway, end) == before + 1
+    if end in _LIMITS:
+        assert gateway.metric("warren_gateway_limits_met_total", limit=_LIMITS[end]) == before + 1
 
 
 async def _comes_in(gateway):

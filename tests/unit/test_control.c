@@ -177,6 +177,7 @@ static void a_revocation_for_which_there_is_no_room_is_refused(void **state)
                                   &(struct order){.kind = ORDER_REVOKE, .token = SLICE_LIT("x")},
                                   0),
                      CONTROL_FULL);
+    assert_int_equal(stat_get(&k.gateway.metrics.limits.met[LIMIT_REVOCATIONS]), 1);
     assert_int_equal(
         control_send(k.gateway.control,
                      &(struct order){.kind = ORDER_REVOKE, .user = SLICE_LIT("x"), .before = 1}, 0),

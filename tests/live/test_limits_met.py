@@ -1,0 +1,262 @@
+"""Each limit of a connection is met by what is too much for it: the answer, and the counter.
+
+tests/unit/test_limits_met.c and test_limits_said.c have those of a session; the last tests here see
+that none is forgotten.
+"""
+
+import random
+import re
+import sys
+import zlib
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from kit import Deployment, certs, eventually, raw
+from kit.api import KEY, Api
+from kit.services import build_folder
+
+_TOP = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(_TOP / "tests"))
+
+import limits  # noqa: E402 (needs the path)
+import settings  # noqa: E402
+
+_FAMILY = "warren_gateway_limits_met_total"
+_REFUSALS = 256
+_DAY = 24 * 3600
+
+
+def _met(gateway, name):
+    return gateway.metric(_FAMILY, limit=name)
+
+
+def _status(answer):
+    return int(answer.split(b" ")[1]) if answer else 0
+
+
+@pytest.fixture(scope="module", name="strict")
+def _strict(broker):
+    """A gateway on which little is allowed, with an API."""
+    running = Deployment(broker, gateways=1, broadcasters=0, gateway={
+        "gateway.handshake": "1s", "gateway.bad_tokens": 2, "auth.max_age": "1h",
+        "gateway.per_address": 2, "gateway.echo": "yes", "gateway.reads": 1,
+        "gateway.message_rate": 100, "gateway.message_burst": 400, "gateway.stale": "60s",
+        "api.body": "100k", "api.connections": 1, "api.wait": "200ms"})
+    running.gateways[0].open_api(KEY)
+    with running:
+        running.one = running.gateways[0]
+        yield running
+
+
+def _offers(count):
+    return ", ".join(["x-unknown"] * (count - 1) + ["permessage-deflate"])
+
+
+def _fields(count):
+    return raw.request("GET /echo HTTP/1.1", [*raw.HEAD.items(),
+                                              *((f"X-{n}", "1") for n in range(count - 5))])
+
+
+# Name of the limit, the request that is just within it and its status, the one that meets it and
+# its status; each from an address of its own.
+_HEADS = [
+    ("request_line", raw.request(f"GET /{'x' * 4080} HTTP/1.1", raw.HEAD), 404,
+     raw.request(f"GET /{'x' * 4090} HTTP/1.1", raw.HEAD), 414),
+    ("header_fields", _fields(64), 101, _fields(65), 431),
+    ("gateway.max_head", raw.upgrade("/echo", X_Big="x" * 7500), 101,
+     raw.upgrade("/echo", X_Big="x" * 8192), 431),
+    ("extension_offers", raw.upgrade("/echo", Sec_WebSocket_Extensions=_offers(8)), 101,
+     raw.upgrade("/echo", Sec_WebSocket_Extensions=_offers(9)), 101),
+    ("room_name", raw.upgrade(f"/ws?room={'r' * 128}"), 101,
+     raw.upgrade(f"/ws?room={'r' * 129}"), 400),
+]
+
+
+@pytest.mark.parametrize("number", range(len(_HEADS)), ids=[row[0] for row in _HEADS])
+def test_a_request_has_limits(strict, number):
+    name, good, good_status, bad, bad_status = _HEADS[number]
+    for met, data, status in ((0, good, good_status), (1, bad, bad_status)):
+        with raw.knock(strict.one, f"127.0.1.{number + 1}") as connection:
+            connection.sendall(data)
+            assert _status(connection.recv(200)) == status
+        eventually(lambda want=met: _met(strict.one, name) == want, what=name)
+
+
+def test_a_token_has_so_many_bytes_and_lives_so_long(strict):
+    def ask(token, source):
+        return _status(raw.ask(strict.one, raw.upgrade("/ws", Authorization=f"Bearer {token}"),
+                               source))
+
+    assert ask(strict.token("ann", ttl=_DAY), "127.0.2.1") == 401
+    assert _met(strict.one, "auth.max_age") == 1
+    assert ask(strict.token("ann", more="x" * 4000), "127.0.2.2") == 401
+    assert _met(strict.one, "token") == 1
+    for _ in range(2):
+        assert ask("no.token.this", "127.0.2.3") == 401
+    assert _met(strict.one, "gateway.bad_tokens") == 0
+    assert ask("no.token.this", "127.0.2.3") == 429
+    assert _met(strict.one, "gateway.bad_tokens") == 1
+
+
+def test_a_request_has_so_much_time(strict):
+    before = _met(strict.one, "gateway.handshake")
+    with raw.knock(strict.one, "127.0.3.1") as silent, raw.knock(strict.one, "127.0.3.2") as slow:
+        slow.sendall(b"GET /ws HTTP/1.1\r\n")
+        assert _status(raw.rest(slow)) == 408
+        assert raw.rest(silent) == b""
+        assert _met(strict.one, "gateway.handshake") == before + 2
+
+
+def test_an_address_has_so_many_connections(strict):
+    with raw.Peer.open(strict.one, "/echo", source="127.0.4.1"), \
+            raw.Peer.open(strict.one, "/echo", source="127.0.4.1"):
+        assert _met(strict.one, "gateway.per_address") == 0
+        answer = raw.ask(strict.one, raw.upgrade("/echo"), "127.0.4.1")
+        assert _status(answer) == 429 and b"\r\nRetry-After: " in answer
+        assert _met(strict.one, "gateway.per_address") == 1
+
+
+def test_who_is_refused_has_to_go(strict):
+    with raw.knock(strict.one, "127.0.5.1") as lazy:
+        lazy.sendall(raw.request("GET /nowhere HTTP/1.1", raw.HEAD))
+        assert _status(raw.rest(lazy)) == 404
+        eventually(lambda: _met(strict.one, "linger") > 0, what="it was closed")
+    with raw.knock(strict.one, "127.0.5.2") as chatty:
+        chatty.sendall(raw.request("GET /nowhere HTTP/1.1", raw.HEAD))
+        assert _status(raw.rest(chatty)) == 404
+        before = _met(strict.one, "linger_bytes")
+        try:
+            for _ in range(40):
+                chatty.sendall(b"x" * 16384)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        eventually(lambda: _met(strict.one, "linger_bytes") + _met(strict.one, "linger") > before,
+                   what="it was closed")
+
+
+def test_a_session_has_its_share_of_a_turn(strict):
+    text = raw.frame(b"x" * 60000)
+    with raw.Peer.open(strict.one, "/echo", source="127.0.6.1") as fast:
+        for _ in range(10):
+            fast.send(text)
+            assert fast.next() == (raw.TEXT, b"x" * 60000)
+        assert _met(strict.one, "gateway.reads") > 0
+        for _ in range(600):
+            fast.send(raw.frame(b"x"))
+        for _ in range(600):
+            assert fast.next() == (raw.TEXT, b"x")
+        assert _met(strict.one, "gateway.message_rate") > 0
+
+
+def _packed(size):
+    """A compressed message of a text of that size, a twentieth of which does not compress."""
+    data = random.Random(size).randbytes(size // 40).hex().encode()
+    pack = zlib.compressobj(wbits=-15)
+    packed = pack.compress(data + b"x" * (size - len(data))) + pack.flush(zlib.Z_SYNC_FLUSH)
+    return raw.frame(packed.removesuffix(b"\0\0\xff\xff"), rsv=4)
+
+
+def test_what_a_session_has_inflated_in_a_turn_is_bounded(strict):
+    many = _packed(60000) * 12
+    with raw.Peer.open(strict.one, "/echo", source="127.0.7.1",
+                       Sec_WebSocket_Extensions="permessage-deflate") as one:
+        def is_met():
+            one.send(many)
+            for _ in range(12):
+                assert one.next()[0] & 15 == raw.TEXT
+            return _met(strict.one, "inflated") > 0
+        eventually(is_met)
+
+
+def test_a_message_of_the_broker_has_so_many_bytes(broker, strict):
+    assert _met(strict.one, "amqp_body") == 0
+    with broker.channel() as channel:
+        channel.basic_publish(f"{strict.prefix}.publish", "room", b"x" * ((16 << 20) + 1))
+    strict.one.wait_metric(_FAMILY, 1, limit="amqp_body")
+
+
+def test_a_call_has_limits(strict):
+    api = Api(strict.one)
+    assert api.request("/api/channels", '{"pattern": "a"}')[0] == 200
+    assert _met(strict.one, "api.connections") >= 1  # it is the only one now
+    assert _met(strict.one, "api.body") == 0
+    assert api.request("/api/channels", '{"pattern": "' + "a" * 102400 + '"}')[0] == 413
+    assert _met(strict.one, "api.body") == 1
+    many = '{"commands": [' + ",".join(["{}"] * 20001) + "]}"
+    answer = Api(strict.one).request("/api/batch", many)[1]
+    assert answer["error"]["code"] == 111
+    assert _met(strict.one, "api_tasks") == 1
+    answer = Api(strict.one).request("/api/presence", '{"channel": "a"}')[1]
+    assert answer["error"]["code"] == 100  # there is no owner to ask
+    assert _met(strict.one, "api.wait") == 1
+
+
+def test_a_gateway_has_room_for_so_many(broker, tmp_path):
+    certs.make(tmp_path, "chat")
+    tls = {"tls_cert": tmp_path / "chat.pem", "tls_key": tmp_path / "chat.key"}
+    with Deployment(broker, gateways=1, broadcasters=0, gateway={
+            "gateway.connections": 3, "gateway.handshakes": 2, "gateway.handshake": "120s",
+            **{f"gateway.{key}": value for key, value in tls.items()}}) as running, \
+            ExitStack() as held:
+        gateway = running.gateways[0]
+        # None of them begins its TLS, so each of them waits, for good or to be refused.
+        for _ in range(3):
+            held.enter_context(raw.knock(gateway))
+        gateway.wait_metric(_FAMILY, 1, limit="gateway.handshakes")
+        assert _met(gateway, "gateway.connections") == 0
+        for _ in range(_REFUSALS - 1):
+            held.enter_context(raw.knock(gateway))
+        gateway.wait_metric(_FAMILY, _REFUSALS - 1, limit="gateway.connections")
+        assert _met(gateway, "refusals") == 0
+        with raw.knock(gateway) as last:
+            assert raw.rest(last) == b""
+        assert _met(gateway, "refusals") == 1
+
+
+# And none is forgotten.
+
+# Settings with a number that are no limit for anybody outside.
+_NO_LIMITS = {
+    "topology.partitions", "topology.log_max_bytes",  # of the broker's topology
+    "gateway.ping", "gateway.drain", "gateway.refresh_wait",  # the gateway's own pace
+    "gateway.compression_level", "gateway.compression_min", "gateway.compression_memory",
+    "gateway.recent", "gateway.recent_bytes", "auth.remember",  # memory that saves work
+    "auth.leeway",  # makes limits wider
+    # part of a rate
+    "gateway.message_burst", "gateway.publish_burst", "gateway.user_publish_burst",
+    "hooks.connections", "hooks.breaker_wait",
+    # of the broadcaster
+    "room.history_size", "room.history_ttl", "room.join_leave_rate", "room.idempotency_window",
+    "room.presence_max",
+}
+
+
+def test_every_setting_with_a_number_is_a_limit_or_known_to_be_none():
+    numbers = {f"{section}.{key}" for (section, key), (default, _) in
+               settings.keys(build_folder(), settings.PROGRAMS["gateway"]).items()
+               if re.fullmatch(r"\d+([kmgsdh]|ms)?", default) and not _.startswith("(")}
+    known = {name for name in limits.limits(build_folder()) if "." in name}
+    assert numbers - known - _NO_LIMITS == set()
+    assert known <= numbers
+
+
+def test_every_limit_is_a_metric_and_stands_in_readme(strict):
+    readme = (_TOP / "README.md").read_text(encoding="utf-8")
+    missing = [row for row in limits.table(build_folder()) if row not in readme]
+    assert not missing, "tests/limits.py prints what README should say"
+    printed = strict.one.metrics()
+    for name in limits.limits(build_folder()):
+        assert f'{_FAMILY}{{limit="{name}"}}' in printed
+
+
+def test_every_limit_is_met_in_some_test():
+    names = re.findall(r'^(?:LIMIT|FIXED)\((\w+), "(\w+)", (?:"(\w+)")?', (
+        _TOP / "gateway/limit.def").read_text(encoding="utf-8"), re.MULTILINE)
+    units = "".join(file.read_text(encoding="utf-8")
+                    for file in (_TOP / "tests/unit").glob("*.c"))
+    lives = "".join(file.read_text(encoding="utf-8")
+                    for file in (_TOP / "tests/live").glob("test_*.py"))
+    for name, first, second in names:
+        label = f"{first}.{second}" if second else first
+        assert f"LIMIT_{name}" in units or f'"{label}"' in lives, label
