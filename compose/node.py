@@ -16,6 +16,7 @@ import socket
 import subprocess
 from pathlib import Path
 
+import accounts
 import ports
 import process
 
@@ -24,7 +25,7 @@ _PROGRAMS = Path("/usr/lib/rabbitmq/bin")  # those in PATH switch to the user ra
 _AMQP_HELLO = b"AMQP\x00\x00\x09\x01"
 _METHOD_FRAME = b"\x01"
 
-ADMIN = "warren"  # the account for the page, in definitions.json
+ADMIN = accounts.ADMIN
 
 
 def http_status(port, path):
@@ -42,8 +43,10 @@ def http_status(port, path):
 class Node:
     """A node that is started, stopped, killed, frozen and started again on the same data."""
 
-    def __init__(self, folder, amqp_port, page_port, log=None, dies_by=signal.SIGKILL, env=None):
+    def __init__(self, folder, amqp_port, page_port, log=None, dies_by=signal.SIGKILL, env=None,
+                 accounts_of=None):
         self.folder = Path(folder).resolve()
+        self.accounts = accounts_of or accounts.Accounts(self.folder / "accounts", fixed=True)
         self.amqp_port = amqp_port
         self.page_port = page_port
         self.log = Path(log).resolve() if log else self.folder / "node.log"
@@ -55,9 +58,14 @@ class Node:
         self._metrics_port = ports.claim_any()
         self._more_env = dict(env or {})
 
-    def url(self, user=ADMIN, password=None):
-        """The AMQP address for an account; passwords of definitions.json equal their names."""
-        return f"amqp://{user}:{password or user}@127.0.0.1:{self.amqp_port}/"
+    @property
+    def address(self):
+        """Of AMQP."""
+        return f"127.0.0.1:{self.amqp_port}"
+
+    def url(self, user=ADMIN):
+        """The AMQP address for an account."""
+        return self.accounts.url(user, self.address)
 
     @property
     def page(self):
@@ -138,7 +146,7 @@ class Node:
         """The decoded answer of the page's HTTP interface, `path` without its /api/."""
         connection = http.client.HTTPConnection("127.0.0.1", self.page_port, timeout=timeout)
         try:
-            login = base64.b64encode(f"{user}:{user}".encode()).decode()
+            login = base64.b64encode(f"{user}:{self.accounts.password(user)}".encode()).decode()
             connection.request(
                 method, f"/api/{path}", None if body is None else json.dumps(body),
                 {"Authorization": f"Basic {login}", "Content-Type": "application/json"})
@@ -192,7 +200,7 @@ class Node:
             f"management.tcp.port = {self.page_port}",
             "prometheus.tcp.ip = 127.0.0.1",
             f"prometheus.tcp.port = {self._metrics_port}",
-            f"load_definitions = {_HERE / 'definitions.json'}",
+            f"load_definitions = {self.accounts.write(self.address)}",
             "disk_free_limit.absolute = 200MB",
         ]) + "\n", encoding="utf-8")
         (self.folder / "env.conf").write_text("", encoding="ascii")

@@ -7,13 +7,13 @@ file in the run folder. Whoever dies is started again, as a supervisor of an ins
 import argparse
 import fcntl
 import os
-import secrets
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import accounts
 import children
 import node
 import ports
@@ -45,6 +45,7 @@ class Warren:
         self.arguments = arguments
         self.run_dir = run_dir
         self.stops = 0
+        self.accounts = None
         self.rabbitmq = None
         self.broadcasters = []
         self.gateways = []
@@ -72,7 +73,9 @@ class Warren:
         amqp_port = self._near(5672, "RabbitMQ")
         page_port = self._near(15672, "RabbitMQ's page")
         say("starting RabbitMQ")
-        self.rabbitmq = children.RabbitMQ(self.run_dir, amqp_port, page_port)
+        names = [f"gateway-{number}" for number in range(1, self.arguments.gateways + 1)]
+        self.accounts = accounts.Accounts(self.run_dir / "accounts", names)
+        self.rabbitmq = children.RabbitMQ(self.run_dir, amqp_port, page_port, self.accounts)
         self._start([self.rabbitmq])
         say(f"starting {self.arguments.broadcasters} broadcasters and "
             f"{self.arguments.gateways} gateways")
@@ -113,7 +116,8 @@ class Warren:
             admin = child.settings["WARREN_BROADCASTER_ADMIN"]
             say(f"{child.name:13} watch it at http://{admin}/metrics")
         page = self.rabbitmq.node.page
-        say(f"RabbitMQ      {page}   user {node.ADMIN}, password {node.ADMIN}")
+        password = shown(self.accounts.folder / accounts.ADMIN)
+        say(f"RabbitMQ      {page}   user {accounts.ADMIN}, password in {password}")
         say(f"logs, pids    {shown(self.run_dir)}/")
         say("Open the chat in two browsers. Ctrl-C ends everything.\n")
 
@@ -183,7 +187,7 @@ class Warren:
         return found
 
     def _common(self, user):
-        return {"WARREN_AMQP_URL": self.rabbitmq.node.url(user)}
+        return {"WARREN_AMQP_URL_FILE": str(self.accounts.url_file(user))}
 
     def _broadcaster(self, number):
         admin = self._near(9280 + number, f"broadcaster-{number}'s admin address")
@@ -198,7 +202,7 @@ class Warren:
         admin = self._near(9180 + number, f"gateway-{number}'s admin address")
         argv = [str(self.arguments.build / _GATEWAY)]
         return children.Child(f"gateway-{number}", self.run_dir, argv, {
-            **self._common("gateway"),
+            **self._common(f"gateway-{number}"),  # good for its own exchange and queue
             "WARREN_GATEWAY_ID": f"gateway-{number}",
             "WARREN_GATEWAY_LISTEN": f"127.0.0.1:{self.base_port + number}",
             "WARREN_GATEWAY_ADMIN": f"127.0.0.1:{admin}",
@@ -239,12 +243,7 @@ def shown(path):
 def key_file(run_dir):
     """The development key for tokens, made at the first start and kept."""
     path = run_dir / "hmac_key"
-    try:
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w",
-                  encoding="ascii") as key:
-            key.write(secrets.token_urlsafe(32) + "\n")
-    except FileExistsError:
-        pass
+    accounts.kept(path)
     return path
 
 

@@ -7,6 +7,8 @@ import signal
 import subprocess
 from pathlib import Path
 
+import accounts
+import pika
 import ports
 import process
 import pytest
@@ -158,6 +160,66 @@ async def test_a_token_makes_a_person_known(up):
         assert heard["username"] == "ann"
 
 
+def test_secrets_are_in_files_for_their_owner_alone_and_nowhere_else(up):
+    folder = up.run_dir / "accounts"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    files = [*folder.iterdir(), up.run_dir / "hmac_key"]
+    for file in files:
+        assert file.stat().st_mode & 0o777 == 0o600, file
+    names = {"warren", "gateway", "gateway-1", "gateway-2", "broadcaster", "backend", "listener"}
+    assert {file.name for file in folder.iterdir()} == (
+        names | {f"{name}.url" for name in names} | {"definitions.json"})
+    secrets = {name: (folder / name).read_bytes().strip() for name in names}
+    secrets["hmac_key"] = (up.run_dir / "hmac_key").read_bytes().strip()
+    [cookie] = (up.run_dir / "rabbitmq").rglob(".erlang.cookie")
+    assert cookie.stat().st_mode & 0o77 == 0
+    secrets["cookie"] = cookie.read_bytes().strip()
+    assert len(set(secrets.values())) == len(secrets)
+    assert all(len(secret) >= 20 for secret in secrets.values())
+
+    relatives = [*up.relatives(), up.process.pid]
+    assert len(relatives) >= 8  # RabbitMQ, its epmd, all services, the balancer, and compose/up
+    where = {f"/proc/{pid}/{what}": Path(f"/proc/{pid}/{what}").read_bytes()
+             for pid in relatives for what in ("cmdline", "environ")}
+    where.update({str(log): log.read_bytes() for log in [*up.run_dir.glob("*.log"), up.output]})
+    where["definitions"] = (folder / "definitions.json").read_bytes()
+    assert where[f"/proc/{up.pid('gateway-1')}/environ"].count(b"WARREN_AMQP_URL_FILE=") == 1
+    for place, text in where.items():
+        for name, secret in secrets.items():
+            assert secret not in text, (name, place)
+
+
+def test_each_gateway_has_an_account_that_is_good_for_its_own_things_only(up):
+    url = (up.run_dir / "accounts" / "gateway-1.url").read_text(encoding="ascii").strip()
+    connection = pika.BlockingConnection(pika.URLParameters(url))
+    own, other = "warren.gateway.gateway-1", "warren.gateway.gateway-2"
+    for act, is_allowed in (
+            (lambda c: c.basic_publish(own, "", b"x"), True),
+            (lambda c: c.exchange_bind(own, "warren.gateways", "gateway-1"), True),
+            (lambda c: c.basic_publish(other, "", b"x"), False),
+            (lambda c: c.exchange_bind(other, "warren.gateways", "gateway-1"), False),
+            (lambda c: c.queue_bind(own, other, ""), False),
+            (lambda c: c.exchange_delete(other), False),
+            (lambda c: c.queue_delete(other), False),
+            (lambda c: c.basic_consume(other, lambda *_: None), False),
+            (lambda c: c.queue_declare(f"{own}0"), False),
+            (lambda c: c.queue_declare(f"{own}.x"), False)):
+        channel = connection.channel()
+        channel.confirm_delivery()
+        if is_allowed:
+            act(channel)
+            channel.close()
+            continue
+        with pytest.raises(pika.exceptions.ChannelClosedByBroker) as refused:
+            act(channel)
+        assert refused.value.reply_code == 403
+    connection.close()
+    for name in ("guest", "warren", "gateway-1", "broadcaster"):  # no password is easy to guess
+        with pytest.raises(pika.exceptions.AMQPConnectionError):
+            pika.BlockingConnection(pika.URLParameters(
+                re.sub("//.*@", f"//{name}:{name}@", url)))
+
+
 def test_a_second_one_in_the_same_folder_is_refused_in_one_line(up):
     second = subprocess.run(up.command(), capture_output=True, text=True,
                             stdin=subprocess.DEVNULL, check=False)
@@ -213,10 +275,32 @@ def test_the_balancer_has_nothing_to_warn_about():
     assert not re.search("warning|alert", said, re.IGNORECASE), said
 
 
-def test_the_compose_file_names_files_and_settings_that_exist():
+@pytest.fixture(name="accounts_of_containers")
+def _accounts_of_containers(tmp_path, monkeypatch):
+    monkeypatch.setattr(accounts, "_CONTAINERS", tmp_path / "containers")
+    assert accounts.main() == 0
+    before = {file: file.read_bytes() for file in (tmp_path / "containers").iterdir()}
+    assert accounts.main() == 0  # what is there stays
+    for file, text in before.items():
+        assert file.stat().st_mode & 0o777 == 0o444
+        assert file.name == "definitions.json" or file.read_bytes() == text
+    assert (tmp_path / "containers").stat().st_mode & 0o777 == 0o700
+    return tmp_path / "containers"
+
+
+def test_the_compose_file_names_files_and_settings_that_exist(accounts_of_containers):
     services = yaml.safe_load((COMPOSE / "compose.yaml").read_text(encoding="utf-8"))["services"]
     assert set(services) == {"rabbitmq", "gateway", "broadcaster", "haproxy"}
+    whole = yaml.safe_load((COMPOSE / "compose.yaml").read_text(encoding="utf-8"))
+    made = {file.name for file in accounts_of_containers.iterdir()}
+    for name, secret in whole["secrets"].items():
+        assert Path(secret["file"]).name in made, name
     for name, service in services.items():
+        assert set(service.get("secrets", [])) <= set(whole["secrets"])
+        for key, value in service.get("environment", {}).items():
+            assert not key.endswith(("_KEY", "_URL", "PASSWORD")), key
+            if key.endswith("_FILE"):
+                assert value.removeprefix("/run/secrets/") in service["secrets"]
         assert ("image" in service) != ("build" in service), name
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]

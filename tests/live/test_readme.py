@@ -130,8 +130,14 @@ def test_programs_that_publish_through_rabbitmq_do(broker, deployment):
     examples = [block for block in blocks if "warren.publish" in block]
     assert len(examples) == 2
     for number, script in enumerate(examples):
-        script = script.replace("127.0.0.1:5672", f"127.0.0.1:{broker.amqp_port}")
-        asyncio.run(heard(number, script.replace("warren.", f"{deployment.prefix}.")))
+        script = _here(script, broker).replace("warren.", f"{deployment.prefix}.")
+        asyncio.run(heard(number, script))
+
+
+def _here(script, broker):
+    """The same for a broker of the tests."""
+    script = script.replace(".run/accounts", str(broker.accounts.folder))
+    return script.replace("127.0.0.1:5672", broker.address)
 
 
 async def _hears(deployment, script):
@@ -162,6 +168,5 @@ def test_programs_that_listen_through_rabbitmq_do(broker):
     with Deployment(broker, gateways=1, broadcasters=1,
                     settings={"room.events": "record"}) as running:
         for number, script in enumerate(examples):
-            script = script.replace("127.0.0.1:5672", f"127.0.0.1:{broker.amqp_port}")
-            script = script.replace("app.audit", f"app.{running.prefix}-{number}")
+            script = _here(script, broker).replace("app.audit", f"app.{running.prefix}-{number}")
             asyncio.run(_hears(running, script.replace("warren.", f"{running.prefix}.")))

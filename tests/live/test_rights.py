@@ -207,6 +207,18 @@ def test_nobody_is_let_in_as_guest(broker):
     assert "guest" not in {one["name"] for one in broker.api("users")}
 
 
+def test_what_an_account_may_take_up_is_bounded(broker):
+    for user in ("gateway", "broadcaster", "backend", "listener"):
+        [limits] = broker.api(f"user-limits/{user}")
+        assert set(limits["value"]) == {"max-connections", "max-channels"}
+    [limits] = broker.api("vhost-limits")
+    assert set(limits["value"]) == {"max-connections", "max-queues"}
+    with broker.channel() as channel:
+        channel.queue_declare("app.bounded", durable=True)
+        eventually(lambda: broker.api("queues/%2F/app.bounded").get("policy"))
+        channel.queue_delete("app.bounded")
+
+
 def test_a_gateway_waits_for_a_broadcaster_to_make_what_it_may_not(broker):
     with Deployment(broker, gateways=0, broadcasters=1, settings={"log.level": "debug"}) as running:
         [broadcaster] = running.broadcasters
