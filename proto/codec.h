@@ -56,6 +56,7 @@ struct codec {
     /* Pushes. */
     void (*push_record)(struct buf *out, const struct record *r);
     void (*push_unsubscribe)(struct buf *out, struct slice room, uint32_t code, const char *reason);
+    void (*push_disconnect)(struct buf *out, uint32_t code, const char *reason);
     void (*push_move)(struct buf *out, const struct reply_move *m);
     void (*push_subscribe)(struct buf *out, struct slice room, const struct reply_subscribe *r);
     void (*push_message)(struct buf *out, struct slice data);

@@ -19,6 +19,7 @@ enum {
     PUSH_UNSUBSCRIBE = 7,
     PUSH_MESSAGE = 8,
     PUSH_SUBSCRIBE = 9,
+    PUSH_DISCONNECT = 11,
     PUSH_REFRESH = 12
 };
 
@@ -266,6 +267,18 @@ static void write_push_unsubscribe(struct buf *out, struct slice room, uint32_t 
     end(out, d);
 }
 
+static void write_push_disconnect(struct buf *out, uint32_t code, const char *reason)
+{
+    struct document d = begin(out, 0, REPLY_PUSH);
+    size_t disconnect = pb_open(out, PUSH_DISCONNECT);
+
+    pb_add_u64(out, 1, code);
+    pb_add_bytes(out, 2, slice_of(reason));
+    pb_add_flag(out, 3, reply_comes_back(code));
+    pb_close(out, disconnect);
+    end(out, d);
+}
+
 static void write_push_move(struct buf *out, const struct reply_move *m)
 {
     struct document d = begin_push(out, m->room);
@@ -349,6 +362,7 @@ const struct codec codec_protobuf = {
     .sub_refresh = write_sub_refresh,
     .push_record = write_push_record,
     .push_unsubscribe = write_push_unsubscribe,
+    .push_disconnect = write_push_disconnect,
     .push_move = write_push_move,
     .push_subscribe = write_push_subscribe,
     .push_message = write_push_message,

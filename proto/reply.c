@@ -366,6 +366,18 @@ static void write_push_unsubscribe(struct buf *out, struct slice room, uint32_t 
     end_push(out);
 }
 
+/* {"push":{"disconnect":{"code":..,"reason":"..","reconnect":true}}} */
+static void write_push_disconnect(struct buf *out, uint32_t code, const char *reason)
+{
+    begin_push(out, SLICE_NONE, "disconnect");
+    buf_add_lit(out, "\"code\":");
+    buf_add_u64(out, code);
+    buf_add_lit(out, ",\"reason\":\"");
+    json_escape(out, slice_of(reason));
+    buf_addf(out, "\"%s", reply_comes_back(code) ? ",\"reconnect\":true" : "");
+    end_push(out);
+}
+
 /* {"push":{"channel":"..","join":{"info":{..}}}} */
 static void write_push_move(struct buf *out, const struct reply_move *m)
 {
@@ -471,6 +483,7 @@ const struct codec codec_json = {
     .sub_refresh = write_sub_refresh,
     .push_record = write_push_record,
     .push_unsubscribe = write_push_unsubscribe,
+    .push_disconnect = write_push_disconnect,
     .push_move = write_push_move,
     .push_subscribe = write_push_subscribe,
     .push_message = write_push_message,

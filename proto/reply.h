@@ -97,6 +97,12 @@ void reply_plain_publication(struct buf *out, struct slice payload);
 /* {"event":"entered","room":".."} */
 void reply_plain_entered(struct buf *out, struct slice room);
 
+/* Whether SDKs come back after a close with this code. */
+static inline bool reply_comes_back(uint32_t code)
+{
+    return !(code >= 3500 && code < 4000) && !(code >= 4500 && code < 5000);
+}
+
 /* The plain dialect's payload: `payload` must be a valid JSON object; its top-level `username`
  * becomes `user` (inside of a JSON string) if that is not empty. Appends without line breaks. */
 void plain_with_username(struct buf *out, struct slice payload, struct slice user);

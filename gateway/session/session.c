@@ -97,7 +97,15 @@ void session_close(struct session *s, enum close_reason reason)
 
 void session_close_with(struct session *s, uint16_t code, const char *text)
 {
+    const struct codec *codec = session_codec(s);
+
     assert(text[0] != '\0');
+    if (s->state == SESSION_OPEN && s->is_connected && codec != NULL) {
+        struct buf *out = session_reply(s); /* not every proxy hands a close frame on */
+
+        codec->push_disconnect(out, code, text);
+        session_send_reply(s, out);
+    }
     session_end(s, CLOSE_FORCE_DISCONNECT, code, text);
 }
 

@@ -153,6 +153,10 @@ async def test_each_close_code_is_told_with_its_words(warren, api, client):
             session = await client.connect(warren.gateways[0], warren.token(user))
         api[code % 2].disconnect(user=user, disconnect={"code": code})
         assert await session.expect_closed() == (code, words)
+        if client is not PlainClient:  # it was told before
+            comes_back = {"reconnect": True} if code < 3500 else {}
+            assert session.received[-1] == {"push": {"disconnect": {
+                "code": code, "reason": words, **comes_back}}}
 
 
 @_CODECS

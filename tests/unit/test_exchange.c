@@ -224,6 +224,16 @@ static void write_push_unsubscribe(struct buf *out, struct slice room, struct sl
     buf_deinit(&reason);
 }
 
+static void write_push_disconnect(struct buf *out, struct slice content)
+{
+    struct buf reason = BUF_EMPTY;
+
+    buf_add_slice(&reason, text_of(content, "reason"));
+    buf_add_char(&reason, '\0');
+    codec->push_disconnect(out, (uint32_t)number_of(content, "code"), reason.at);
+    buf_deinit(&reason);
+}
+
 static void write_push(struct buf *out, struct slice room, struct slice kind, struct slice content)
 {
     struct buf none = BUF_EMPTY;
@@ -241,6 +251,8 @@ static void write_push(struct buf *out, struct slice room, struct slice kind, st
         codec->push_subscribe(out, room, &r);
     } else if (slice_equal(kind, SLICE_LIT("message"))) {
         codec->push_message(out, json_get(content, "data"));
+    } else if (slice_equal(kind, SLICE_LIT("disconnect"))) {
+        write_push_disconnect(out, content);
     } else if (slice_equal(kind, SLICE_LIT("refresh"))) {
         struct reply_refresh r = refreshed_of(content);
         codec->push_refresh(out, &r);

@@ -302,9 +302,11 @@ static void the_server_speaks_to_sessions_and_ends_them(void **state)
     struct ops_who but_one = ann_alone;
     but_one.except = slice_of(peer_session(&one)->client);
     assert_int_equal(ops_disconnect(all, &but_one, 4500, "kicked"), 1);
+    peer_expect(&two, "{\"push\":{\"disconnect\":{\"code\":4500,\"reason\":\"kicked\"}}}");
     peer_expect(&two, "close 4500 kicked");
     struct ops_who client = {.client = but_one.except};
     assert_int_equal(ops_disconnect(all, &client, 3503, "force disconnect"), 1);
+    peer_expect_part(&one, "{\"push\":{\"disconnect\":{\"code\":3503,");
     peer_expect(&one, "close 3503 force disconnect");
     assert_int_equal(ops_count(all, &ann_alone), 0);
     peer_expect_nothing(&bob);
