@@ -4,6 +4,7 @@
 #include "broadcaster/moves.h"
 #include "broadcaster/partition_internal.h"
 #include "broadcaster/presence.h"
+#include "broadcaster/relay.h"
 #include "common/mem.h"
 #include "proto/line.h"
 #include "proto/room.h"
@@ -281,6 +282,8 @@ static void answer_mail(struct partition *p, const struct message *m, int64_t no
         answers_presence(p, m, now_ms);
     } else if (m->type == MESSAGE_HISTORY) {
         answers_history(p, m, now_ms);
+    } else if (relay_is_for(m)) {
+        relay_take(p, m, now_ms);
     } else {
         stat_add(&p->stats->poisoned, 1);
     }

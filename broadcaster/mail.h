@@ -3,7 +3,7 @@
  *
  * attach, join, leave and alive are numbered on the gateway's link; presence and
  * history are questions. All are answered at once from memory, or, when what is
- * asked for may be in the log, a little later.
+ * asked for may be in the log, a little later. What gateways ask each other is passed on (relay.h).
  */
 #ifndef WARREN_BROADCASTER_MAIL_H
 #define WARREN_BROADCASTER_MAIL_H

@@ -58,7 +58,7 @@ struct partition_stats {
         attaches, leases_expired, forgotten_rooms, replayed_records, history_memory, moves_told,
         moves_held, history_incomplete, link_gaps, keys_dropped, keys_evicted, fetches, events,
         events_open, events_again, events_refused, events_given_up, lookback_bytes,
-        lookback_records, lookback_stalls, waiting_dropped,
+        lookback_records, lookback_stalls, waiting_dropped, relayed,
         lost_positions; /* a gateway was ahead of the log: the room's epoch ended */
 };
 

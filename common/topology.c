@@ -9,6 +9,7 @@
 #define SEGMENT_BYTES 50000000      /* a stream drops whole segments only */
 #define OWNER_MAX_LENGTH 10000      /* messages in the mailbox of an owner */
 #define BROADCASTER_MAX_LENGTH 1000 /* notices */
+#define MEMBERS_MAX_LENGTH 1000     /* messages: nobody sends any */
 #define GATEWAY_MAX_BYTES 67108864  /* deliveries that wait for one gateway */
 #define CONTROL_MAX_BYTES 64000000  /* of orders; what stands is summed up anew in time */
 #define CONTROL_MAX_AGE "30D"
@@ -277,6 +278,21 @@ int topology_declare_broadcaster(struct mq *m, uint16_t channel, const struct to
     return d.rc;
 }
 
+/* Consumed by every gateway, carries nothing: so they can be counted. As PREFIX.broadcasters; but
+ * not of the name of the exchange PREFIX.gateways, which gateways have no right to make. */
+static void declare_members(struct declaring *d)
+{
+    const struct mq_arg args[] = {
+        {.name = "x-max-length", .number = MEMBERS_MAX_LENGTH},
+        {.name = NULL},
+    };
+    char name[TOPOLOGY_NAME_SIZE];
+    const struct mq_queue q = {
+        .name = topology_name(name, d->t, "members"), .durable = !d->t->is_quorum, .args = args};
+
+    queue(d, &q);
+}
+
 static void declare_control(struct declaring *d)
 {
     const struct mq_arg args[] = {
@@ -345,6 +361,7 @@ int topology_declare_gateway(struct mq *m, uint16_t channel, const struct topolo
     bind(&d, own, own, "");
     chain(&d, own, gateways, id);
     chain(&d, own, gateways, "all");
+    declare_members(&d);
     declare_control(&d);
     declare_publish(&d);
     return d.rc;

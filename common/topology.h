@@ -25,6 +25,7 @@
  *   PREFIX.owner.p    exclusive: the lock        PREFIX.owner, key p
  *   PREFIX.broadcasters    classic; its consumers are the broadcasters
  *   PREFIX.broadcaster.ID  exclusive             PREFIX.owner, key "all"
+ *   PREFIX.members    classic; its consumers are the gateways
  *   PREFIX.gateway.ID exclusive                  the exchange of its name
  *   PREFIX.control    stream                     the exchange of its name
  *   PREFIX.publish    classic or quorum          the exchange of its name, key "#"
@@ -108,8 +109,8 @@ int topology_declare_logs(struct mq *m, uint16_t channel, const struct topology 
 int topology_declare_broadcaster(struct mq *m, uint16_t channel, const struct topology *t,
                                  const char *id, char *error, size_t error_size) MUST_CHECK;
 
-/* Exchange and queue PREFIX.gateway.ID, PREFIX.control and PREFIX.publish. 405 and 404: as above,
- * try again. */
+/* Exchange and queue PREFIX.gateway.ID, PREFIX.members, PREFIX.control and
+ * PREFIX.publish. 405 and 404: as above, try again. */
 int topology_declare_gateway(struct mq *m, uint16_t channel, const struct topology *t,
                              const char *id, char *error, size_t error_size) MUST_CHECK;
 

@@ -67,7 +67,7 @@ struct gateway_conf {
     struct rules rules;
     struct hooks_conf hooks;
     char *api_listen, *api_key;
-    int64_t api_connections, api_body, api_wait_ms;
+    int64_t api_connections, api_body, api_wait_ms, api_gather_ms;
     struct api_keys api_keys;
 };
 

@@ -16,6 +16,7 @@
 #include "gateway/bus/links.h"
 #include "gateway/bus/questions.h"
 #include "gateway/bus/raw.h"
+#include "gateway/bus/surveys.h"
 #include "gateway/edge/conn.h"
 #include "gateway/edge/edge.h"
 #include "gateway/edge/listener.h"
@@ -60,6 +61,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
     lanes_tick(g->lanes);
     links_tick(g->links);
     questions_tick(g->questions);
+    surveys_tick(g->surveys);
     users_tick(g->users);
     control_tick(g->control);
     bus_tick(g->bus);
@@ -140,6 +142,7 @@ int gateway_start(struct gateway *g, const struct gateway_conf *conf, struct ev_
     g->rooms = rooms_new(g);
     g->links = links_new(g);
     g->questions = questions_new(g);
+    g->surveys = surveys_new(g);
     g->lanes = lanes_new(g);
     g->raws = raws_new(g);
     g->control = control_new(g);
@@ -227,6 +230,7 @@ void gateway_stop(struct gateway *g)
     g->lanes = lanes_free(g->lanes);
     g->raws = raws_free(g->raws);
     g->control = control_free(g->control);
+    g->surveys = surveys_free(g->surveys);
     g->questions = questions_free(g->questions);
     g->links = links_free(g->links);
     g->verifier = verifier_free(g->verifier);

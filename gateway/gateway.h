@@ -32,6 +32,7 @@ struct raws;
 struct revoked;
 struct rooms;
 struct sessions;
+struct surveys;
 struct tls;
 struct tries;
 struct trust;
@@ -58,6 +59,7 @@ struct gateway {
     struct rooms *rooms;
     struct links *links;
     struct questions *questions;
+    struct surveys *surveys;
     struct lanes *lanes;
     struct raws *raws;
     struct control *control;

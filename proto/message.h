@@ -14,6 +14,11 @@
  * presence, history   questions; present, past: the answers, matched by `request`
  * owner       owner to all gateways ("I serve this partition now") or to one ("attach anew")
  * released    broadcaster to all broadcasters: a partition is free
+ * survey      gateway to an owner's mailbox, and as it is from there to all gateways: a question to
+ *             each of them (survey.h). Gateways have no right to write to gateways; the owner
+ *             passes on these two and nothing else
+ * report      gateway to an owner's mailbox, and from there to `gateway`, which asked; `boot` and
+ *             `request` are those of the survey
  * control     gateway to all gateways, those to come included: orders (order.h); `request` counts
  *             the sender's. With `checkpoint` it is a summary of what stood at that stream offset
  *

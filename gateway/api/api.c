@@ -142,8 +142,15 @@ void api_published(struct api *a, uint64_t call, bool ok)
     }
 }
 
-static void on_ordered(void *user, uint64_t call, bool is_done)
+static void on_ordered(void *user, uint64_t call, bool is_done, int64_t missing)
 {
+    struct task *t = task_find(user, call);
+
+    if (t != NULL && is_done && missing > 0) {
+        buf_add_char(&t->result, '{');
+        api_add_missing(&t->result, missing);
+        buf_add_char(&t->result, '}');
+    }
     api_published(user, call, is_done);
 }
 

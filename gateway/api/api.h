@@ -4,7 +4,7 @@
  * The shapes are those of Centrifugo: {"result":{..}} or
  * {"error":{"code":..,"message":".."}} with status 200; what is wrong with the HTTP
  * request itself is told by its status (httpd.h). Answers come when the broker or the
- * owner has answered, at most [api] wait later; nothing here waits.
+ * owner or all gateways have answered, at most [api] wait later; nothing here waits.
  *
  * Layers: httpd (bytes) < api.c (who may) < api_tasks.c (what is open) < api_methods.c and
  * its like (what each method does).
@@ -28,7 +28,7 @@ struct api *api_free(struct api *a);
 /* True if the API has a method of that name. */
 bool api_is_method(struct slice name);
 
-/* How a publish went, or an order (api NULL or a call that is over: nothing happens). `ok` false:
+/* How a publish went (api NULL or a call that is over: nothing happens). `ok` false:
  * it failed, or nobody knows. */
 void api_published(struct api *a, uint64_t call, bool ok);
 

@@ -17,7 +17,9 @@
 #include "proto/reply.h"
 
 struct api_method;
+struct census;
 struct question;
+struct reading;
 
 enum task_kind {
     TASK_LEAF,
@@ -41,6 +43,8 @@ struct task {
         uint64_t offset;
         char epoch[EPOCH_MAX + 1]; /* "": of whatever epoch */
     } removal;
+    struct reading *reading; /* owns; of history */
+    struct census *census;   /* owns; of channels */
     bool has_ended;
     enum reply_error error; /* when `has_failed` */
     bool has_failed;
@@ -103,6 +107,14 @@ void api_remove(struct task *t, struct slice params);
 
 /* api_questions.c: the answer of an owner to one of these. */
 void api_take_answer(struct task *t, const struct message *m);
+
+/* api_history.c: the same of history. */
+void api_take_history(struct task *t, struct slice rest);
+struct reading *reading_free(struct reading *r);
+
+/* api_surveys.c: adds how many gateways are missing to an open JSON object, if any are. */
+void api_add_missing(struct buf *out, int64_t missing);
+struct census *census_free(struct census *c);
 
 /* Asks an owner; api_take_answer() follows, or the task fails. */
 void api_ask(struct task *t, const struct question *q);

@@ -1,19 +1,13 @@
 /*
  * api_methods.c: every method of the API, told once; publishing, and calls made of several.
  */
-#include <fnmatch.h>
-
 #include "common/clock.h"
 #include "gateway/api/api_internal.h"
 #include "gateway/api/api_keys.h"
 #include "gateway/bus/lanes.h"
 #include "gateway/gateway.h"
-#include "gateway/room/rooms.h"
-#include "gateway/session/sessions.h"
 #include "proto/json.h"
 #include "proto/room.h"
-
-#define CHANNELS_MAX 10000 /* told by `channels` */
 
 static const struct api_method methods[] = {
     {"publish", api_publish},   {"broadcast", api_broadcast},
@@ -223,49 +217,4 @@ void api_batch(struct task *t, struct slice params)
         batch_one(t, command);
     }
     task_close(t);
-}
-
-/* Of this gateway. */
-void api_channels(struct task *t, struct slice params)
-{
-    struct gateway *g = t->api->gateway;
-    struct buf pattern = BUF_EMPTY;
-    struct slice text;
-    size_t count = 0;
-
-    params_reserve(params, &pattern);
-    bool is_good = param_text(params, "pattern", ROOM_NAME_MAX, &pattern, &text);
-    buf_add_char(&pattern, '\0');
-    buf_add_lit(&t->result, "{\"channels\":{");
-    for (uint32_t p = 0; is_good && p < (uint32_t)g->conf->partitions; p++) {
-        for (const struct room *r = rooms_of(g->rooms, p); r != NULL; r = r->next) {
-            if ((text.size > 0 && fnmatch(pattern.at, r->name, 0) != 0) || count++ > CHANNELS_MAX) {
-                continue;
-            }
-            buf_addf(&t->result, "%s\"%s\":{\"num_clients\":%u}", count > 1 ? "," : "", r->name,
-                     r->count);
-        }
-    }
-    buf_add_lit(&t->result, "}}");
-    buf_deinit(&pattern);
-    if (!is_good || count > CHANNELS_MAX) {
-        task_fail(t, is_good ? REPLY_LIMIT_EXCEEDED : REPLY_BAD_REQUEST);
-    } else {
-        task_succeed(t);
-    }
-}
-
-/* Of this gateway. */
-void api_info(struct task *t, struct slice params)
-{
-    struct gateway *g = t->api->gateway;
-
-    (void)params;
-    buf_addf(&t->result,
-             "{\"nodes\":[{\"uid\":\"%s\",\"name\":\"%s\",\"version\":\"%s\",\"num_clients\":%zu,"
-             "\"num_channels\":%zu,\"num_subs\":%llu,\"uptime\":%lld}]}",
-             g->boot, g->conf->id, WARREN_VERSION, sessions_count(g->sessions),
-             rooms_count(g->rooms), (unsigned long long)stat_get(&g->metrics.subscriptions),
-             (long long)((clock_mono_ms() - g->started_ms) / 1000));
-    task_succeed(t);
 }

@@ -1,7 +1,7 @@
 /*
  * api_orders.c: what the API tells all gateways: sessions to end, rooms to leave, bans and mutes.
  *
- * A method is answered when its order is in the control stream; gateways obey as they read it.
+ * A method is answered when all gateways have obeyed (sends.h), or with how many have not yet.
  */
 #include "common/clock.h"
 #include "gateway/api/api_internal.h"
@@ -142,7 +142,7 @@ void api_order(struct task *t, struct slice params)
 
         if (r != 0) {
             task_fail(t, r == CONTROL_FULL ? REPLY_LIMIT_EXCEEDED : REPLY_INTERNAL);
-        } /* else api_published() */
+        } /* else on_ordered() of api.c */
     }
     buf_deinit(&scratch);
 }

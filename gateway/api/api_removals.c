@@ -66,6 +66,6 @@ void api_take_position(struct task *t, struct slice room, struct slice epoch, ui
 
         if (r != 0) {
             task_fail(t, r == CONTROL_FULL ? REPLY_LIMIT_EXCEEDED : REPLY_INTERNAL);
-        } /* else api_published() */
+        } /* else on_ordered() of api.c */
     }
 }

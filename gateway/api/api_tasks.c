@@ -53,6 +53,8 @@ static void task_free(struct task *t)
     if (!t->has_ended) {
         task_shut(t);
     }
+    t->reading = reading_free(t->reading);
+    t->census = census_free(t->census);
     mem_free(t->parts);
     buf_deinit(&t->result);
     mem_free(t);

@@ -15,6 +15,7 @@
 #include "gateway/bus/bus_internal.h"
 #include "gateway/bus/links.h"
 #include "gateway/bus/raw.h"
+#include "gateway/bus/surveys.h"
 #include "gateway/gateway.h"
 #include "gateway/order/control.h"
 
@@ -57,6 +58,14 @@ bool bus_send(struct bus *b, struct bus_out *out)
 {
     out->node.cost = sizeof(*out) + out->body->size;
     return chan_try_put(&b->to_publish, &out->node);
+}
+
+uint64_t bus_count(struct bus *b)
+{
+    uint64_t number = atomic_fetch_add(&b->counts_wanted, 1) + 1;
+
+    wake_consumer(b);
+    return number;
 }
 
 static bool bus_is_up(const struct bus *b)
@@ -125,6 +134,9 @@ static void bus_take_news(struct bus *b, struct bus_news *news)
         break;
     case NEWS_RAW:
         raws_take(g->raws, news->raw);
+        break;
+    case NEWS_COUNT:
+        surveys_on_count(g->surveys, news->count, news->gateways);
         break;
     case NEWS_FATAL:
         gateway_fail(g);

@@ -32,7 +32,7 @@ enum bus_target {
 };
 
 /* A message to publish. The slices of `message` other than the body must outlive it: they name this
- * gateway. */
+ * gateway, or are in `texts`. */
 struct bus_out {
     struct chan_node node; /* first */
     enum bus_target target;
@@ -41,6 +41,7 @@ struct bus_out {
     uint64_t tag;           /* private to the publishing thread, as is the next one */
     uint32_t refusals;      /* by the broker */
     int64_t sent_us;
+    char texts[]; /* what those slices point to when they name somebody else */
 };
 
 /* Starts both threads; the queues' ends are watched in the gateway's loop. NULL after one error
@@ -60,6 +61,10 @@ void bus_raw_end(struct bus *b);
 
 /* Frees a message that came back or was never sent. */
 void bus_out_free(struct bus_out *out);
+
+/* Counts the gateways that RabbitMQ sees. Returns the number of the count, 1, 2, 3 ...:
+ * surveys_on_count() is told of it, or of a later one instead. */
+uint64_t bus_count(struct bus *b);
 
 /* Every GATEWAY_TICK_MS: the watchdog. */
 void bus_tick(struct bus *b);

@@ -4,7 +4,7 @@
  * Deliveries come without acks and in any number; a hole in them heals. The
  * control stream is read from its start, and after a lost connection from behind
  * what was handed over: the loop gets each of its messages once. What other programs
- * publish comes with acks (bus_raw.c).
+ * publish comes with acks (bus_raw.c). It counts the gateways, too (bus_members.c).
  */
 #include <stdio.h>
 
@@ -54,12 +54,13 @@ static void hand_over(struct bus_thread *t, const struct mq_event *e)
     size_t at = 0;
 
     news->at = e->stream_offset;
-    news->bytes = blob_new((uint32_t)(m.boot.size + m.owner.size + m.body.size));
+    news->bytes = blob_new((uint32_t)(m.boot.size + m.owner.size + m.gateway.size + m.body.size));
     news->message = m;
     news->message.boot = news_copy(news->bytes, &at, m.boot);
     news->message.owner = news_copy(news->bytes, &at, m.owner);
     news->message.body = news_copy(news->bytes, &at, m.body);
-    news->message.gateway = news->message.lanes = SLICE_NONE;
+    news->message.gateway = news_copy(news->bytes, &at, m.gateway);
+    news->message.lanes = SLICE_NONE;
     news->node.cost = sizeof(*news) + news->bytes->size;
     if (!chan_put(&t->to_loop, &news->node)) {
         blob_unref(news->bytes);
@@ -79,11 +80,22 @@ static int control_passed(struct bus_thread *t, const struct mq_event *e)
 
 static int take(struct bus_thread *t, const struct mq_event *e)
 {
+    if (e->kind == MQ_DELIVERY && e->channel == BUS_CHANNEL_MEMBER) {
+        return MQ_OK; /* nobody should write there */
+    }
     if (e->kind == MQ_DELIVERY && e->channel != BUS_CHANNEL_RAW) {
         hand_over(t, e);
         return control_passed(t, e);
     }
     return bus_raw_on_event(t, e);
+}
+
+/* What the loop has for the thread. */
+static int settle(struct bus_thread *t)
+{
+    int r = bus_raw_settle(t);
+
+    return r == MQ_OK ? bus_member_settle(t) : r;
 }
 
 static void consumer_work(struct bus_thread *t)
@@ -93,7 +105,7 @@ static void consumer_work(struct bus_thread *t)
 
     while (!bus_stops(t)) {
         bus_progress(t);
-        int r = taken++ % SETTLE_EVERY == 0 ? bus_raw_settle(t) : MQ_OK;
+        int r = taken++ % SETTLE_EVERY == 0 ? settle(t) : MQ_OK;
 
         if (r == MQ_OK) {
             r = mq_next(t->mq, &e, 0);
@@ -110,7 +122,9 @@ static void consumer_work(struct bus_thread *t)
         if (r != MQ_OK) {
             return;
         }
-        if (e.kind == MQ_CANCELLED || e.kind == MQ_CHANNEL_CLOSED) {
+        if (e.kind == MQ_CANCELLED && e.channel == BUS_CHANNEL_MEMBER) {
+            bus_member_lost(t);
+        } else if (e.kind == MQ_CANCELLED || e.kind == MQ_CHANNEL_CLOSED) {
             log_warn("bus consumer cancelled role=consume");
             return;
         }
@@ -157,7 +171,7 @@ static bool consumer_open(struct bus_thread *t)
     };
     if (mq_channel_open(t->mq, CHANNEL_CONSUME, false) != MQ_OK ||
         mq_consume(t->mq, CHANNEL_CONSUME, &consume) != MQ_OK || control_consume(t) != MQ_OK ||
-        bus_raw_open(t) != MQ_OK) {
+        bus_raw_open(t) != MQ_OK || bus_member_join(t) != MQ_OK) {
         bus_complain(t, "consume", mq_error(t->mq));
         return false;
     }

@@ -19,6 +19,7 @@
 #define BUS_ERROR_SIZE 256
 #define BUS_CHANNEL_DECLARE 1 /* of both threads; each has its own for the rest */
 #define BUS_CHANNEL_RAW 6     /* consumes PREFIX.publish, see bus_raw.c */
+#define BUS_CHANNEL_MEMBER 8  /* consumes PREFIX.members, see bus_members.c */
 
 enum bus_news_kind {
     NEWS_UP,
@@ -29,6 +30,7 @@ enum bus_news_kind {
     NEWS_MESSAGE, /* from an owner */
     NEWS_CONTROL, /* from the control stream */
     NEWS_RAW,     /* from PREFIX.publish */
+    NEWS_COUNT,   /* the gateways were counted */
     NEWS_FATAL,   /* the broker holds another topology: the process has to end */
     NEWS_POISON,  /* a message that could not be understood */
 };
@@ -42,6 +44,8 @@ struct bus_news {
     enum bus_result result;
     struct message message; /* MESSAGE, CONTROL: slices point into `bytes` */
     int64_t at;             /* CONTROL: its offset in the stream */
+    uint64_t count;         /* COUNT: its number */
+    int64_t gateways;       /* COUNT: how many; below 0: they cannot be counted now */
     struct blob *bytes;     /* owns */
     struct raw *raw;        /* RAW: owns */
 };
@@ -75,6 +79,11 @@ struct bus {
     uint32_t raw_life;
     uint64_t raw_copies;            /* published on the channel's present life */
     struct raw_letter *raw_letters; /* owns */
+    /* See bus_members.c. */
+    _Atomic uint64_t counts_wanted; /* number of the last count that the loop wants */
+    uint64_t counts_told;           /* the consuming thread's, as the next two */
+    bool is_member_lost;            /* the queue of the gateways is gone: declare and consume it */
+    int64_t rejoin_ms;              /* then: not before */
     ev_async wake;                  /* a thread has news */
     bool publish_is_up, consume_is_up, is_blocked;
 };
@@ -109,6 +118,13 @@ int bus_raw_on_event(struct bus_thread *t, const struct mq_event *e) MUST_CHECK;
 int bus_raw_settle(struct bus_thread *t) MUST_CHECK;
 /* When the threads have ended. */
 void bus_raw_free(struct bus *b);
+
+/* bus_members.c; in the consuming thread. Results as mq.h has them. */
+int bus_member_join(struct bus_thread *t) MUST_CHECK;
+/* The broker ended the consumer that makes us count. */
+void bus_member_lost(struct bus_thread *t);
+/* Joins again, counts, if either is due. */
+int bus_member_settle(struct bus_thread *t) MUST_CHECK;
 
 /* bus_consume.c */
 void *bus_consume_run(void *user);

@@ -10,6 +10,7 @@
 #include "common/mem.h"
 #include "gateway/bus/bus.h"
 #include "gateway/bus/questions.h"
+#include "gateway/bus/surveys.h"
 #include "gateway/gateway.h"
 #include "gateway/room/moves.h"
 #include "gateway/room/rooms.h"
@@ -410,6 +411,8 @@ void links_on_message(struct links *l, const struct message *m)
         if (slice_equal(m->boot, slice_of(l->gateway->boot))) {
             questions_on_answer(l->gateway->questions, m);
         }
+    } else if (m->type == MESSAGE_SURVEY || m->type == MESSAGE_REPORT) {
+        surveys_on_message(l->gateway->surveys, m);
     } else {
         stat_add(&l->gateway->metrics.poisoned, 1);
     }

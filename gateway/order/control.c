@@ -1,16 +1,15 @@
 /*
- * control.c: see control.h: what was sent and is not confirmed, what was read, what stands.
+ * control.c: see control.h: what was read, what stands, and summaries of it.
  */
 #include "gateway/order/control.h"
 
 #include "common/clock.h"
-#include "common/hash.h"
 #include "common/log.h"
 #include "common/mem.h"
-#include "gateway/bus/bus.h"
 #include "gateway/gateway.h"
 #include "gateway/order/control_lines.h"
 #include "gateway/order/orders.h"
+#include "gateway/order/sends.h"
 #include "proto/record.h"
 
 #define FORGET_EVERY_MS 60000
@@ -19,22 +18,11 @@
 #define SUMMARY_PART (256 << 10)           /* bytes of one message of a summary */
 #define MESSAGE_FRAMING 300                /* bytes of a message beside its body, about */
 
-/* One message that is not confirmed yet. */
-struct sent {
-    UT_hash_handle hh;
-    uint64_t request;
-    uint64_t call;
-    int64_t since_ms;
-    struct bus_out *out; /* owns; NULL: with the bus */
-};
-
 struct control {
     struct gateway *gateway; /* borrowed */
     struct standing *standing;
-    struct sent *sent; /* owns: uthash by request */
-    void (*told)(void *user, uint64_t call, bool is_done);
-    void *user;
-    uint64_t last_request, hello; /* hello: the request of it; 0: not sent */
+    struct sends *sends;
+    uint64_t hello; /* the request of it; 0: not sent */
     bool is_caught_up;
     int64_t started_ms; /* wall clock */
     int64_t read_at;    /* offset of the last message read; -1: none */
@@ -52,6 +40,7 @@ struct control *control_new(struct gateway *g)
 
     c->gateway = g;
     c->standing = standing_new();
+    c->sends = sends_new(g);
     c->started_ms = clock_wall_ms();
     c->forgotten_ms = clock_mono_ms();
     c->read_at = -1;
@@ -59,65 +48,19 @@ struct control *control_new(struct gateway *g)
     return c;
 }
 
-static void sent_free(struct control *c, struct sent *s)
-{
-    HASH_DELETE(hh, c->sent, s);
-    if (s->out != NULL) {
-        bus_out_free(s->out);
-    }
-    mem_free(s);
-}
-
 struct control *control_free(struct control *c)
 {
-    struct sent *s, *next;
-
     if (c != NULL) {
-        HASH_ITER (hh, c->sent, s, next) {
-            sent_free(c, s);
-        }
+        c->sends = sends_free(c->sends);
         c->standing = standing_free(c->standing);
         mem_free(c);
     }
     return NULL;
 }
 
-void control_set_teller(struct control *c, void (*told)(void *user, uint64_t call, bool is_done),
-                        void *user)
+void control_set_teller(struct control *c, control_told *told, void *user)
 {
-    c->told = told;
-    c->user = user;
-}
-
-/* The number of the message, or 0: the bus is full. */
-static uint64_t send_lines(struct control *c, struct slice lines, int64_t checkpoint, uint64_t call)
-{
-    struct bus_out *out = mem_new(struct bus_out);
-    uint64_t request = c->last_request + 1;
-
-    out->target = BUS_TO_CONTROL;
-    out->body = blob_copy(lines.at, lines.size);
-    out->message = (struct message){
-        .type = MESSAGE_CONTROL,
-        .has = checkpoint >= 0 ? HAS_CHECKPOINT : 0,
-        .gateway = slice_of(c->gateway->conf->id),
-        .boot = slice_of(c->gateway->boot),
-        .request = request,
-        .checkpoint = (uint64_t)MAX(checkpoint, 0),
-        .time_ms = clock_wall_ms(),
-    };
-    if (!bus_send(c->gateway->bus, out)) {
-        bus_out_free(out);
-        return 0;
-    }
-    struct sent *s = mem_new(struct sent);
-
-    c->last_request = request;
-    s->request = request;
-    s->call = call;
-    s->since_ms = clock_mono_ms();
-    HASH_ADD(hh, c->sent, request, sizeof(s->request), s);
-    return request;
+    sends_set_teller(c->sends, told, user);
 }
 
 static bool adds_to_standing(const struct order *o)
@@ -156,7 +99,7 @@ int control_send(struct control *c, const struct order *o, uint64_t call)
         return CONTROL_FULL;
     }
     order_encode(&line, o);
-    uint64_t request = send_lines(c, buf_slice(&line), -1, call);
+    uint64_t request = sends_add(c->sends, buf_slice(&line), -1, call);
     buf_deinit(&line);
     return request != 0 ? 0 : -1;
 }
@@ -167,49 +110,20 @@ void control_up(struct control *c)
 
     if (!c->is_caught_up && c->hello == 0) {
         order_encode(&line, &(struct order){.kind = ORDER_HELLO});
-        c->hello = send_lines(c, buf_slice(&line), -1, 0);
+        c->hello = sends_add(c->sends, buf_slice(&line), -1, 0);
+        sends_insist(c->sends, c->hello);
         buf_deinit(&line);
     }
 }
 
-static void sent_end(struct control *c, struct sent *s, bool is_done)
+struct sends *control_sends(struct control *c)
 {
-    if (s->call != 0 && c->told != NULL) {
-        c->told(c->user, s->call, is_done);
-    }
-    sent_free(c, s);
+    return c->sends;
 }
 
 void control_on_result(struct control *c, struct bus_out *out, enum bus_result result)
 {
-    struct sent *s;
-
-    HASH_FIND(hh, c->sent, &out->message.request, sizeof(out->message.request), s);
-    assert(s != NULL);
-    assert(s->out == NULL);
-    s->out = out;
-    if (result == BUS_CONFIRMED) {
-        sent_end(c, s, true);
-    } /* else again with the next tick: an order can be given twice */
-}
-
-static void sent_again(struct control *c)
-{
-    int64_t now = clock_mono_ms();
-    struct sent *s, *next;
-
-    HASH_ITER (hh, c->sent, s, next) {
-        bool is_late = now - s->since_ms > c->gateway->conf->publish_wait_ms;
-
-        if (s->out == NULL) {
-            continue;
-        }
-        if (is_late && s->request != c->hello) {
-            sent_end(c, s, false);
-        } else if (bus_send(c->gateway->bus, s->out)) {
-            s->out = NULL;
-        }
-    }
+    sends_on_result(c->sends, out, result);
 }
 
 /* Whoever comes is looked for under each length of a prefix that was ever banned. */
@@ -279,6 +193,9 @@ void control_on_message(struct control *c, const struct message *m, int64_t at)
         }
     }
     c->read_at = at;
+    if (slice_equal(m->boot, slice_of(c->gateway->boot))) {
+        sends_on_read(c->sends, m->request, at);
+    }
     if (r == ORDER_BAD) {
         stat_add(&c->gateway->metrics.poisoned, 1);
         log_warn("order not understood at=%lld line=%s", (long long)at,
@@ -294,7 +211,7 @@ struct summary {
 static void summary_send(struct summary *s)
 {
     if (s->lines.size > 0 &&
-        send_lines(s->control, buf_slice(&s->lines), s->control->read_at, 0) == 0) {
+        sends_add(s->control->sends, buf_slice(&s->lines), s->control->read_at, 0) == 0) {
         log_warn("summary not sent: the bus is full"); /* the next one will do */
     }
     buf_clear(&s->lines);
@@ -356,7 +273,7 @@ void control_tick(struct control *c)
     if (!c->is_caught_up && c->hello == 0) {
         return; /* the bus has not been up yet */
     }
-    sent_again(c);
+    sends_tick(c->sends);
     if (now - c->forgotten_ms > FORGET_EVERY_MS) {
         c->forgotten_ms = now;
         standing_forget(c->standing, clock_wall_ms());
@@ -365,6 +282,11 @@ void control_tick(struct control *c)
     if (summary_is_due(c)) {
         summarize(c);
     }
+}
+
+uint64_t control_obeyed(const struct control *c)
+{
+    return (uint64_t)(c->read_at + 1);
 }
 
 const char *control_not_ready(const struct control *c)

@@ -12,6 +12,9 @@
  * until then it is not ready. The stream forgets what is old: so whoever finds
  * that the last summary is old writes down anew what stands. A summary names the
  * offset up to which it is true, and does not undo what was ordered after that.
+ *
+ * Whoever gave an order is told when all gateways that live have obeyed it (sends.h), or after a
+ * bounded wait: it stands all the same.
  */
 #ifndef WARREN_GATEWAY_ORDER_CONTROL_H
 #define WARREN_GATEWAY_ORDER_CONTROL_H
@@ -27,16 +30,19 @@ struct control;
 struct gateway;
 struct identity;
 struct record;
+struct sends;
 
 /* Freed with control_free(), which accepts NULL and returns NULL. */
 struct control *control_new(struct gateway *g) MUST_CHECK;
 /* See above. */
 struct control *control_free(struct control *c);
 
-/* Who is told how an order of control_send() went: by the number that came with it. `is_done`: it
- * is in the stream; else nobody knows. */
-void control_set_teller(struct control *c, void (*told)(void *user, uint64_t call, bool is_done),
-                        void *user);
+/* How an order went. `is_done`: it is in the stream, and all gateways but `missing` have obeyed it
+ * (at least so many have not; they will as they read it); else nobody knows. */
+typedef void control_told(void *user, uint64_t call, bool is_done, int64_t missing);
+
+/* Who is told how an order of control_send() went: by the number that came with it. */
+void control_set_teller(struct control *c, control_told *told, void *user);
 
 enum control_answer {
     CONTROL_FULL = 1, /* too much stands already */
@@ -57,6 +63,12 @@ void control_on_result(struct control *c, struct bus_out *out, enum bus_result r
 
 /* Every GATEWAY_TICK_MS: repeats, what has ended, summaries. */
 void control_tick(struct control *c);
+
+/* All of the stream before this offset was obeyed here. */
+uint64_t control_obeyed(const struct control *c);
+
+/* What was sent: for sends.c, which is told of the others through the gateway. */
+struct sends *control_sends(struct control *c);
 
 /* NULL, or why this gateway does not know yet what stands. */
 const char *control_not_ready(const struct control *c);

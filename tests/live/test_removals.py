@@ -86,6 +86,28 @@ async def test_a_room_forgets_what_was_said(warren, api):
         await _all_show(sessions, api, "all", [6, 7])
 
 
+async def test_a_page_is_full_though_some_were_removed(warren, api):
+    async with _both(warren, "page") as sessions:
+        await _say(sessions, "page", 1, 12)
+        epoch = api[0].history(channel="page")["epoch"]
+        for offset in (2, 3, 4, 10, 11, 12):
+            api[0].delete(channel="page", offset=offset)
+
+        def page(limit, **which):
+            answer = api[1].history(channel="page", limit=limit, **which)
+            assert (answer["epoch"], answer["offset"]) == (epoch, 12)
+            return [pub["data"] for pub in answer["publications"]]
+
+        start = {"offset": 0, "epoch": epoch}
+        assert page(3) == page(3, since=start) == [1, 5, 6]
+        assert page(2, since={"offset": 1, "epoch": epoch}) == [5, 6]
+        assert page(3, reverse=True) == [9, 8, 7]
+        assert page(1, since={"offset": 5, "epoch": epoch}, reverse=True) == [1]
+        assert page(6) == page(7) == page(-1) == [1, 5, 6, 7, 8, 9]
+        assert page(7, reverse=True) == [9, 8, 7, 6, 5, 1]
+        assert page(5, since={"offset": 9, "epoch": epoch}) == []
+
+
 @contextlib.contextmanager
 def _door(gateway):
     api = Api(gateway)

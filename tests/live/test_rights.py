@@ -15,7 +15,7 @@ EXCHANGES = {"in": "direct", "spill": "direct", "log": "direct", "owner": "direc
              "control": "fanout", "publish": "topic", "events": "topic", "dead": "fanout"}
 STREAMS = ("log.0", "control")
 QUEUES = ("in.0", "spill.0", "owner.0", "broadcasters", "broadcaster.b1", "gateway.g1",
-          "gateway.g2", "publish", "dead")
+          "gateway.g2", "members", "publish", "dead")
 
 # Who, what, on what. Of a bind: the queue, and behind which exchange.
 ALLOWED = [
@@ -26,6 +26,7 @@ ALLOWED = [
     ("gateway", "bind", "gateway.g1", "gateway.g1"), ("gateway", "chain", "gateway.g1", "gateways"),
     ("gateway", "consume", "gateway.g1"), ("gateway", "consume", "control"),
     ("gateway", "consume", "publish"), ("gateway", "delete", "gateway.g3"),
+    ("gateway", "declare", "members"), ("gateway", "consume", "members"),
     ("gateway", "look", "in.0"), ("gateway", "look", "log.0"),
     # A broadcaster takes the input, writes the log, and delivers.
     ("broadcaster", "publish", "log"), ("broadcaster", "publish", "gateways"),
@@ -66,6 +67,7 @@ FORBIDDEN = [
     ("broadcaster", "publish", "in"), ("broadcaster", "publish", "control"),
     ("broadcaster", "publish", "publish"), ("broadcaster", "publish", None),
     ("broadcaster", "consume", "control"), ("broadcaster", "consume", "publish"),
+    ("broadcaster", "consume", "members"), ("broadcaster", "delete", "members"),
     ("broadcaster", "consume", "gateway.g1"), ("broadcaster", "bind", "broadcaster.b1", "gateways"),
     ("broadcaster", "bind", "broadcaster.b1", "control"),
     ("broadcaster", "bind", "broadcaster.b1", "publish"),

@@ -63,6 +63,14 @@ def test_orders_are_what_their_schema_says(vector):
         assert validator("order").is_valid(value) == vector["valid"]
 
 
+@pytest.mark.parametrize("name,vector", [(name, vector.values[0]) for name in ("survey", "report")
+                                         for vector in _vectors(name)])
+def test_surveys_and_reports_are_what_their_schemas_say(name, vector):
+    if _is_seen(vector):
+        value, = _lines(vector["text"])
+        assert validator(name).is_valid(value) == vector["valid"]
+
+
 @pytest.mark.parametrize("vector", _vectors("message"))
 def test_messages_are_what_their_schema_says(vector):
     wanted = vector["why"] is None and vector.get("schema", True)

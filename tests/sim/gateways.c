@@ -60,11 +60,6 @@ struct bus *bus_free(struct bus *b)
     return NULL;
 }
 
-void bus_tick(struct bus *b)
-{
-    (void)b;
-}
-
 const char *bus_not_ready(const struct bus *b)
 {
     return b->publish_is_up && b->consume_is_up ? NULL : "down";
@@ -184,18 +179,6 @@ static void pump(struct sim *s, struct sim_event *e)
         b->is_pumping = true;
         sim_later(s, &g->proc, WAKE_US, pump, g);
     }
-}
-
-/* No other program publishes here. */
-void bus_raw_done(struct bus *b, struct raw *raw)
-{
-    (void)b;
-    mem_free(raw);
-}
-
-void bus_raw_end(struct bus *b)
-{
-    (void)b;
 }
 
 bool bus_send(struct bus *b, struct bus_out *out)

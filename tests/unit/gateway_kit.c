@@ -62,6 +62,11 @@ void bus_out_free(struct bus_out *out)
     mem_free(out);
 }
 
+uint64_t bus_count(struct bus *b)
+{
+    return ++b->counts;
+}
+
 void bus_tick(struct bus *b)
 {
     (void)b;
@@ -200,6 +205,8 @@ void kit_init(struct kit *k)
                 .cookie = text(""),
                 .origins = text(""),
                 .api_listen = text(""),
+                .api_wait_ms = 60000,
+                .api_gather_ms = 30000,
                 .rules.defaults = {.subscribe = text("*"),
                                    .publish = text("*"),
                                    .presence_for = text("*"),

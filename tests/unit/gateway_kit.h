@@ -43,6 +43,7 @@ struct bus {
     uint64_t raw_tags[KIT_RAWS_MAX]; /* given back as safe */
     size_t raw_count;
     bool raw_has_ended;
+    uint64_t counts; /* wanted so far */
 };
 
 /* The owner of one partition, as far as a link needs one. */

@@ -192,7 +192,9 @@ class Gateway(Service):
     def open_api(self, key):
         """Before its start: the HTTP API listens on a port of its own."""
         self.api_port = ports.claim_any()
-        self.settings.update({"api.listen": f"127.0.0.1:{self.api_port}", "api.key": key})
+        patient = {"api.wait": "60s", "api.gather": "30s"}  # for whatever is not frozen
+        self.settings = {**patient, **self.settings,
+                         "api.listen": f"127.0.0.1:{self.api_port}", "api.key": key}
 
     @property
     def centrifuge_url(self):
