@@ -164,7 +164,8 @@ static int send(struct tenure *t, const struct partition_action *a, const char *
                         buf_slice(&a->body));
     if (rc == MQ_REFUSED) {
         log_error("message cannot be sent partition=%" PRIu32 " gateway=%s error=%s", t->partition,
-                  key, mq_error(t->env->mq));
+                  log_quote(key, strlen(key)),
+                  log_quote(mq_error(t->env->mq), strlen(mq_error(t->env->mq))));
         return MQ_OK;
     }
     return rc;

@@ -75,9 +75,11 @@ static void PRINTF_LIKE(2, 0) write_line(enum log_level level, const char *forma
         tally(LOG_LINES_CUT);
     }
     size = MIN(wanted, sizeof(line) - 1);
-    for (char *c = line; c < line + size; c++) {
+    for (unsigned char *c = (unsigned char *)line; c < (unsigned char *)line + size; c++) {
         if (*c == '\n' || *c == '\r') {
             *c = ' '; /* texts of libraries and of the system may have them */
+        } else if (*c < 0x20 || *c >= 0x7f) {
+            *c = '?'; /* whatever forgot log_quote(): nobody writes to a terminal through a log */
         }
     }
     line[size++] = '\n';

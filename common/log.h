@@ -4,7 +4,8 @@
  * A line is "TIME LEVEL text key=value ...": a short fragment and pairs whose
  * keys have one spelling in the whole project (session user room gateway
  * partition term epoch offset reason error). Values that come from outside go
- * through log_quote(). Never a token, never a payload. Lines are written whole
+ * through log_quote(); should one not, it is made harmless all the same: a line
+ * is printable ASCII. Never a token, never a payload. Lines are written whole
  * with one write(), so threads do not mix them.
  */
 #ifndef WARREN_COMMON_LOG_H

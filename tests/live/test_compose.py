@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import accounts
+import node
 import pika
 import ports
 import process
@@ -218,6 +219,27 @@ def test_each_gateway_has_an_account_that_is_good_for_its_own_things_only(up):
         with pytest.raises(pika.exceptions.AMQPConnectionError):
             pika.BlockingConnection(pika.URLParameters(
                 re.sub("//.*@", f"//{name}:{name}@", url)))
+
+
+@pytest.mark.parametrize("kind", ["gateway", "broadcaster"])
+def test_the_programs_are_built_so_that_a_bug_is_hard_to_use(up, kind):
+    program = Path(f"/proc/{up.pid(f'{kind}-2')}/exe")
+    shown = subprocess.run(["readelf", "-hldW", "--dyn-syms", str(program)], check=True, text=True,
+                           capture_output=True).stdout
+    assert re.search(r"Type:\s+DYN \(Position-Independent Executable", shown)
+    assert re.search(r"GNU_RELRO", shown) and re.search(r"FLAGS_1\)\s+Flags: NOW PIE", shown)
+    assert re.search(r"GNU_STACK.* RW ", shown) and not re.search(r"(LOAD|GNU_STACK).* RWE ", shown)
+    assert "__stack_chk_fail@" in shown  # -fstack-protector-strong
+    assert re.search(r"__v?snprintf_chk@|__memcpy_chk@", shown)  # _FORTIFY_SOURCE
+    assert not re.search(r"\((RPATH|RUNPATH|TEXTREL)\)", shown)
+
+
+def test_the_balancer_logs_no_token(up):
+    for query in ("token=sesame-token", "room=sesame-token"):
+        assert node.http_status(up.base_port, f"/nowhere?{query}") == 404
+    eventually(lambda: "/nowhere" in (up.run_dir / "haproxy.log").read_text(encoding="utf-8"))
+    for log in up.run_dir.glob("*.log"):
+        assert b"sesame-token" not in log.read_bytes(), log
 
 
 def test_a_second_one_in_the_same_folder_is_refused_in_one_line(up):
