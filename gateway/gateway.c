@@ -23,13 +23,15 @@
 #include "gateway/hook/hooks.h"
 #include "gateway/order/control.h"
 #include "gateway/room/rooms.h"
+#include "gateway/session/pace.h"
 #include "gateway/session/sessions.h"
 #include "gateway/session/users.h"
 #include "gateway/token/revoked.h"
 #include "gateway/token/verifier.h"
 
 #define DRAIN_STEP_MS 50
-#define DRAIN_CONFIRM_MS 3000 /* after the last session, for what is still in doubt */
+#define DRAIN_CONFIRM_MS 3000 /* after that time, for what is still in doubt */
+#define DRAIN_BYE_MS 200      /* and for close frames of those that were waited for in vain */
 #define LIVE_MS 5000
 
 /* The heartbeat. Everything the turn has marked happens here, in this order. */
@@ -78,7 +80,7 @@ static const char *not_ready(void *user)
 {
     const struct gateway *g = user;
 
-    if (g->is_draining) {
+    if (g->is_leaving) {
         return "draining";
     }
     if (!gateway_has_room(g)) {
@@ -176,39 +178,53 @@ void gateway_fail(struct gateway *g)
     ev_break(g->loop, EVBREAK_ALL);
 }
 
-/* Sessions end evenly over drain_ms, so that those who come back do not come all at once. */
+/* Nobody comes in any more. */
+static void begin_draining(struct gateway *g)
+{
+    g->is_draining = true;
+    g->drain_ms = clock_mono_ms() + g->conf->drain_ms;
+    g->drain_sessions = sessions_drain(g->sessions, SIZE_MAX, true);
+    g->listener = listener_free(g->listener);
+    log_info("gateway draining gateway=%s sessions=%zu", g->conf->id, g->drain_sessions);
+}
+
+/* Sessions end evenly, so that those who come back do not come all at once. */
 static void on_drain(struct ev_loop *loop, ev_timer *watcher, int events)
 {
     struct gateway *g = container_of(watcher, struct gateway, drain);
-    int64_t left_ms = g->drain_until_ms - clock_mono_ms();
-    size_t count = sessions_count(g->sessions);
-    size_t steps = left_ms > DRAIN_STEP_MS ? (size_t)(left_ms / DRAIN_STEP_MS) : 1;
+    int64_t left_ms = g->drain_ms - clock_mono_ms();
 
     (void)events;
-    sessions_close_some(g->sessions, (count + steps - 1) / steps, CLOSE_SHUTDOWN);
-    if (left_ms > 0 && count > 0) {
+    if (!g->is_draining) {
+        if (left_ms > 0) {
+            return;
+        }
+        begin_draining(g);
+        left_ms = g->conf->drain_ms;
+    }
+    size_t stay = pace_left(g->drain_sessions, left_ms, g->conf->drain_ms);
+
+    (void)sessions_drain(g->sessions, stay, left_ms > -DRAIN_CONFIRM_MS);
+    bool is_empty = sessions_count(g->sessions) == 0;
+    if (left_ms > 0 && !is_empty) {
         return;
     }
-    if (lanes_waiting(g->lanes) > 0 && left_ms > -DRAIN_CONFIRM_MS) {
-        return;
-    }
-    if (count > 0 && left_ms > -DRAIN_CONFIRM_MS) {
-        return; /* their close frames are on the way */
+    if ((lanes_waiting(g->lanes) > 0 || !is_empty) && left_ms > -DRAIN_CONFIRM_MS - DRAIN_BYE_MS) {
+        return; /* confirms, or close frames, are on the way */
     }
     ev_break(loop, EVBREAK_ALL);
 }
 
 void gateway_drain(struct gateway *g)
 {
-    if (g->is_draining) {
+    if (g->is_leaving) {
         return;
     }
-    log_info("gateway draining gateway=%s sessions=%zu", g->conf->id, sessions_count(g->sessions));
+    log_info("gateway leaving gateway=%s sessions=%zu", g->conf->id, sessions_count(g->sessions));
     notify_say("STOPPING=1");
-    g->is_draining = true;
+    g->is_leaving = true;
     raws_end(g->raws);
-    g->drain_until_ms = clock_mono_ms() + g->conf->drain_ms;
-    g->listener = listener_free(g->listener);
+    g->drain_ms = clock_mono_ms() + g->conf->drain_accept_ms;
     ev_timer_init(&g->drain, on_drain, 0., DRAIN_STEP_MS / 1e3);
     ev_timer_start(g->loop, &g->drain);
 }

@@ -71,8 +71,11 @@ struct gateway {
     ev_prepare turn_end;
     ev_timer tick; /* every GATEWAY_TICK_MS: retries, lanes' waits, the bus' watchdog */
     ev_timer drain;
-    bool is_draining, has_failed;
-    int64_t drain_until_ms;
+    bool is_leaving;  /* SIGTERM came: not ready any more */
+    bool is_draining; /* and nobody comes in any more */
+    bool has_failed;
+    int64_t drain_ms;      /* when draining begins, then when it ends */
+    size_t drain_sessions; /* that were there when it began */
     int64_t started_ms;
     int64_t turned_ms; /* of the last tick: what /live looks at */
 };
@@ -84,7 +87,8 @@ struct gateway {
 int gateway_start(struct gateway *g, const struct gateway_conf *conf,
                   struct ev_loop *loop) MUST_CHECK;
 
-/* SIGTERM: not ready any more, no new connections, sessions end spread over drain_ms with 3001,
+/* SIGTERM: not ready any more; after drain_accept_ms no new connections, sessions end spread over
+ * drain_ms with 3001, each when its publishes are answered,
  * then the loop breaks. */
 void gateway_drain(struct gateway *g);
 

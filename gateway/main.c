@@ -44,7 +44,7 @@ static void on_end_signal(struct ev_loop *loop, ev_signal *watcher, int events)
 
     (void)loop;
     (void)events;
-    if (g->is_draining) {
+    if (g->is_leaving) {
         log_warn("gateway ends at once");
         _exit(EXIT_FAILED);
     }

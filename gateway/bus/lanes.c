@@ -120,6 +120,10 @@ int lanes_publish(struct lanes *l, const struct record *r, const struct publish_
                                     .since_us = clock_mono_us(),
                                 });
     stat_add(&l->gateway->metrics.publishes, 1);
+    struct session *s = sessions_find(l->gateway->sessions, origin->session);
+    if (s != NULL) {
+        s->unanswered++;
+    }
     lanes_count(l, 1);
     return 0;
 }
@@ -206,6 +210,8 @@ static void waiter_tell(struct lanes *l, const struct waiter *w, bool ok)
     } else if (w->origin.call != 0) {
         api_published(l->gateway->api, w->origin.call, ok);
     } else if (s != NULL) {
+        assert(s->unanswered > 0);
+        s->unanswered--;
         dialect_published(s, w->origin.command_id,
                           !ok                ? NOT_PUBLISHED
                           : w->origin.is_rpc ? PUBLISHED_BY_RPC

@@ -1,5 +1,5 @@
 /*
- * pace.h: a rate with bursts, in one number and without a timer.
+ * pace.h: a rate with bursts, in one number and without a timer; and going evenly.
  *
  * The number is when the bucket would be full again; each thing that passes moves
  * it on by one interval. Whoever is never faster than `rate` a second passes always;
@@ -27,6 +27,13 @@ static inline void pace_take(const struct pace *p, int64_t *full_us, int64_t now
     if (p->rate > 0) {
         *full_us = MAX(*full_us, now_us) + 1000000 / p->rate;
     }
+}
+
+/* How many of `count` may still be there when `left_ms` of `whole_ms` are left, if they are to go
+ * evenly: one after each equal part of the time, the first at its beginning. */
+static inline size_t pace_left(size_t count, int64_t left_ms, int64_t whole_ms)
+{
+    return left_ms <= 0 || whole_ms == 0 ? 0 : (size_t)((int64_t)count * left_ms / whole_ms);
 }
 
 #endif

@@ -100,11 +100,13 @@ struct session {
     int64_t error_window_ms;
     int64_t publish_full_us; /* pace.h */
     uint32_t errors;         /* error replies in this window */
+    uint32_t unanswered;     /* publishes that wait for the broker */
     uint16_t questions;      /* open ones */
     uint16_t room_count;
     uint8_t dialect, variant, state, reason;
     bool is_dirty;     /* in the flush list */
     bool is_held;      /* nothing is read: what it says has to wait */
+    bool is_going;     /* the gateway ends: closed as soon as its publishes are answered */
     bool is_connected; /* centrifuge: connect was answered; plain: from the start */
     bool awaits_pong;
     bool refreshes;         /* the client can refresh its token: it came by the connect command */

@@ -382,17 +382,37 @@ void sessions_each(struct sessions *all, void (*act)(struct session *s, void *us
     }
 }
 
-size_t sessions_close_some(struct sessions *all, size_t count, enum close_reason reason)
+/* Of those that are to go: now, or when its publishes are answered. True: it has gone. */
+static bool session_goes(struct session *s, bool waits)
+{
+    if (s->unanswered == 0 || !waits) {
+        session_close(s, CLOSE_SHUTDOWN);
+        return true;
+    }
+    if (!s->is_going) {
+        s->is_going = true;
+        session_hold(s);
+    }
+    return false;
+}
+
+size_t sessions_drain(struct sessions *all, size_t stay, bool waits)
 {
     struct session *s, *next;
-    size_t open = 0;
+    size_t open = 0, going = 0;
+
+    DL_FOREACH (all->all, s) {
+        open += s->state == SESSION_OPEN;
+        going += s->state == SESSION_OPEN && s->is_going;
+    }
+    size_t more = open > stay && open - stay > going ? open - stay - going : 0;
 
     DL_FOREACH_SAFE (all->all, s, next) {
-        if (s->state == SESSION_OPEN && count > 0) {
-            count--;
-            session_close(s, reason);
+        if (s->state != SESSION_OPEN || (!s->is_going && more == 0)) {
+            continue;
         }
-        open += s->state == SESSION_OPEN;
+        more -= !s->is_going;
+        open -= session_goes(s, waits);
     }
     return open;
 }

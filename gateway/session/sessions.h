@@ -51,8 +51,10 @@ void sessions_reap(struct sessions *all);
 /* Calls `act` for every open session; it may end the session that it is given. */
 void sessions_each(struct sessions *all, void (*act)(struct session *s, void *user), void *user);
 
-/* Ends up to `count` sessions with `reason`; returns how many are still open. */
-size_t sessions_close_some(struct sessions *all, size_t count, enum close_reason reason);
+/* Ends the oldest sessions, with 3001, so that `stay` are left. Those that wait for the answer to a
+ * publish are not read any more and end when they have it, or at once if nobody `waits` for that.
+ * Returns how many are open. */
+size_t sessions_drain(struct sessions *all, size_t stay, bool waits);
 
 /* Ends all whose token was revoked, and subscriptions whose own token was, if anything was since
  * the last time. The end of a turn. */

@@ -219,7 +219,8 @@ def test_a_gateway_has_room_for_so_many(broker, tmp_path):
 # Settings with a number that are no limit for anybody outside.
 _NO_LIMITS = {
     "topology.partitions", "topology.log_max_bytes",  # of the broker's topology
-    "gateway.ping", "gateway.drain", "gateway.refresh_wait",  # the gateway's own pace
+    # the gateway's own pace
+    "gateway.ping", "gateway.drain", "gateway.drain_accept", "gateway.refresh_wait",
     "gateway.compression_level", "gateway.compression_min", "gateway.compression_memory",
     "gateway.recent", "gateway.recent_bytes", "auth.remember",  # memory that saves work
     "auth.leeway",  # makes limits wider
