@@ -82,13 +82,14 @@ static void reply_connect(struct session *s, uint32_t id, struct slice subs, str
     struct buf own = BUF_EMPTY;
     struct buf *out = session_reply(s);
     bool expires = s->refreshes && s->identity->expires_s != 0;
+    int64_t ping_ms = s->native_pings ? 0 : s->gateway->conf->ping_ms;
 
     buf_addf(&own, "{\"gateway\":\"%s\"}", s->gateway->conf->id);
     session_codec(s)->connect(out, id,
                               &(struct reply_connect){
                                   .client = slice_of(s->client),
                                   .version = CENTRIFUGE_VERSION,
-                                  .ping_s = (uint32_t)((s->gateway->conf->ping_ms + 999) / 1000),
+                                  .ping_s = (uint32_t)((ping_ms + 999) / 1000),
                                   .expires = expires,
                                   .ttl_s = expires ? centrifuge_ttl_s(s->identity->expires_s) : 0,
                                   .data = data.size > 0 ? data : buf_slice(&own),

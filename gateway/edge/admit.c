@@ -226,6 +226,7 @@ void admit(struct admission *a, const struct gateway_conf *conf, struct verifier
         return;
     }
     a->wants_events = route_param_is(h->query, "events", "1");
+    a->native_pings = route_param_is(h->query, "cf_ws_frame_ping_pong", "true");
     assert(a->status == 101);
 }
 

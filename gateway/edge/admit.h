@@ -40,6 +40,7 @@ struct admission {
     struct extension extension;
     struct buf room;           /* owns; plain dialect: a valid name */
     bool wants_events;         /* plain dialect: ?events=1 */
+    bool native_pings;         /* ?cf_ws_frame_ping_pong=true: for command-line tools */
     struct identity *identity; /* owns; NULL: the connect command has to bring a token, or
                                   the backend is asked */
     enum admit_token token;    /* these for the metrics */

@@ -169,6 +169,7 @@ static void upgrade(struct conn *c, struct admission *a)
         .window = a->extension.window,
         .room = buf_slice(&a->room),
         .wants_events = a->wants_events,
+        .native_pings = a->native_pings,
         .identity = a->identity,
         .headers = hooks_headers(g, h),
         .answer = blob_copy(text.at, text.size),

@@ -257,7 +257,7 @@ static void on_pong(void *user)
 {
     struct session *s = user;
 
-    if (session_codec(s) == NULL) {
+    if (s->native_pings) {
         session_pong(s);
     }
 }

@@ -111,6 +111,7 @@ struct session {
     bool awaits_pong;
     bool refreshes;         /* the client can refresh its token: it came by the connect command */
     bool wants_events;      /* plain: it is told of more than records */
+    bool native_pings;      /* WebSocket's rather than the protocol's; plain: always */
     bool is_closed_by_peer; /* its close frame came */
     bool is_refused; /* the connect command was answered with an error: nothing more is served */
     char client[CLIENT_ID_SIZE + 1];

@@ -34,7 +34,7 @@ static void on_ping_due(struct deadline_queue *q, struct deadline *d)
         return; /* its answer would not be read */
     }
     stat_add(&s->gateway->metrics.pings, 1);
-    session_send_frame(s, all->ping_frames[s->dialect]);
+    session_send_frame(s, all->ping_frames[s->native_pings ? DIALECT_PLAIN : s->dialect]);
     if (s->state == SESSION_OPEN && !s->awaits_pong) {
         s->awaits_pong = true;
         deadline_start(&all->pong, &s->wait);
@@ -271,6 +271,7 @@ void sessions_open(struct sessions *all, const struct session_opening *o)
     s->identity = o->identity;
     s->dialect = (uint8_t)o->dialect;
     s->wants_events = o->wants_events;
+    s->native_pings = o->native_pings || dialect_codec(o->dialect) == NULL;
     s->variant = (uint8_t)session_variant(o->dialect, o->window);
     s->state = SESSION_OPEN;
     s->ws = WS_IDLE;

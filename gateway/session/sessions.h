@@ -25,6 +25,7 @@ struct session_opening {
     unsigned window;           /* bits: permessage-deflate is spoken (extension.h); 0: it is not */
     struct slice room;         /* plain dialect: the room to enter */
     bool wants_events;         /* plain dialect: joins and leaves, too */
+    bool native_pings;         /* WebSocket's pings rather than the protocol's */
     struct identity *identity; /* taken over; NULL: connect has to bring a token (centrifuge), or
                                   the backend tells (plain) */
     struct blob *headers;      /* taken over: lines for the backend (hooks.h); NULL: none */

@@ -216,6 +216,14 @@ async def test_what_is_not_served_and_does_no_harm_is_left_out(warren, client):
             assert set(pub) <= {"data", "info", "offset", "time"}
 
 
+@_CODECS
+async def test_who_asks_for_the_pings_of_websockets_is_told_of_no_others(warren, client):
+    for query, has_pings in (("", True), ("?cf_ws_frame_ping_pong=true", False)):
+        async with await client.open(warren.gateways[0].centrifuge_url + query) as one:
+            answer = await one.call("connect")
+            assert ("ping" in answer, "pong" in answer) == (has_pings, has_pings)
+
+
 def _alike(messages, names):
     """The messages, in an order that is always the same, without what differs each time."""
     text = json.dumps(messages)

@@ -270,6 +270,22 @@ static void the_codec_is_the_one_that_was_asked_for(void **state)
         assert_int_equal(a.dialect, cases[i].dialect);
         admission_deinit(&a);
     }
+    static const struct {
+        const char *query;
+        bool native_pings;
+    } pings[] = {
+        {"", false},
+        {"?cf_ws_frame_ping_pong=true", true},
+        {"?format=protobuf&cf_ws_frame_ping_pong=true", true},
+        {"?cf_ws_frame_ping_pong=false", false},
+        {"?cf_ws_frame_ping_pong", false},
+        {"?CF_ws_frame_ping_pong=true", false},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(pings); i++) {
+        struct admission asked = ask(DIALECT_CENTRIFUGE, "", pings[i].query, "");
+        assert_int_equal(asked.native_pings, pings[i].native_pings);
+        admission_deinit(&asked);
+    }
     struct admission a = ask(DIALECT_ECHO, "", "?format=protobuf",
                              "Authorization: Bearer $1\r\n"
                              "Sec-WebSocket-Protocol: centrifuge-json, chat\r\n");

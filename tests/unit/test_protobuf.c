@@ -269,6 +269,42 @@ static void a_ping_is_one_byte_and_so_is_its_answer(void **state)
     kit_end(&k);
 }
 
+static void who_asks_for_native_pings_gets_no_others(void **state)
+{
+    (void)state;
+    static const struct {
+        enum dialect dialect;
+        int opcode;
+        struct slice connect;
+        const char *answer;
+    } cases[] = {
+        {DIALECT_CENTRIFUGE, 0x1, {"{\"id\":1,\"connect\":{}}", 21}, "{\"id\":1,\"connect\":{"},
+        {DIALECT_PROTOBUF, BINARY, {"\x04\x08\x01\x22\x00", 5}, "08012a"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct kit k;
+        struct peer p;
+
+        kit_init(&k);
+        k.conf.ping_ms = 200;
+        k.conf.pong_ms = 150;
+        kit_start(&k);
+        peer_open(&p, &k, cases[i].dialect, "bob", "");
+        peer_session(&p)->native_pings = true; /* ?cf_ws_frame_ping_pong=true: test_admit.c */
+        peer_send_frame(&p, cases[i].opcode, cases[i].connect.at, cases[i].connect.size);
+        peer_expect_part(&p, cases[i].answer);
+        assert_null(strstr(p.message.at, "\"ping\""));
+        for (int pings = 0; pings < 3; pings++) {
+            peer_expect(&p, "ping");
+            peer_send_frame(&p, 0xa, "", 0);
+        }
+        peer_expect(&p, "ping");
+        peer_expect(&p, "close 3012 no pong");
+        peer_end(&p);
+        kit_end(&k);
+    }
+}
+
 static void what_is_no_protobuf_ends_the_session(void **state)
 {
     static const struct {
@@ -304,6 +340,7 @@ int main(void)
         cmocka_unit_test(questions_are_answered_in_the_codec_of_the_asker),
         cmocka_unit_test(who_comes_back_gets_what_was_missed_in_its_codec),
         cmocka_unit_test(a_ping_is_one_byte_and_so_is_its_answer),
+        cmocka_unit_test(who_asks_for_native_pings_gets_no_others),
         cmocka_unit_test(what_is_no_protobuf_ends_the_session),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
