@@ -206,3 +206,29 @@ async def test_clients_of_these_tests_notice_what_is_not_as_the_schemas_say(dial
     faults = schemas.take_faults()
     assert len(faults) == len(bad)
     assert all(fault.endswith(str(message)) for fault, message in zip(faults, bad))
+
+
+def test_the_schema_knows_every_hook():
+    told = re.findall(r'^HOOK\(\w+, "(\w+)"\)$',
+                      (ROOT / "gateway/hook/hook.def").read_text(encoding="utf-8"), re.MULTILINE)
+    assert told and set(told) <= set(SCHEMAS["hook"]["$defs"])
+
+
+_ASKED = {"client": "c", "transport": "websocket", "protocol": "plain", "encoding": "json",
+          "address": "127.0.0.1:1"}
+_ABOUT = {**_ASKED, "user": "ann", "channel": "a"}
+
+
+@pytest.mark.parametrize("hook, question, is_valid", [
+    ("connect", _ASKED, True), ("connect", {**_ASKED, "channel": "a", "data": 1}, True),
+    ("connect", _ABOUT, False), ("connect", {**_ASKED, "more": 1}, False),
+    ("subscribe", _ABOUT, True), ("subscribe", _ASKED, False),
+    ("subscribe", {**_ABOUT, "channel": "no room"}, False),
+    ("publish", {**_ABOUT, "data": None}, True), ("publish", _ABOUT, False),
+    ("publish", {**_ABOUT, "data": 1, "protocol": "xml"}, False),
+    ("answer", {"result": {}}, True), ("answer", {"error": {"code": 400}}, True),
+    ("answer", {"disconnect": {"code": 4000, "reason": "x"}}, True), ("answer", {}, False),
+    ("answer", {"disconnect": {"code": 400}}, False), ("answer", {"error": "no"}, False),
+])
+def test_questions_of_hooks_are_what_their_schema_says(hook, question, is_valid):
+    assert validator("hook", hook).is_valid(question) == is_valid

@@ -5,6 +5,7 @@ import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from kit import schemas
 from kit.waiting import PATIENCE
 
 
@@ -76,6 +77,8 @@ class Backend:
         size = int(request.headers["Content-Length"])
         question = Question(request.path.strip("/"), json.loads(request.rfile.read(size)),
                             dict(request.headers))
+        if question.hook in schemas.SCHEMAS["hook"]["$defs"]:
+            schemas.hold("hook", question.body, question.hook)
         self.asked.append(question)
         self._goes_on.wait(PATIENCE)
         answer = self.answers.get(question.hook, lambda _: {"result": {}})(question)

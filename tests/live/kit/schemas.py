@@ -47,12 +47,12 @@ def message(kind, headers, body):
             "body": paired(kind, [json.loads(line) for line in lines])}
 
 
-def hold(name, said):
-    """Remembers a fault if it is not as that schema says."""
-    kind = (name, *sorted(key for key in said if key != "id"), *sorted(said.get("push", ())))
+def hold(name, said, part=""):
+    """Remembers a fault if it is not as that schema, or that part of it, says."""
+    kind = (name, part, *sorted(key for key in said if key != "id"), *sorted(said.get("push", ())))
     _looked[kind] += 1
     if _looked[kind] <= _LOOKS:
-        error = jsonschema.exceptions.best_match(validator(name).iter_errors(said))
+        error = jsonschema.exceptions.best_match(validator(name, part).iter_errors(said))
         if error is not None:
             _faults.append(f"{name}: {error.message} in {said}")
 
