@@ -117,7 +117,9 @@ static void write_error(struct buf *out, uint32_t id, enum reply_error code)
 {
     struct reply_error_text e = reply_error_text(code);
 
-    write_refusal(out, id, &(struct reply_refusal){code, slice_of(e.text), e.is_temporary});
+    write_refusal(out, id,
+                  &(struct reply_refusal){
+                      .code = code, .text = slice_of(e.text), .is_temporary = e.is_temporary});
 }
 
 static void write_empty(struct buf *out, uint32_t id, enum command_method method)

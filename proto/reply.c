@@ -10,6 +10,8 @@
 #include "proto/json.h"
 #include "proto/put.h"
 
+#define RETRY_AFTER_S 1 /* rates are counted in seconds: then there is room for one more */
+
 static const struct {
     enum reply_error code;
     bool is_temporary;
@@ -27,7 +29,11 @@ struct reply_error_text reply_error_text(enum reply_error code)
         i++;
         assert(i < ARRAY_LEN(errors));
     }
-    return (struct reply_error_text){errors[i].text, errors[i].is_temporary};
+    return (struct reply_error_text){
+        .text = errors[i].text,
+        .is_temporary = errors[i].is_temporary,
+        .retry_after_s = code == REPLY_TOO_MANY_REQUESTS ? RETRY_AFTER_S : 0,
+    };
 }
 
 bool reply_error_is_known(uint32_t code)
@@ -80,6 +86,10 @@ static void write_refusal(struct buf *out, uint32_t id, const struct reply_refus
     if (r->is_temporary) {
         buf_add_lit(out, ",\"temporary\":true");
     }
+    if (r->retry_after_s > 0) {
+        buf_add_lit(out, ",\"retry_after\":");
+        buf_add_u64(out, r->retry_after_s);
+    }
     end(out);
 }
 
@@ -87,7 +97,11 @@ static void write_error(struct buf *out, uint32_t id, enum reply_error code)
 {
     struct reply_error_text e = reply_error_text(code);
 
-    write_refusal(out, id, &(struct reply_refusal){code, slice_of(e.text), e.is_temporary});
+    write_refusal(out, id,
+                  &(struct reply_refusal){.code = code,
+                                          .text = slice_of(e.text),
+                                          .is_temporary = e.is_temporary,
+                                          .retry_after_s = e.retry_after_s});
 }
 
 /* {"id":N,"<method>":{}} */

@@ -17,6 +17,7 @@ enum reply_error {
 struct reply_error_text {
     const char *text;
     bool is_temporary;
+    uint32_t retry_after_s; /* 0: not told */
 };
 struct reply_error_text reply_error_text(enum reply_error code);
 /* Whether a number is such a code. */
@@ -27,6 +28,8 @@ struct reply_refusal {
     uint32_t code;
     struct slice text; /* UTF-8 without control characters */
     bool is_temporary;
+    uint32_t retry_after_s; /* when it may be tried again, 0: not told; the Protobuf schema has
+                             * no place for it */
 };
 
 struct reply_connect {

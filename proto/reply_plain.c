@@ -1,6 +1,8 @@
 /*
  * reply_plain.c: what clients of the plain dialect are told.
  */
+#include <inttypes.h>
+
 #include "proto/json.h"
 #include "proto/reply.h"
 
@@ -8,15 +10,21 @@ void reply_plain_error(struct buf *out, enum reply_error code)
 {
     struct reply_error_text e = reply_error_text(code);
 
-    buf_addf(out, "{\"error\":{\"code\":%d,\"message\":\"%s\"%s}}", (int)code, e.text,
-             e.is_temporary ? ",\"temporary\":true" : "");
+    reply_plain_refusal(out, &(struct reply_refusal){.code = code,
+                                                     .text = slice_of(e.text),
+                                                     .is_temporary = e.is_temporary,
+                                                     .retry_after_s = e.retry_after_s});
 }
 
 void reply_plain_refusal(struct buf *out, const struct reply_refusal *r)
 {
     buf_addf(out, "{\"error\":{\"code\":%u,\"message\":\"", r->code);
     json_escape(out, r->text);
-    buf_addf(out, "\"%s}}", r->is_temporary ? ",\"temporary\":true" : "");
+    buf_addf(out, "\"%s", r->is_temporary ? ",\"temporary\":true" : "");
+    if (r->retry_after_s > 0) {
+        buf_addf(out, ",\"retry_after\":%" PRIu32, r->retry_after_s);
+    }
+    buf_add_lit(out, "}}");
 }
 
 void reply_plain_move(struct buf *out, const struct reply_move *m)

@@ -75,7 +75,9 @@ static void refuse(struct session *s, enum hook which, uint32_t id, const struct
         session_send_error(s, id, (enum reply_error)a->code);
     } else if (is_refusal) {
         session_send_refusal(s, id,
-                             &(struct reply_refusal){a->code, slice_of(a->text), a->is_temporary});
+                             &(struct reply_refusal){.code = a->code,
+                                                     .text = slice_of(a->text),
+                                                     .is_temporary = a->is_temporary});
     } else {
         session_send_error(s, id, REPLY_INTERNAL);
     }

@@ -10,7 +10,7 @@ import pytest
 _HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(_HERE), str(_HERE.parents[1] / "compose")]
 
-from kit import Broker, Deployment, evidence, schemas, witness  # noqa: E402 (needs the path)
+from kit import Broker, Deployment, evidence, schemas  # noqa: E402 (needs the path)
 from kit.api import Api  # noqa: E402
 
 _TEST_PATIENCE = 600.0  # for one test; ends only what hangs
@@ -48,20 +48,6 @@ def gateway(warren):
     return warren.gateways[0]
 
 
-@pytest.fixture(scope="module")
-def listener(warren, gateway):
-    """Somebody else on that gateway, for all tests of the file."""
-    with witness.undisturbed(gateway, warren.token("wit")) as one:
-        yield one
-
-
-@pytest.fixture
-def others(listener):
-    """Whoever else is there is not disturbed."""
-    yield listener
-    listener.hears()
-
-
 @pytest.fixture
 def api(warren):
     """A door of the API for each gateway of the file's own deployment."""
@@ -91,7 +77,6 @@ def _running_broker(folder):
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "rows: of the list of bad inputs, see kit/table.py")
     config.addinivalue_line("markers", "proof: judges a promise by chance; never run a second time")
 
 

@@ -4,7 +4,6 @@ import asyncio
 import re
 
 from kit import CentrifugeClient, CommandError, Deployment, eventually
-from kit.table import rows
 from kit.talk import Talk, all_go_on, finish_all
 from kit.waiting import eventually_async
 from pika_gateway import ROOMS
@@ -51,7 +50,6 @@ async def _fill(client, gateway, room):
     raise AssertionError(f"{2 * _ROOM_MAX} batches were accepted where {_ROOM_MAX} may wait")
 
 
-@rows(109)
 async def test_a_full_partition_refuses_and_goes_on_by_itself(broker, monkeypatch):
     monkeypatch.setenv("ASAN_OPTIONS", "detect_leaks=1:quarantine_size_mb=8")
     with Deployment(broker, broadcasters=1, settings=_SETTINGS) as running:
@@ -144,7 +142,6 @@ async def _alarm_test(broker, raise_alarm, end_alarm):
         await reader.close()
 
 
-@rows(108)
 async def test_a_memory_alarm_is_waited_out(own_broker):
     await _alarm_test(own_broker,
                       lambda: own_broker.ctl("set_vm_memory_high_watermark", "0.0001"),

@@ -8,7 +8,6 @@ import subprocess
 import pytest
 from kit import Broadcaster, Deployment, eventually
 from kit.services import build_folder
-from kit.table import rows
 from pika_gateway import ROOMS, PikaGateway, record
 
 _OWNED = "warren_broadcaster_owned_partitions"
@@ -260,7 +259,6 @@ def test_a_gateway_that_is_gone_is_forgotten(alone, broker):
         assert service.metric("warren_broadcaster_gateways_gone_total") <= 2
 
 
-@rows(110, 112)
 @pytest.mark.parametrize("queue", ["in", "log", "owner"])
 def test_a_queue_that_somebody_deletes_comes_back_with_its_partition(alone, broker, gateway, queue):
     service = alone.broadcasters[0]
@@ -339,7 +337,6 @@ def test_another_number_of_partitions_is_refused_in_one_line(alone):
     alone.broadcasters.remove(other)
 
 
-@rows(110)
 def test_a_frozen_broker_is_noticed_and_everything_resumes(own_broker):
     with Deployment(own_broker, gateways=0, broadcasters=1) as deployment:
         service, = deployment.broadcasters

@@ -6,7 +6,6 @@ import time
 import pytest
 from kit import Deployment
 from kit.cluster import running_cluster
-from kit.table import rows
 from kit.talk import Talk, all_go_on, finish_all
 from pika_gateway import ROOMS
 
@@ -29,7 +28,6 @@ def _deploy(cluster):
     return running
 
 
-@rows(107)
 async def test_each_node_may_be_killed(cluster):
     with _deploy(cluster) as running:
         one, two = running.gateways

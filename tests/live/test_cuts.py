@@ -6,7 +6,6 @@ from contextlib import contextmanager
 import pytest
 from kit import CentrifugeClient, Deployment
 from kit.relay import IN, OUT, Relay
-from kit.table import rows
 from kit.talk import Talk, all_go_on, finish_all
 from kit.waiting import eventually_async
 
@@ -127,7 +126,6 @@ async def test_an_overflow_of_deliveries_heals(broker):
         assert slow.metric("warren_gateway_positions_lost_total") == 0
 
 
-@rows(113)
 async def test_an_overflow_that_cannot_heal_is_told(broker):
     """The owner has forgotten what is missing, or finds it in the log; but nobody is left out."""
     settings = {"room.history_size": 10, "gateway.out_queue": "64m"}

@@ -5,7 +5,6 @@ import json
 
 import pytest
 from kit import CentrifugeClient, CommandError, Deployment, PlainClient
-from kit.table import rows
 from kit.waiting import eventually_async
 
 
@@ -31,7 +30,6 @@ async def _end_of(client, room):
     return [pub["data"] for pub in client.pubs(room)][:-1]
 
 
-@rows(70, 85)
 async def test_a_repeat_on_another_connection_and_gateway_is_answered_and_not_delivered(warren):
     async with await _connect(warren, 0, "ann") as one, await _connect(warren, 1, "ann") as two:
         await two.subscribe("again")

@@ -5,7 +5,6 @@ import time
 import pytest
 from kit import Deployment
 from kit.sdk import Sdk
-from kit.table import rows
 
 
 @pytest.fixture
@@ -127,7 +126,6 @@ async def test_the_sdk_follows_rooms_that_its_token_names_and_recovers_them(warr
         assert (await bob.do("publish", channel="#ann", data=1))["error"]["code"] == 103
 
 
-@rows(101)
 async def test_the_sdk_refreshes_its_token(warren):
     async with await Sdk.start(warren.gateways[0], warren.token("ann", ttl=2)) as ann:
         await ann.do("connect")

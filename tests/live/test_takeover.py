@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 from kit import CentrifugeClient, Deployment
-from kit.table import rows
 from kit.talk import Talk, all_go_on, finish_all
 from kit.waiting import eventually_async
 
@@ -63,7 +62,6 @@ async def test_broadcasters_come_and_leave_while_people_talk(broker):
         await finish_all(talks)
 
 
-@rows(112)
 async def test_a_frozen_owner_that_wakes_up_does_no_harm(broker):
     with Deployment(broker) as running:
         talks = await _talks(running)

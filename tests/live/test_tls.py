@@ -12,7 +12,6 @@ from kit import CentrifugeClient, Deployment, PlainClient, certs, eventually
 from kit.client import Socket
 from kit.raw import frame
 from kit.services import build_folder
-from kit.table import rows
 
 _REQUEST = b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -146,7 +145,6 @@ def test_nobody_renegotiates(gateway):
     assert b"no renegotiation" in told.stdout + told.stderr
 
 
-@rows(17)
 @pytest.mark.parametrize("said", [_REQUEST, b"\x16\x03\x01\x00\x05hello", b"\x00" * 600])
 def test_what_is_no_tls_is_closed(gateway, said):
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=60) as connection:
@@ -158,7 +156,6 @@ def test_what_is_no_tls_is_closed(gateway, said):
         assert not answer.startswith(b"HTTP")
 
 
-@rows(16)
 async def test_who_does_not_finish_the_handshake_is_closed_in_time(gateway, folder):
     async with await Socket.open(_wss(gateway, "/echo"), **_tls(folder)) as other:
         silent = [socket.create_connection(("127.0.0.1", gateway.port), timeout=60)

@@ -6,7 +6,8 @@
 #define DENIED "{\"id\":7,\"error\":{\"code\":103,\"message\":\"permission denied\"}}"
 #define LIMIT "{\"id\":7,\"error\":{\"code\":106,\"message\":\"limit exceeded\"}}"
 #define TOO_FAST                                                                                   \
-    "{\"id\":7,\"error\":{\"code\":111,\"message\":\"too many requests\",\"temporary\":true}}"
+    "{\"id\":7,\"error\":{\"code\":111,\"message\":\"too many "                                    \
+    "requests\",\"temporary\":true,\"retry_after\":1}}"
 
 static char *text(const char *at)
 {

@@ -256,7 +256,7 @@ static void one_session_asks_only_so_much_at_once(void **state)
     peer_expect_nothing(&ann);
     peer_send(&ann, "{\"id\":7,\"presence\":{\"channel\":\"" ROOM "\"}}");
     peer_expect(&ann, "{\"id\":7,\"error\":{\"code\":111,\"message\":\"too many requests\","
-                      "\"temporary\":true}}");
+                      "\"temporary\":true,\"retry_after\":1}}");
     peer_join(&bob, &k, "bob", ROOM);
     peer_send(&bob, "{\"id\":8,\"presence\":{\"channel\":\"" ROOM "\"}}");
     peer_expect_nothing(&bob);

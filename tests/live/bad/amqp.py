@@ -1,0 +1,294 @@
+"""What comes from RabbitMQ, or does not: messages that no gateway of ours sends, and outages.
+
+All of it happens to one partition, the lobby's; whoever talks is in another one.
+"""
+
+import json
+from contextlib import contextmanager
+from types import SimpleNamespace
+from urllib.parse import quote
+
+import pika
+import pytest
+from kit import Deployment, eventually
+from kit.witness import memory
+from pika_gateway import ROOMS, record
+
+from bad import words
+from bad.commands import Client, command
+from bad.place import BATCHES_MAX, ORIGIN
+
+LOBBY = ROOMS.index("lobby")
+GOOD = record("lobby", "1")
+_OWNED = "warren_broadcaster_owned_partitions"
+_DEAD = "warren_broadcaster_dead_total"
+_LOSSES = "warren_broadcaster_losses_total"
+_RECONNECTS = "warren_broadcaster_reconnects_total"
+_CONNECTS = "warren_gateway_bus_connects_total"
+_PARTITIONS = len(ROOMS)
+
+
+def nested(levels):
+    table = {"end": 1}
+    for _ in range(levels):
+        table = {"t": table}
+    return table
+
+
+class Letter:
+    """A message to an owner: what is different from a good one."""
+
+    def __init__(self, body=GOOD, type_="publish", content_type="application/x-ndjson", **headers):
+        self.body, self.type, self.content_type = body, type_, content_type
+        self.headers = headers
+
+    def send(self, byhand):
+        headers = {"partition": LOBBY, "gateway": byhand.name, "boot": byhand.boot,
+                   "batch": 1000, **self.headers}
+        byhand.send("in", LOBBY, self.type,
+                    {name: value for name, value in headers.items() if value is not None},
+                    self.body, content_type=self.content_type)
+
+
+def _dead_letter(place):
+    """Why the next dead letter is one; and its body."""
+    def letter():
+        method, properties, copy = place.byhand.channel.basic_get(
+            f"{place.byhand.prefix}.dead", auto_ack=True)
+        return method and (properties, copy)
+    properties, copy = eventually(letter, what="a dead letter")
+    if "x-death" in properties.headers:  # as it is, for it is too big to copy
+        return properties.headers["x-death"][0]["reason"], copy
+    assert properties.headers["key"] == str(LOBBY)
+    return properties.headers["reason"], copy
+
+
+def dead(**letters):
+    """Each of these letters ends in PREFIX.dead, whole, with the reason; it is counted, once."""
+    def do(place):
+        found = {}
+        for name, letter in letters.items():
+            before = place.owner.metric(_DEAD)
+            letter.send(place.byhand)
+            place.owner.wait_metric(_DEAD, before + 1)
+            why, copy = _dead_letter(place)
+            assert copy == (letter.body.encode() if isinstance(letter.body, str) else letter.body)
+            found[name] = f"dead: {why}"
+        return found
+    return do
+
+
+def huge(place):
+    """A body of 17 MiB, and what it costs the broadcaster."""
+    before = memory(place.owner)
+    found = dead(huge=Letter(b"x" * (17 << 20)))(place)
+    assert memory(place.owner) < before + (8 << 20)
+    return found["huge"]
+
+
+def attach(place):
+    """Lets the gateway made by hand follow the lobby, as soon as somebody serves it."""
+    place.byhand.attach_when_served(LOBBY, {"room": "lobby"})
+
+
+def history(place, count):
+    """The last texts of the lobby."""
+    with Client.on(place) as client:
+        assert "subscribe" in client.do(command("subscribe", 3, channel="lobby"))
+        found = client.do(command("history", 4, channel="lobby", limit=count, reverse=True))
+        pubs = found["history"]["publications"]
+    return [pub["data"] for pub in reversed(pubs)]
+
+
+def _said(place, text):
+    """A record that is numbered after all before it."""
+    place.byhand.publish(LOBBY, record("lobby", json.dumps(text)))
+    place.byhand.wait_records("lobby", 1)
+    eventually(lambda: place.byhand.records("lobby")[-1][1] == json.dumps(text), what=text)
+
+
+def again(place):
+    """A batch that its gateway sends three times more, with other content."""
+    attach(place)
+    number = place.byhand.publish(LOBBY, record("lobby", '"once"'))
+    for _ in range(3):
+        place.byhand.publish(LOBBY, record("lobby", '"again"'), batch=number)
+    _said(place, "next")
+    return history(place, 2)
+
+
+def requeued(place):
+    """A batch whose consumers die thirty times."""
+    queue = f"{place.warren.prefix}.in.{LOBBY}"
+    place.owner.stop()
+    place.byhand.publish(LOBBY, record("lobby", '"held by many"'))
+    for _ in range(30):
+        method = eventually(lambda: place.byhand.channel.basic_get(queue)[0], what="the batch")
+        place.byhand.channel.basic_nack(method.delivery_tag, requeue=True)
+    place.owner.start()
+    attach(place)
+    _said(place, "behind it")
+    return history(place, 2)
+
+
+@contextmanager
+def _alarm(broker):
+    broker.ctl("set_vm_memory_high_watermark", "0.0001")
+    try:
+        yield
+    finally:
+        broker.ctl("set_vm_memory_high_watermark", "0.4")
+
+
+def alarm(place):
+    """The broker takes no publishes: one that it has, one behind it; and somebody who comes."""
+    with Client.on(place) as client:
+        client.say(3, "in", "before")
+        with _alarm(place.warren.broker):
+            place.gateway.wait_metric("warren_gateway_bus_blocked", 1)
+            found = _in_doubt(client)
+            with Client.on(place):
+                found["who comes"] = "is let in"
+        found["in doubt"] = words.reply(client.reply(8))
+    return found
+
+
+def _in_doubt(client):
+    """A publish that has no answer, and what one behind it is told."""
+    client.send(command("publish", 8, channel="lobby", data="in doubt"))
+    return {"behind it": client.told(command("publish", channel="lobby", data="in vain"))}
+
+
+def full(place):
+    """Nobody takes what waits for an owner, and then there is no room for more."""
+    nacks = "warren_gateway_batches_refused_total"
+    before = place.gateway.metric(nacks)
+    with Client.on(place) as client:
+        place.owner.kill()
+        with pytest.raises(pika.exceptions.NackError):
+            for _ in range(BATCHES_MAX + 1):
+                place.byhand.publish(LOBBY, record("lobby", '"waits"'))
+        found = _in_doubt(client)
+        assert place.gateway.metric(nacks) > before
+        place.owner.start()
+        found["in doubt"] = words.reply(client.reply(8))
+    return found
+
+
+def _close(place, name):
+    """The broker closes the connection of that name."""
+    broker = place.warren.broker
+
+    def closed():
+        found = [c["name"] for c in broker.api("connections?columns=name,client_properties")
+                 if c["client_properties"].get("connection_name") == name]
+        for one in found:
+            broker.api(f"connections/{quote(one, safe='')}", method="DELETE")
+        return found
+    eventually(closed, what=f"the connection {name}")
+
+
+def closed(place):
+    """The connections of the owner, and of a gateway, are closed by force."""
+    owner, gateway = place.owner, place.gateway
+    before = owner.metric(_RECONNECTS), gateway.metric(_CONNECTS)
+    _close(place, f"warren-broadcaster {owner.name}")
+    for kind in ("publish", "consume"):
+        _close(place, f"warren-gateway {gateway.name} {kind}")
+    owner.wait_metric(_RECONNECTS, lambda now: now > before[0])
+    gateway.wait_metric(_CONNECTS, lambda now: now >= before[1] + 2)
+    return _goes_on(place)
+
+
+def _goes_on(place):
+    """The next record of the lobby, as soon as it is served."""
+    place.owner.wait_metric(_OWNED, _PARTITIONS)
+    attach(place)
+    _said(place, "on")
+    return history(place, 1)[0]
+
+
+def _last_append(place):
+    """The newest append in the log: its properties and its body."""
+    channel = place.byhand.connection.channel()
+    channel.basic_qos(prefetch_count=100)
+    found = None
+    for method, properties, body in channel.consume(
+            f"{place.warren.prefix}.log.{LOBBY}", arguments={"x-stream-offset": "last"},
+            inactivity_timeout=1):
+        if method is None and found:
+            break
+        if method is not None:
+            channel.basic_ack(method.delivery_tag)
+            found = (properties, body) if properties.type == "append" else found
+    channel.close()
+    return found
+
+
+def forged(place):
+    """Appends of a former owner, and the same once more, in the log; and owners who read them."""
+    attach(place)
+    _said(place, "true")
+    properties, body = _last_append(place)
+    body = body.replace(b'"true"', b'"forged"')
+    headers = properties.headers
+    former = {**headers, "term": headers["term"] - 1, "number": headers["number"] + 1}
+    for change in (former, headers):
+        place.byhand.send("log", LOBBY, "append", change, body)
+    for _ in range(2):  # the second one reads what the first one wrote
+        place.owner.kill()
+        place.owner.start()
+        _goes_on(place)
+    return history(place, 3)
+
+
+def cancelled(place):
+    """The queue of the owner's consumer is deleted."""
+    before = place.owner.metric(_LOSSES)
+    place.byhand.channel.queue_delete(f"{place.warren.prefix}.in.{LOBBY}")
+    place.owner.wait_metric(_LOSSES, lambda now: now > before)
+    return _goes_on(place)
+
+
+def two_owners(place):
+    """An owner is frozen and followed by another; it wakes up and believes to be one."""
+    frozen, other = place.owner, place.warren.add_broadcaster()
+    for each in (frozen, other):
+        each.wait_metric(_OWNED, _PARTITIONS // 2)
+    frozen.pause()
+    try:
+        _close(place, f"warren-broadcaster {frozen.name}")
+        other.wait_metric(_OWNED, _PARTITIONS)
+        attach(place)
+        _said(place, "by the other")
+    finally:
+        frozen.resume()
+    for each in (frozen, other):
+        each.wait_metric(_OWNED, _PARTITIONS // 2)
+    other.stop()
+    _goes_on(place)
+    return history(place, 2)
+
+
+def truncated(place):
+    """The log is gone, with what a reader has missed. (A warren of its own: terms begin anew.)"""
+    with Deployment(place.warren.broker, gateways=1, broadcasters=1,
+                    gateway={"origin.allow": ORIGIN}) as own, \
+            own.broker.channel() as channel:
+        alone, owner = SimpleNamespace(gateway=own.gateways[0]), own.broadcasters[0]
+        with Client.on(alone) as client:
+            epoch = client.do(command("subscribe", 3, channel="lobby"))["subscribe"]["epoch"]
+            client.say(4, "lobby", "missed")
+        channel.queue_delete(f"{own.prefix}.log.{LOBBY}")
+        with Client.on(alone) as client:  # its append comes back, and is said again
+            assert "publish" in client.do(command("publish", channel="lobby", data="new"))
+            owner.wait_metric(_LOSSES, 1)
+            owner.wait_metric(_OWNED, _PARTITIONS)
+            assert "subscribe" in client.do(command("subscribe", 3, channel="lobby"))
+            client.say(4, "lobby", "newer")
+        found = {}
+        for name, more in (("usually", {}), ("flag 2", {"flag": 2})):
+            with Client.on(alone) as client:
+                found[name] = client.told(command(
+                    "subscribe", channel="lobby", recover=True, epoch=epoch, offset=0, **more))
+    return found
