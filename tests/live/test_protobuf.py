@@ -155,6 +155,7 @@ async def test_the_golden_bytes_are_those_of_the_sdk():
         text = json.loads(vector["text"]) if "text" in vector else in_json.get(vector["name"])
         if text is not None:
             compared += 1
+            text.get("error", {}).pop("retry_after", None)  # Protobuf has no field for it
             assert _bare(read) == [_bare(text)], vector["name"]
     assert compared > 90
     for vector, written in zip(commands, by_sdk["commands"], strict=True):

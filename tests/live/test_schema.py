@@ -109,6 +109,7 @@ def test_what_is_said_is_the_same_in_protobuf(vector):
         body = body[1:]
     name = "Command" if vector.get("from") == "client" else "Reply"
     said = json.loads(vector["text"])
+    said.get("error", {}).pop("retry_after", None)  # Protobuf has no field for it
     assert protobuf.unpack(name, bytes(body)) == said
     if "-0" not in vector["text"]:  # which this JSON does not keep
         assert protobuf.framed(name, said).hex() == vector["hex"]

@@ -173,7 +173,7 @@ static void a_session_asks_so_many_questions_at_once(void **state)
         kit_drop(&k, MESSAGE_PRESENCE);
     }
     peer_expect(&a, "{\"id\":7,\"error\":{\"code\":111,\"message\":\"too many requests\","
-                    "\"temporary\":true}}");
+                    "\"temporary\":true,\"retry_after\":1}}");
     expect_met(&k, LIMIT_QUESTIONS, 1);
     peer_end(&a);
     kit_end(&k);
