@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from kit import Deployment, eventually
+from kit import Deployment, PlainClient, eventually
 from kit.services import build_folder
 
 _UNITS = Path(__file__).resolve().parents[2] / "compose" / "systemd"
@@ -123,3 +123,26 @@ def test_a_unit_brings_its_secrets_as_credentials(kind, tmp_path):
     done = subprocess.run([str(build_folder() / kind / f"warren-{kind}"), "--check-config"],
                           env=env, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
+
+
+async def test_a_service_lives_without_capabilities_and_writes_no_file(broker, monkeypatch):
+    """As in the containers, whose root is read-only, and under the units."""
+    if os.geteuid() == 0:
+        monkeypatch.setenv("WARREN_UNDER",
+                           "setpriv --no-new-privs --bounding-set -all --inh-caps -all --")
+    with Deployment(broker, gateways=1, broadcasters=1) as running:
+        async with await PlainClient.settled(running.gateways[0], "lobby") as ann:
+            await ann.say("ann", "hello")
+            await ann.expect({"message": "hello"})
+        for service in running.gateways + running.broadcasters:
+            service.send_signal(signal.SIGHUP)
+            eventually(lambda one=service: "reloaded" in one.log_text())
+            status = Path(f"/proc/{service.pid}/status").read_text(encoding="ascii")
+            for kind in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
+                assert re.search(rf"^{kind}:\s*0+$", status, re.MULTILINE), status
+            for opened in Path(f"/proc/{service.pid}/fd").iterdir():
+                info = Path(f"/proc/{service.pid}/fdinfo/{opened.name}").read_text(encoding="ascii")
+                flags = int(re.search(r"^flags:\s*(\d+)$", info, re.MULTILINE)[1], 8)
+                file = opened.resolve()
+                is_written = flags & os.O_ACCMODE != os.O_RDONLY and file.is_file()
+                assert not is_written or file == service.log.resolve(), file
