@@ -4,7 +4,8 @@
  *     fuzz_<name> FILE-OR-FOLDER...
  *
  * Each file is an input; one named *.hex holds its bytes in hexadecimal digits. With each go its
- * beginnings up to every length, and the input with one byte changed, everywhere.
+ * beginnings up to every length, and the input with one byte changed, everywhere. A file named
+ * *.hexes holds an input in each line; they go as they are.
  */
 #include <ctype.h>
 #include <dirent.h>
@@ -72,36 +73,65 @@ static void from_hex(struct buf *b)
     b->size = size;
 }
 
-static void go_through(const char *path)
+static void go_through_lines(struct slice lines)
 {
     struct buf input = BUF_EMPTY;
-    struct stat is;
+
+    while (lines.size > 0) {
+        const char *end = memchr(lines.at, '\n', lines.size);
+        size_t size = end != NULL ? (size_t)(end - lines.at) : lines.size;
+
+        buf_clear(&input);
+        buf_add(&input, lines.at, size);
+        from_hex(&input);
+        run(input.at, input.size);
+        lines.at += MIN(size + 1, lines.size);
+        lines.size -= MIN(size + 1, lines.size);
+    }
+    buf_deinit(&input);
+}
+
+static void go_through_file(const char *path)
+{
     const char *end = strrchr(path, '.');
+    struct buf input = BUF_EMPTY;
 
-    if (stat(path, &is) == 0 && S_ISDIR(is.st_mode)) {
-        struct dirent **entries;
-        int count = scandir(path, &entries, NULL, alphasort);
-
-        FUZZ_CHECK(count >= 0);
-        for (int i = 0; i < count; i++) {
-            char *inside = NULL;
-
-            if (entries[i]->d_name[0] != '.' &&
-                asprintf(&inside, "%s/%s", path, entries[i]->d_name) > 0) {
-                go_through(inside);
-            }
-            free(inside);
-            free(entries[i]);
-        }
-        free(entries);
+    read_file(path, &input);
+    if (end != NULL && strcmp(end, ".hexes") == 0) {
+        go_through_lines(buf_slice(&input));
+        buf_deinit(&input);
         return;
     }
-    read_file(path, &input);
     if (end != NULL && strcmp(end, ".hex") == 0) {
         from_hex(&input);
     }
     run_changed(&input);
     buf_deinit(&input);
+}
+
+static void go_through(const char *path)
+{
+    struct dirent **entries;
+    struct stat is;
+
+    if (stat(path, &is) != 0 || !S_ISDIR(is.st_mode)) {
+        go_through_file(path);
+        return;
+    }
+    int count = scandir(path, &entries, NULL, alphasort);
+
+    FUZZ_CHECK(count >= 0);
+    for (int i = 0; i < count; i++) {
+        char *inside = NULL;
+
+        if (entries[i]->d_name[0] != '.' &&
+            asprintf(&inside, "%s/%s", path, entries[i]->d_name) > 0) {
+            go_through(inside);
+        }
+        free(inside);
+        free(entries[i]);
+    }
+    free(entries);
 }
 
 int main(int argc, char **argv)
