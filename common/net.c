@@ -146,6 +146,20 @@ int net_listen(const struct net_addr *a, bool shared)
     return fd;
 }
 
+void net_defer_accept(int listener, int64_t ms)
+{
+    int seconds = (int)((ms + 999) / 1000);
+    int r = setsockopt(listener, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof(seconds));
+    (void)r; /* all connections are accepted at once then */
+}
+
+void net_limit_silence(int fd, int64_t ms)
+{
+    unsigned limit = (unsigned)ms;
+    int r = setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &limit, sizeof(limit));
+    (void)r; /* no TCP, then; or the peer is gone, which shows at the first read */
+}
+
 int net_accept(int listener, struct net_addr *peer)
 {
     int fd;

@@ -33,6 +33,11 @@ void net_from_ip(struct net_addr *a, bool is_v6, const uint8_t *ip, uint16_t por
  * -errno. */
 int net_listen(const struct net_addr *a, bool shared) MUST_CHECK;
 
+/* The kernel keeps connections of a listener to itself until something was said, for about `ms`. */
+void net_defer_accept(int listener, int64_t ms);
+/* A connection ends when what was sent stays without any sign of the peer for so long. */
+void net_limit_silence(int fd, int64_t ms);
+
 /* A non-blocking, close-on-exec connection from `listener` with TCP_NODELAY; its peer in `peer`. fd
  * or -errno. */
 int net_accept(int listener, struct net_addr *peer) MUST_CHECK;

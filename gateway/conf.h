@@ -30,11 +30,14 @@ struct gateway_conf {
     bool demo, echo;
     int64_t connections_max; /* sessions and handshakes together */
     int64_t per_address;     /* of them; 0: any number */
-    int64_t bad_tokens;      /* of one address in TRIES_WINDOW_MS; 0: any number */
-    int64_t handshakes_max;  /* of them, without a whole head yet */
-    int64_t handshake_ms;    /* TLS and the whole HTTP head */
-    int64_t head_max;        /* bytes */
-    int64_t stale_ms;        /* from the upgrade to the first good connect command */
+    int64_t address_rate;    /* begun in TRIES_WINDOW_MS; 0: any number */
+    int64_t address_handshakes;
+    int64_t tcp_timeout_ms, defer_accept_ms;
+    int64_t bad_tokens;     /* of one address in TRIES_WINDOW_MS; 0: any number */
+    int64_t handshakes_max; /* of them, without a whole head yet */
+    int64_t handshake_ms;   /* TLS and the whole HTTP head */
+    int64_t head_max;       /* bytes */
+    int64_t stale_ms;       /* from the upgrade to the first good connect command */
     int64_t ping_ms, pong_ms;
     int64_t max_message, max_payload, max_depth, max_fragments, max_control_rate;
     bool compression;

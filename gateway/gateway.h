@@ -46,8 +46,9 @@ struct gateway {
     struct origins *origins;
     struct revoked *revoked;
     struct verifier *verifier;
-    struct trust *trust; /* these four: see edge.h */
+    struct trust *trust; /* these five: see edge.h */
     struct crowd *crowd;
+    struct tries *comers; /* connections that addresses have begun */
     struct tries *tries;
     struct tls *tls; /* NULL: plain */
     struct metrics metrics;

@@ -41,6 +41,7 @@ struct conn *conn_free(struct conn *c)
     if (c->fd >= 0) {
         transport_close(c->fd, c->tls);
     }
+    conn_has_arrived(c);
     crowd_leave(c->place);
     mem_free(c->proxy);
     if (c->head != NULL) {
@@ -48,7 +49,6 @@ struct conn *conn_free(struct conn *c)
         mem_free(c->head);
     }
     outq_deinit(&c->answer);
-    conn_has_arrived(c);
     if (c->prev != NULL) {
         c->prev->next = c->next;
     } else {
@@ -178,6 +178,7 @@ static void upgrade(struct conn *c, struct admission *a)
     buf_deinit(&text);
     ev_io_stop(g->loop, &c->io);
     deadline_stop(&c->deadline);
+    conn_has_arrived(c);
     c->fd = -1;
     c->tls = NULL;
     c->place = NULL;

@@ -10,11 +10,20 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "gateway/edge/conn_internal.h"
+#include "gateway/edge/tries.h"
 #include "gateway/edge/trust.h"
 #include "gateway/gateway.h"
+
+static void refuse_address(struct conn *c, enum limit limit, const char *why)
+{
+    limit_met(&c->conns->gateway->metrics.limits, limit);
+    c->refusal = 429;
+    c->refusal_why = why;
+}
 
 void conn_set_client(struct conn *c, const struct net_addr *a)
 {
@@ -25,12 +34,26 @@ void conn_set_client(struct conn *c, const struct net_addr *a)
     if (trust_has(g->trust, a)) {
         return; /* a balancer's connections are those of many */
     }
+    int64_t now_ms = clock_mono_ms();
+
+    if (tries_is_over(g->comers, a, now_ms)) {
+        refuse_address(c, LIMIT_ADDRESS_RATE, "this address comes too often");
+        return;
+    }
+    tries_add(g->comers, a, now_ms);
     if (!crowd_enter(g->crowd, a, &c->place)) {
         stat_add(&g->metrics.crowded, 1);
-        limit_met(&g->metrics.limits, LIMIT_PER_ADDRESS);
-        c->refusal = 429;
-        c->refusal_why = "too many connections of this address";
+        refuse_address(c, LIMIT_PER_ADDRESS, "too many connections of this address");
+        return;
     }
+    if (c->head != NULL) {
+        return; /* its request is here: a balancer has told who it is */
+    }
+    if (!crowd_knock(c->place, g->conf->address_handshakes)) {
+        refuse_address(c, LIMIT_ADDRESS_HANDSHAKES, "too many unfinished handshakes");
+        return;
+    }
+    c->knock = c->place;
 }
 
 bool conn_take_forwarded(struct conn *c)
@@ -53,6 +76,8 @@ void conn_has_arrived(struct conn *c)
 {
     c->conns->arriving -= c->is_arriving;
     c->is_arriving = false;
+    crowd_arrived(c->knock);
+    c->knock = NULL;
     stat_set(&c->conns->gateway->metrics.handshakes, c->conns->arriving);
 }
 

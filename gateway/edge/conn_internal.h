@@ -27,6 +27,7 @@ struct conn {
     int fd;                    /* owns; -1 once a session has it */
     struct tls_peer *tls;      /* owns; NULL: plain, or the handshake has not begun */
     struct crowd_place *place; /* owns; NULL: not counted */
+    struct crowd_place *knock; /* borrowed: the same, while it counts there as without a request */
     enum conn_state state;
     ev_io io;
     struct deadline deadline;  /* of the head, of taking the answer, of lingering */

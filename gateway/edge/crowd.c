@@ -12,6 +12,7 @@ struct crowd_place {
     struct crowd *all; /* borrowed: outlives its places */
     uint8_t ip[NET_IP_SIZE];
     int64_t count;
+    int64_t knocking; /* of them */
     UT_hash_handle hh;
 };
 
@@ -86,5 +87,25 @@ void crowd_leave(struct crowd_place *place)
     if (--place->count == 0) {
         HASH_DELETE(hh, place->all->by_ip, place);
         mem_free(place);
+    }
+}
+
+bool crowd_knock(struct crowd_place *place, int64_t max)
+{
+    if (place == NULL) {
+        return true;
+    }
+    if (max > 0 && place->knocking >= max) {
+        return false;
+    }
+    place->knocking++;
+    return true;
+}
+
+void crowd_arrived(struct crowd_place *place)
+{
+    if (place != NULL) {
+        assert(place->knocking > 0);
+        place->knocking--;
     }
 }

@@ -28,4 +28,10 @@ bool crowd_enter(struct crowd *all, const struct net_addr *a,
 /* Accepts NULL. */
 void crowd_leave(struct crowd_place *place);
 
+/* One of its connections has no whole request yet. False: so many of them are that `max` is reached
+ * (0: any number). Accepts NULL, and then answers true. */
+bool crowd_knock(struct crowd_place *place, int64_t max) MUST_CHECK;
+/* It has now, or goes: after a knock that was let in, and before crowd_leave(). Accepts NULL. */
+void crowd_arrived(struct crowd_place *place);
+
 #endif

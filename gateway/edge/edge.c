@@ -33,6 +33,7 @@ int edge_start(struct gateway *g)
 
     g->crowd = crowd_new(g->conf->per_address);
     g->tries = tries_new(g->conf->bad_tokens);
+    g->comers = tries_new(g->conf->address_rate);
     if (load(g->conf, &g->trust, &g->tls, error) != 0) {
         log_error("%s", error);
         return -1;
@@ -47,6 +48,7 @@ void edge_stop(struct gateway *g)
 {
     g->tls = tls_free(g->tls);
     g->tries = tries_free(g->tries);
+    g->comers = tries_free(g->comers);
     g->crowd = crowd_free(g->crowd);
     g->trust = trust_free(g->trust);
 }

@@ -6,8 +6,8 @@
 
 #include "gateway/gateway.h"
 
-/* Makes g->trust, g->crowd, g->tries and g->tls from the settings. 0, or -1 after one error line;
- * edge_stop() is legal then too. */
+/* Makes g->trust, g->crowd, g->comers, g->tries and g->tls from the settings. 0, or -1 after one
+ * error line; edge_stop() is legal then too. */
 int edge_start(struct gateway *g) MUST_CHECK;
 void edge_stop(struct gateway *g);
 

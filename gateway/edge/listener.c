@@ -64,6 +64,7 @@ static bool accept_one(struct listener *l)
         l->is_short = false;
         log_info("accepting goes on");
     }
+    net_limit_silence(fd, l->gateway->conf->tcp_timeout_ms);
     stat_add(&l->gateway->metrics.connections_accepted, 1);
     conns_take(l->gateway->conns, fd, &peer);
     return true;
@@ -95,6 +96,9 @@ struct listener *listener_new(struct gateway *g)
     if (fd < 0) {
         log_error("cannot listen address=%s error=\"%s\"", g->conf->listen, strerror(-fd));
         return NULL;
+    }
+    if (g->conf->defer_accept_ms > 0) {
+        net_defer_accept(fd, g->conf->defer_accept_ms);
     }
     struct listener *l = mem_new(struct listener);
     l->gateway = g;

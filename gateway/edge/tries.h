@@ -1,5 +1,5 @@
 /*
- * tries.h: how many bad tokens each address has shown lately.
+ * tries.h: how many bad tokens each address has shown lately, or connections it has begun.
  *
  * Whoever shows too many in a window is not listened to for the rest of it, so
  * that guessing is slow and costs no checks of signatures. Addresses count as in

@@ -74,8 +74,12 @@ static void session_take_early(struct session *s)
     }
 }
 
-static void session_lose(struct session *s)
+/* `error` is what the socket said, or 0. */
+static void session_lose(struct session *s, int error)
 {
+    if (error == -ETIMEDOUT) {
+        limit_met(&s->gateway->metrics.limits, LIMIT_TCP_TIMEOUT);
+    }
     if (s->state == SESSION_OPEN) {
         session_close(s, CLOSE_PEER_GONE);
     } else {
@@ -98,7 +102,7 @@ static bool session_read_once(struct session *s)
     if (size == -EAGAIN || size == -EINTR) {
         return size == -EINTR;
     }
-    session_lose(s);
+    session_lose(s, (int)size);
     return false;
 }
 
@@ -127,7 +131,7 @@ static void on_io(struct ev_loop *loop, ev_io *watcher, int events)
     (void)loop;
     assert(s->state != SESSION_DEAD);
     if (events & EV_ERROR) {
-        session_lose(s); /* common/loop.h: nobody would tell us of it any more */
+        session_lose(s, 0); /* common/loop.h: nobody would tell us of it any more */
         return;
     }
     if (events & EV_WRITE) {
@@ -276,5 +280,5 @@ void session_flush(struct session *s)
         }
         return;
     }
-    session_lose(s);
+    session_lose(s, r);
 }

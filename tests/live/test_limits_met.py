@@ -6,6 +6,7 @@ that none is forgotten.
 
 import random
 import re
+import socket
 import sys
 import zlib
 from contextlib import ExitStack
@@ -117,6 +118,50 @@ def test_an_address_has_so_many_connections(strict):
         assert _met(strict.one, "gateway.per_address") == 1
 
 
+def test_an_address_comes_so_often_and_says_so_much_at_once(broker):
+    with Deployment(broker, gateways=1, broadcasters=0, gateway={
+            "gateway.address_rate": 5, "gateway.address_handshakes": 2, "gateway.per_address": 9,
+            "gateway.handshake": "60s", "gateway.echo": "yes", "gateway.out_queue": "64m",
+            "gateway.out_queue_age": "10m", "gateway.message_rate": 0,
+            "gateway.tcp_timeout": "1s"}) as running:
+        gateway = running.gateways[0]
+        # Whoever has said nothing yet counts, whoever has a session does not.
+        with raw.Peer.open(gateway, "/echo"), raw.knock(gateway), raw.knock(gateway):
+            assert _met(gateway, "gateway.address_handshakes") == 0
+            answer = raw.ask(gateway, raw.upgrade("/echo"))
+            assert _status(answer) == 429 and b"\r\nRetry-After: " in answer
+            assert _met(gateway, "gateway.address_handshakes") == 1
+        # Windows of 10 s: within one of them, or within the next one, it comes too often.
+        assert _met(gateway, "gateway.address_rate") == 0
+        page = raw.request("GET / HTTP/1.1", raw.HEAD)
+        eventually(lambda: _status(raw.ask(gateway, page)) == 429, what="it comes too often")
+        assert _met(gateway, "gateway.address_rate") >= 1
+        # Who takes nothing at all is gone for TCP.
+        with raw.Peer.open(gateway, "/echo", source="127.0.0.9") as lazy:
+            lazy.connection.settimeout(0.2)
+
+            lazy.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            text, sent = raw.frame(b"x" * 60000), 0
+
+            def is_gone():
+                nonlocal sent
+                try:
+                    for _ in range(50):
+                        sent += lazy.connection.send(text[sent % len(text):])
+                except OSError:
+                    pass
+                return _met(gateway, "gateway.tcp_timeout") == 1
+            eventually(is_gone)
+
+
+def test_who_says_nothing_need_not_be_known(broker):
+    with Deployment(broker, gateways=1, broadcasters=0, gateway={
+            "gateway.defer_accept": "60s", "gateway.echo": "yes"}) as running:
+        gateway = running.gateways[0]
+        with raw.knock(gateway), raw.knock(gateway), raw.Peer.open(gateway, "/echo"):
+            assert gateway.metric("warren_gateway_connections_accepted_total") == 1
+
+
 def test_who_is_refused_has_to_go(strict):
     with raw.knock(strict.one, "127.0.5.1") as lazy:
         lazy.sendall(raw.request("GET /nowhere HTTP/1.1", raw.HEAD))
@@ -221,6 +266,7 @@ _NO_LIMITS = {
     "topology.partitions", "topology.log_max_bytes",  # of the broker's topology
     # the gateway's own pace
     "gateway.ping", "gateway.drain", "gateway.drain_accept", "gateway.refresh_wait",
+    "gateway.defer_accept", "api.gather",
     "gateway.compression_level", "gateway.compression_min", "gateway.compression_memory",
     "gateway.recent", "gateway.recent_bytes", "auth.remember",  # memory that saves work
     "auth.leeway",  # makes limits wider

@@ -100,6 +100,7 @@ static int set_up_with(int64_t handshake_ms)
     gateway.trust = trust_new(trusted, error, sizeof(error));
     gateway.crowd = crowd_new(conf.per_address);
     gateway.tries = tries_new(conf.bad_tokens);
+    gateway.comers = tries_new(0);
     gateway.conns = conns_new(&gateway);
     is_full = false;
     conf.anonymous = true;
@@ -129,6 +130,7 @@ static int tear_down(void **state)
     conf.keys = keys_free(conf.keys);
     crowd_leave(opened.place);
     gateway.tries = tries_free(gateway.tries);
+    gateway.comers = tries_free(gateway.comers);
     gateway.crowd = crowd_free(gateway.crowd);
     gateway.trust = trust_free(gateway.trust);
     gateway.origins = origins_free(gateway.origins);
