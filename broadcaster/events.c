@@ -4,8 +4,8 @@
 #include <inttypes.h>
 
 #include "broadcaster/partition_internal.h"
-#include "broadcaster/presence.h"
 #include "common/mem.h"
+#include "proto/line.h"
 
 /* An append with records that programs are told of. */
 struct told {
@@ -117,15 +117,17 @@ void events_records(struct partition *p, const struct append *a)
     }
 }
 
-void events_move(struct partition *p, const struct member *m, bool left, int64_t now_ms)
+void events_move(struct partition *p, const struct place *place, const struct line *move,
+                 int64_t now_ms)
 {
-    struct line line = {.has_offset = false};
+    bool left = move->left;
+    struct line line = *move;
 
-    if ((m->place->rule->tells & (left ? RULE_TELLS_LEAVE : RULE_TELLS_JOIN)) == 0) {
+    if ((place->rule->tells & (left ? RULE_TELLS_LEAVE : RULE_TELLS_JOIN)) == 0) {
         return;
     }
-    struct partition_action *event = event_new(left ? "leave" : "join", m->place);
-    member_line(m, &line);
+    struct partition_action *event = event_new(left ? "leave" : "join", place);
+    line.left = false; /* its key says so */
     line.time = now_ms;
     line_encode(&event->body, &line);
     event->body.size--; /* its LF */

@@ -24,7 +24,8 @@
 #include "broadcaster/appends.h"
 #include "broadcaster/confirms.h"
 
-struct member;
+struct line;
+struct place;
 struct told;
 
 struct events {
@@ -42,7 +43,8 @@ void events_deinit(struct partition *p);
 void events_records(struct partition *p, const struct append *a);
 
 /* Somebody has come, or left. */
-void events_move(struct partition *p, const struct member *m, bool left, int64_t now_ms);
+void events_move(struct partition *p, const struct place *place, const struct line *move,
+                 int64_t now_ms);
 
 /* True if a message to the log has to say that events of `*told` and later are open. */
 bool events_are_open(const struct partition *p, uint64_t *told);

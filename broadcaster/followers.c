@@ -16,6 +16,28 @@ struct follower *followers_find(const struct followers *all, struct slice gatewa
     return f;
 }
 
+static void remember_lapsed(struct followers *all, const struct follower *f)
+{
+    struct lapsed *l = &all->lapsed[all->lapsed_count++ % LAPSED_MAX];
+
+    memcpy(l->gateway, f->gateway, sizeof(l->gateway));
+    memcpy(l->boot, f->boot, sizeof(l->boot));
+}
+
+/* True, and forgotten, if that life of the gateway was dropped. */
+static bool take_lapsed(struct followers *all, const struct follower *f)
+{
+    for (unsigned i = 0; i < LAPSED_MAX; i++) {
+        struct lapsed *l = &all->lapsed[i];
+
+        if (strcmp(l->gateway, f->gateway) == 0 && memcmp(l->boot, f->boot, BOOT_SIZE) == 0) {
+            l->gateway[0] = '\0';
+            return true;
+        }
+    }
+    return false;
+}
+
 static struct follower *follower_new(struct partition *p, const struct message *m)
 {
     struct follower *f = mem_new(struct follower);
@@ -24,6 +46,7 @@ static struct follower *follower_new(struct partition *p, const struct message *
     memcpy(f->gateway, m->gateway.at, m->gateway.size);
     f->gateway_size = (uint16_t)m->gateway.size;
     memcpy(f->boot, m->boot.at, BOOT_SIZE);
+    f->has_lapsed = take_lapsed(&p->followers, f);
     HASH_ADD_KEYPTR(hh, p->followers.by_gateway, f->gateway, f->gateway_size, f);
     return f;
 }
@@ -36,6 +59,7 @@ static void follower_renew(struct partition *p, struct follower *f, int64_t now_
     struct member *member;
 
     follower_end_interests(p, f, now_ms);
+    f->has_lapsed = false;
     buf_clear(&f->moves);
     f->number_out = 0;
     DL_FOREACH (f->members, member) {
@@ -97,6 +121,9 @@ static void follower_end_interests(struct partition *p, struct follower *f, int6
 void followers_drop(struct partition *p, struct follower *f, int64_t now_ms)
 {
     follower_end_interests(p, f, now_ms); /* it is told nothing of what follows */
+    if (f->members != NULL) {
+        remember_lapsed(&p->followers, f);
+    }
     while (f->members != NULL) {
         followers_member_left(p, f->members, now_ms);
     }

@@ -46,15 +46,25 @@ struct follower {
     uint64_t run_records;
     struct buf moves; /* owns; lines that are not sent yet */
     bool has_stale;   /* members that the gateway has not named on this link */
+    bool has_lapsed;  /* it was dropped before: its members were told to have left */
     bool is_answered; /* a message for it is being filled: no other one may overtake it */
     char boot[BOOT_SIZE];
     uint16_t gateway_size;
     char gateway[ID_MAX + 1];
 };
 
+/* A life of a gateway that was dropped with members, and may come back. */
+struct lapsed {
+    char gateway[ID_MAX + 1], boot[BOOT_SIZE];
+};
+
+#define LAPSED_MAX 16u /* remembered */
+
 struct followers {
     struct follower *by_gateway; /* owns */
     size_t members;              /* of all */
+    struct lapsed lapsed[LAPSED_MAX];
+    unsigned lapsed_count; /* of all that there ever were */
 };
 
 /* The gateway's follower, or NULL. */

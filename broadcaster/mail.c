@@ -115,9 +115,23 @@ static void enter_member(struct partition *p, struct follower *f, const struct l
 
     if (presence_enter(&f->members, place, line)) {
         p->followers.members++;
-        if (!line->again) {
+        if (!line->again || f->has_lapsed) {
             moves_add(p, presence_find(&f->members, place, line->client), false, now_ms);
         }
+    }
+}
+
+/* A member that its gateway does not have any more, and that some owner may know. */
+static void end_member(struct partition *p, struct follower *f, const struct line *line,
+                       int64_t now_ms)
+{
+    struct place *place = roster_find(&p->roster, line->room);
+    struct member *m = place != NULL ? presence_find(&f->members, place, line->client) : NULL;
+
+    if (m != NULL) {
+        followers_member_left(p, m, now_ms);
+    } else if (place != NULL) {
+        moves_left_before(p, place, line, now_ms);
     }
 }
 
@@ -159,6 +173,19 @@ static void send_missing(struct answer *a, const struct follow_list *list)
     answer_end(a);
 }
 
+/* Joins and leaves of a room are wanted; and have been before, so that some may have been missed.
+ */
+static void want_moves(struct partition *p, struct follower *f, const struct line *line,
+                       int64_t now_ms)
+{
+    struct place *place = roster_get(&p->roster, line->room, now_ms);
+
+    follower_wants_moves(f, place, true);
+    if (line->again) {
+        moves_tell_past(p, f, place, now_ms);
+    }
+}
+
 /* Rooms are followed, members are present; `always`: answer even if no room is named. */
 static void take_lines(struct partition *p, struct follower *f, const struct message *m,
                        bool always, int64_t now_ms)
@@ -171,10 +198,12 @@ static void take_lines(struct partition *p, struct follower *f, const struct mes
 
     f->is_answered = true; /* who enters is told of later */
     while (next_line(p, &rest, &line)) {
-        if (line.client.size > 0) {
+        if (line.client.size > 0 && line.left) {
+            end_member(p, f, &line, now_ms);
+        } else if (line.client.size > 0) {
             enter_member(p, f, &line, now_ms);
         } else if (line.moves) {
-            follower_wants_moves(f, roster_get(&p->roster, line.room, now_ms), true);
+            want_moves(p, f, &line, now_ms);
         } else {
             follow_room(&positions, &line, &list);
         }

@@ -32,31 +32,88 @@ static void follower_send_moves(struct partition *p, struct follower *f, int64_t
     follower_sent(p, f, a, MESSAGE_MOVES, 0, now_ms);
 }
 
-void moves_add(struct partition *p, const struct member *m, bool left, int64_t now_ms)
+/* Keeps it for gateways that are not here yet, or lose what they are told. */
+static void remember(struct moves_past *past, const struct place *place, const struct line *line,
+                     int64_t now_ms)
+{
+    struct move *m = &past->at[past->count++ % MOVES_PAST_MAX];
+
+    m->place = hash_frozen(place->name, place->name_size);
+    m->time_ms = now_ms;
+    buf_clear(&m->line);
+    line_encode(&m->line, line);
+}
+
+/* Tells it to those who want to know. */
+static void tell(struct partition *p, struct place *place, const struct line *line, int64_t now_ms)
 {
     struct interest *i;
-    struct line line = {.has_offset = false};
     bool is_counted = false;
 
-    events_move(p, m, left, now_ms);
-    DL_FOREACH (m->place->interests, i) {
+    events_move(p, place, line, now_ms);
+    remember(&p->moves_past, place, line, now_ms);
+    DL_FOREACH (place->interests, i) {
         if (!i->wants_moves) {
             continue;
         }
         if (!is_counted) {
-            if (!may_tell(m->place, now_ms)) {
+            if (!may_tell(place, now_ms)) {
                 stat_add(&p->stats->moves_held, 1);
                 return;
             }
             is_counted = true;
             stat_add(&p->stats->moves_told, 1);
-            member_line(m, &line);
-            line.left = left;
         }
-        line_encode(&i->follower->moves, &line);
+        line_encode(&i->follower->moves, line);
         if (i->follower->moves.size >= FOLLOWER_BODY_BYTES && !i->follower->is_answered) {
             follower_send_moves(p, i->follower, now_ms);
         }
+    }
+}
+
+void moves_add(struct partition *p, const struct member *m, bool left, int64_t now_ms)
+{
+    struct line line = {.has_offset = false};
+
+    member_line(m, &line);
+    line.left = left;
+    tell(p, m->place, &line, now_ms);
+}
+
+void moves_left_before(struct partition *p, struct place *place, const struct line *line,
+                       int64_t now_ms)
+{
+    const struct line left = {
+        .room = line->room,
+        .client = line->client,
+        .user = line->user,
+        .info = line->info,
+        .chan_info = line->chan_info,
+        .left = true,
+    };
+
+    tell(p, place, &left, now_ms);
+}
+
+void moves_tell_past(struct partition *p, struct follower *f, const struct place *place,
+                     int64_t now_ms)
+{
+    const struct moves_past *past = &p->moves_past;
+    uint64_t hash = hash_frozen(place->name, place->name_size);
+
+    for (uint64_t i = MAX(past->count, MOVES_PAST_MAX) - MOVES_PAST_MAX; i < past->count; i++) {
+        const struct move *m = &past->at[i % MOVES_PAST_MAX];
+
+        if (m->place == hash && now_ms - m->time_ms <= p->conf.lease_ms) {
+            buf_add_slice(&f->moves, buf_slice(&m->line));
+        }
+    }
+}
+
+void moves_past_deinit(struct moves_past *past)
+{
+    for (size_t i = 0; i < MOVES_PAST_MAX; i++) {
+        buf_deinit(&past->at[i].line);
     }
 }
 

@@ -163,6 +163,7 @@ struct partition *partition_free(struct partition *p)
         return NULL;
     }
     followers_clear(p);
+    moves_past_deinit(&p->moves_past);
     partition_forget_log(p);
     waiting_deinit(&p->waiting);
     events_deinit(p);

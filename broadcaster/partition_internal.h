@@ -27,6 +27,7 @@
 #include "broadcaster/keys.h"
 #include "broadcaster/lane_marks.h"
 #include "broadcaster/lookback.h"
+#include "broadcaster/moves.h"
 #include "broadcaster/partition.h"
 #include "broadcaster/roster.h"
 #include "broadcaster/shelf.h"
@@ -54,6 +55,7 @@ struct partition {
     struct checkpoint checkpoint;
     struct era era;
     struct followers followers;
+    struct moves_past moves_past;
     struct lookback lookback;
     struct waiting waiting;
     struct events events;

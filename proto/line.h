@@ -39,7 +39,7 @@ struct line {
     uint64_t clients, users; /* present: how many there are */
     bool count;              /* presence: nothing but the numbers is wanted */
     bool moves; /* attach, join, leave: joins and leaves of the room are wanted, or not */
-    bool again; /* attach: a member that an owner was told of before */
+    bool again; /* attach: a member that an owner was told of before; or moves, likewise */
     bool left;  /* moves: the member has left */
 };
 

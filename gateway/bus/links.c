@@ -9,6 +9,8 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "gateway/bus/bus.h"
+#include "gateway/bus/heard.h"
+#include "gateway/bus/link_lines.h"
 #include "gateway/bus/questions.h"
 #include "gateway/bus/surveys.h"
 #include "gateway/gateway.h"
@@ -34,9 +36,11 @@ struct link {
     int64_t alive_ms;    /* of the last sign of life sent */
     int64_t begun_ms;    /* of the last attach */
     int64_t retry_ms;    /* WANTED: not before */
-    enum message_type gathered; /* JOIN or LEAVE: what `lines` holds */
-    struct buf lines;           /* of this turn, not sent yet */
-    struct strays strays;       /* of this link only */
+    enum message_type gathered;  /* JOIN or LEAVE: what `lines` holds */
+    struct buf lines;            /* of this turn, not sent yet */
+    struct buf gone, gone_asked; /* who left lately; the latter before `asked_round` */
+    struct strays strays;        /* of this link only */
+    struct heard heard;          /* of all links */
 };
 
 struct links {
@@ -54,6 +58,9 @@ struct links *links_new(struct gateway *g)
 
     l->gateway = g;
     l->count = count;
+    for (uint32_t p = 0; p < count; p++) {
+        heard_init(&l->of_partition[p].heard);
+    }
     return l;
 }
 
@@ -64,6 +71,7 @@ struct links *links_free(struct links *l)
     }
     for (uint32_t p = 0; p < l->count; p++) {
         buf_deinit(&l->of_partition[p].lines);
+        heard_deinit(&l->of_partition[p].heard);
         strays_clear(&l->of_partition[p].strays);
     }
     mem_free(l);
@@ -122,47 +130,6 @@ static bool link_is_open(const struct link *k)
     return k->state == LINK_ATTACHING || k->state == LINK_ATTACHED;
 }
 
-static struct slice room_slice(const struct room *room)
-{
-    return (struct slice){room->name, room->name_size};
-}
-
-static void line_add_room(struct buf *out, const struct room *room)
-{
-    struct line line = {.room = room_slice(room)};
-
-    if (room->state == ROOM_LIVE) {
-        line.has_offset = true;
-        line.epoch = slice_of(room->epoch);
-        line.offset = line.from = room->offset;
-    }
-    line_encode(out, &line);
-}
-
-/* Somebody here wants to be told of joins and leaves, or nobody any more. */
-static void line_add_moves(struct buf *out, const struct room *room)
-{
-    line_encode(out, &(struct line){.room = room_slice(room), .moves = true});
-}
-
-static void line_add_member(struct buf *out, struct subscription *sub)
-{
-    const struct session *s = sub->session;
-    struct buf info = BUF_EMPTY;
-
-    session_info(s, &info);
-    line_encode(out, &(struct line){
-                         .room = room_slice(sub->room),
-                         .client = slice_of(s->client),
-                         .user = slice_of(s->identity->user),
-                         .info = buf_slice(&info),
-                         .chan_info = subscription_info(sub),
-                         .again = sub->is_told,
-                     });
-    buf_deinit(&info);
-    sub->is_told = true;
-}
-
 /* Everybody in the rooms of the partition: what is too much for one message goes into further ones.
  */
 static void link_send_members(struct links *l, uint32_t p)
@@ -174,8 +141,9 @@ static void link_send_members(struct links *l, uint32_t p)
             if (k->lines.size > LINK_LINES_MAX) {
                 link_send_lines(l, p);
                 k->gathered = MESSAGE_JOIN;
+                heard_ask(&k->heard); /* the answer to the attach says nothing about what follows */
             }
-            line_add_member(&k->lines, room->subscriptions[i]);
+            heard_member(&k->heard, &k->lines, room->subscriptions[i]);
         }
     }
 }
@@ -194,14 +162,16 @@ static void link_attach(struct links *l, uint32_t p)
     buf_clear(&k->lines);
     strays_clear(&k->strays);
     for (struct room *room = rooms_of(l->gateway->rooms, p); room != NULL; room = room->next) {
-        line_add_room(&k->lines, room);
+        link_line_room(&k->lines, room);
         if (room->movers > 0) {
-            line_add_moves(&k->lines, room);
+            link_line_moves(&k->lines, room);
         }
     }
+    heard_begin(&k->heard, &k->lines);
     link_send_members(l, p);
     if (link_is_open(k)) {
         link_send_lines(l, p);
+        heard_ask(&k->heard);
     }
     stat_add(&l->gateway->metrics.attaches, 1);
 }
@@ -261,7 +231,7 @@ void links_join(struct links *l, struct room *room)
     struct buf *lines = link_gather(l, room->partition, MESSAGE_JOIN);
 
     if (lines != NULL) {
-        line_add_room(lines, room);
+        link_line_room(lines, room);
         if (k->asked_ms == 0) {
             k->asked_ms = clock_mono_ms();
         }
@@ -292,17 +262,20 @@ void links_enter(struct links *l, struct subscription *sub)
         return;
     }
     if (sub->wants_moves && room->movers == 1) {
-        line_add_moves(lines, room);
+        link_line_moves(lines, room);
     }
-    line_add_member(lines, sub);
+    heard_member(&l->of_partition[room->partition].heard, lines, sub);
 }
 
 void links_exit(struct links *l, const struct subscription *sub)
 {
-    const struct room *room = sub->room;
-    struct buf *lines =
-        room->rule->presence ? link_gather(l, room->partition, MESSAGE_LEAVE) : NULL;
+    struct room *room = sub->room;
+    bool is_shown = room->rule->presence;
+    struct buf *lines = is_shown ? link_gather(l, room->partition, MESSAGE_LEAVE) : NULL;
 
+    if (is_shown) {
+        heard_gone(&l->of_partition[room->partition].heard, sub);
+    }
     if (lines == NULL) {
         return;
     }
@@ -311,7 +284,7 @@ void links_exit(struct links *l, const struct subscription *sub)
                            .client = slice_of(sub->session->client),
                        });
     if (sub->wants_moves && room->movers == 0) {
-        line_add_moves(lines, room);
+        link_line_moves(lines, room);
     }
 }
 
@@ -340,6 +313,7 @@ static void on_positions(struct links *l, const struct message *m)
     }
     if (k->state == LINK_ATTACHING) {
         k->state = LINK_ATTACHED;
+        heard_answered(&k->heard);
         log_debug("link attached partition=%u term=%" PRIu64 " link=%" PRIu64, m->partition,
                   k->term, k->link);
     }
@@ -397,7 +371,13 @@ void links_on_message(struct links *l, const struct message *m)
             on_positions(l, m);
         }
     } else if (m->type == MESSAGE_DELIVER) {
-        if (link_continues(l, m) && rooms_deliver(l->gateway->rooms, m->body) == ROOMS_HOLE) {
+        if (!link_continues(l, m)) {
+            return;
+        }
+        if (m->records == 0) {
+            heard_answered(&l->of_partition[m->partition].heard); /* to a sign of life */
+        }
+        if (rooms_deliver(l->gateway->rooms, m->body) == ROOMS_HOLE) {
             stat_add(&l->gateway->metrics.link_holes, 1);
             log_warn("records have a hole partition=%u link=%" PRIu64 " number=%" PRIu64,
                      m->partition, m->link, m->number);
@@ -453,6 +433,7 @@ void links_tick(struct links *l)
             if (rooms_of(l->gateway->rooms, p) == NULL) {
                 link_renew(l, p); /* nobody needs it: the owner forgets it by the lease */
             } else {
+                heard_ask(&k->heard);
                 link_send(l, p, MESSAGE_ALIVE, SLICE_NONE);
             }
         }

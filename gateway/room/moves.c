@@ -6,6 +6,7 @@
 #include "gateway/dialect/dialect.h"
 #include "gateway/gateway.h"
 #include "gateway/room/rooms_internal.h"
+#include "gateway/room/told.h"
 #include "proto/line.h"
 
 #define RUN_MAX 64 /* joins and leaves in one frame */
@@ -74,7 +75,7 @@ void moves_deliver(struct rooms *all, struct slice body)
                 run.room = NULL;
             }
         }
-        if (run.room != NULL) {
+        if (run.room != NULL && told_is_news(all->told, run.room->moving, line.client, line.left)) {
             run.at[run.count++] = (struct reply_move){
                 .room = line.room,
                 .member = {.client = line.client,

@@ -11,6 +11,7 @@
 #include "gateway/dialect/dialect.h"
 #include "gateway/gateway.h"
 #include "gateway/room/rooms_internal.h"
+#include "gateway/room/told.h"
 #include "proto/room.h"
 
 static void on_wait_due(struct deadline_queue *q, struct deadline *d)
@@ -34,6 +35,7 @@ struct rooms *rooms_new(struct gateway *g)
     struct rooms *all = mem_new(struct rooms);
 
     all->gateway = g;
+    all->told = told_new();
     all->of_partition = mem_zalloc((size_t)g->conf->partitions, sizeof(all->of_partition[0]));
     all->joining = mem_zalloc((size_t)g->conf->partitions, sizeof(all->joining[0]));
     deadline_queue_init(&all->wait, g->loop, g->conf->subscribe_wait_ms, on_wait_due);
@@ -47,6 +49,7 @@ struct rooms *rooms_free(struct rooms *all)
     }
     assert(all->by_name == NULL);
     deadline_queue_deinit(&all->wait);
+    told_free(all->told);
     mem_free(all->of_partition);
     mem_free(all->joining);
     mem_free(all->records);
@@ -231,6 +234,14 @@ static bool should_want_moves(const struct subscription *sub)
                               (rule->join_leave && session_codec(sub->session) != NULL));
 }
 
+static void room_add_mover(struct rooms *all, struct subscription *sub)
+{
+    if (sub->wants_moves && sub->room->movers++ == 0) {
+        sub->room->moving = told_begin(all->told);
+        sub->room->asked_moves = false;
+    }
+}
+
 static struct subscription *subscription_new(struct rooms *all, struct session *s,
                                              struct room *room, const struct rooms_entry *entry)
 {
@@ -244,7 +255,7 @@ static struct subscription *subscription_new(struct rooms *all, struct session *
     sub->moves_granted = entry->moves_granted;
     sub->asked_moves = entry->wants_moves;
     sub->wants_moves = should_want_moves(sub);
-    room->movers += sub->wants_moves;
+    room_add_mover(all, sub);
     if (entry->by_token || entry->expires_s != 0 || entry->info.size > 0) {
         sub->grant = grant_new(entry->info);
         grant_set(sub->grant, entry->expires_s, entry->issued_s, entry->token_id);
@@ -408,7 +419,7 @@ static void room_goes_by(struct rooms *all, struct room *room, const struct rule
 
         room->movers -= sub->wants_moves;
         sub->wants_moves = should_want_moves(sub);
-        room->movers += sub->wants_moves;
+        room_add_mover(all, sub);
     }
     if (rule->presence != was_shown || (room->movers > 0) != had_movers) {
         links_tell_again(all->gateway->links, room->partition);

@@ -66,13 +66,13 @@ struct subscription {
     struct grant *grant;                  /* owns; what a token said about it; NULL: nothing */
     uint64_t last;                        /* offset of the last record given */
     uint32_t index;                       /* in room->subscriptions */
+    uint32_t told_round;                  /* heard.h: when an owner was told of it; 0: never */
     uint8_t cause;                        /* enum rooms_cause */
     bool wants_moves;                     /* is told who comes and goes, if it may see presence */
     bool asked_moves;                     /* its command asked for that */
     bool moves_granted;                   /* the server wants it told, whatever the rule says */
     bool by_token;                        /* a subscription token let it in */
     bool by_claim;                        /* the connection token names the room */
-    bool is_told;                         /* an owner has heard of it */
 };
 
 /* chan_info of a subscription, raw JSON, or nothing. */
@@ -87,11 +87,13 @@ struct room {
     struct room *prev, *next;            /* links: rooms of the same partition */
     struct subscription **subscriptions; /* owns */
     uint32_t count, capacity;
-    uint32_t movers; /* subscriptions that want to be told who comes and goes */
-    uint32_t pins;   /* walks through it: it may not be freed */
-    uint32_t asking; /* subscriptions that wait for the owner's memory */
-    bool is_narrow;  /* it had records that not everybody may see */
-    bool asks_owner; /* a question for missed records is open, after `asked_since` */
+    uint32_t movers;  /* subscriptions that want to be told who comes and goes */
+    uint32_t moving;  /* told.h: since when there are some */
+    bool asked_moves; /* an owner was asked to tell it */
+    uint32_t pins;    /* walks through it: it may not be freed */
+    uint32_t asking;  /* subscriptions that wait for the owner's memory */
+    bool is_narrow;   /* it had records that not everybody may see */
+    bool asks_owner;  /* a question for missed records is open, after `asked_since` */
     uint64_t asked_since;
     uint32_t partition;
     const struct rule *rule; /* borrowed: what people may do here */

@@ -27,6 +27,7 @@ struct rooms {
     struct room **of_partition;  /* owns: lists */
     uint32_t *joining;           /* owns: rooms of each partition without a position */
     struct deadline_queue wait;  /* subscriptions that are not answered */
+    struct told *told;           /* owns: joins and leaves */
     struct log_limit lost_lines; /* one for each room would be too much */
     struct made made[CODEC_COUNT];
     /* Scratch of the fan-out: the records of one message, and for each the next one of its room. */

@@ -1,5 +1,7 @@
 """Who is in a room, and who comes and goes, on all gateways."""
 
+import asyncio
+
 import pytest
 from kit import CentrifugeClient, CommandError, Deployment, PlainClient
 from kit.waiting import eventually_async
@@ -32,17 +34,10 @@ async def _connect(warren, user, gateway=0, **claims):
 
 
 async def _enter_told(client, room):
-    """Enters a room and is told of itself. Who comes before its gateway and the room's owner know
-    each other, in the first moments of both, comes untold: then it comes again."""
-    for _ in range(30):
-        await client.subscribe(room, join_leave=True)
-        try:
-            push = await client.expect_push("join", room, timeout=2.0)
-            assert push["info"]["client"] == client.client
-            return
-        except AssertionError:
-            await client.unsubscribe(room)
-    raise AssertionError(f"nobody is told who enters {room}")
+    """Enters a room and is told of itself, in the first moments of gateway and owner, too."""
+    await client.subscribe(room, join_leave=True)
+    push = await client.expect_push("join", room)
+    assert push["info"]["client"] == client.client
 
 
 def _moves(client, room):
@@ -125,6 +120,7 @@ async def test_a_room_above_its_rate_of_joins_is_not_told_of_them(warren):
 
 
 async def test_the_list_is_right_after_a_gateway_and_a_broadcaster_died(warren):
+    """And while another gateway hangs, whose sessions come again when it goes on."""
     async def users(client):
         return sorted(member["user"] for member in
                       (await client.call("presence", channel="frail"))["presence"].values())
@@ -135,10 +131,21 @@ async def test_the_list_is_right_after_a_gateway_and_a_broadcaster_died(warren):
         await _enter_told(ann, "frail")
         await cid.subscribe("frail")
         await ann.expect(lambda m: "join" in str(m) and "cid" in str(m))
-        assert await users(ann) == ["ann", "cid"]
+        eve = await _connect(warren, "eve", 1)
+        await eve.subscribe("frail")
+        await ann.expect(lambda m: "join" in str(m) and "eve" in str(m))
+        assert await users(ann) == ["ann", "cid", "eve"]
         third.kill()
-        await ann.expect_push("leave", "frail")
-        assert await users(ann) == ["ann"]
+        warren.gateways[1].pause()
+        try:
+            await eventually_async(lambda: {"-cid", "-eve"} <= set(_moves(ann, "frail")))
+            assert await users(ann) == ["ann"]
+        finally:
+            warren.gateways[1].resume()
+        await eventually_async(lambda: _moves(ann, "frail")[-1] == "+eve")
+        assert await users(ann) == ["ann", "eve"]
+        await eve.close()
+        await eventually_async(lambda: _moves(ann, "frail")[-1] == "-eve")
         await cid.close()
         warren.gateways.remove(third)
         for broadcaster in warren.broadcasters:
@@ -158,7 +165,35 @@ async def test_the_list_is_right_after_a_gateway_and_a_broadcaster_died(warren):
             await bob.subscribe("frail")
             await ann.expect(lambda m: "join" in str(m) and "bob" in str(m))
         # A new owner does not take those who were there for newcomers.
-        assert _moves_since_own(ann, "frail", "ann")[:4] == ["+ann", "+cid", "-cid", "+bob"]
+        told = [move for move in _moves_since_own(ann, "frail", "ann") if "eve" not in move]
+        assert told[:4] == ["+ann", "+cid", "-cid", "+bob"]
+
+
+async def test_who_comes_and_goes_while_nobody_owns_the_room_is_told_as_well(warren):
+    """And once: whoever was told under the old owner is not told again by the next one."""
+    patient = warren.add_gateway(gateway__subscribe_wait="60s")
+    async with await _connect(warren, "ann") as ann, \
+            await CentrifugeClient.connect(patient, warren.token("cid")) as cid:
+        await _enter_told(ann, "gap")
+        await cid.subscribe("gap")
+        await ann.expect(lambda m: "join" in str(m) and "cid" in str(m))
+        for round_ in range(2):
+            for broadcaster in warren.broadcasters:
+                broadcaster.kill()
+            bob = await CentrifugeClient.connect(patient, warren.token(f"bob{round_}"))
+            entering = asyncio.ensure_future(bob.subscribe("gap"))
+            if round_ == 0:
+                await cid.close()
+            for broadcaster in warren.broadcasters:
+                broadcaster.start()
+            await entering
+            await ann.expect(lambda m, who=f"bob{round_}": "join" in str(m) and who in str(m))
+            await bob.close()
+            await ann.expect(lambda m, who=f"bob{round_}": "leave" in str(m) and who in str(m))
+        patient.stop()
+        warren.gateways.remove(patient)
+        told = _moves_since_own(ann, "gap", "ann")
+        assert sorted(told) == sorted(["+ann", "+cid", "-cid", "+bob0", "-bob0", "+bob1", "-bob1"])
 
 
 async def test_a_plain_client_is_told_more_when_it_asks(warren):

@@ -1,4 +1,5 @@
 /* test_partition_moves.c: who comes and who goes is told to the gateways that want to know. */
+#include "broadcaster/moves.h"
 #include "tests/unit/partition_kit.h"
 
 /* A new link, whose attach has these lines. */
@@ -118,6 +119,74 @@ static void members_that_a_new_owner_hears_of_again_have_not_come(void **state)
     expect(w, "-c2");
 }
 
+/* It has wanted to know before. */
+#define FOLLOW_ON "{\"room\":\"r0\"}\n{\"room\":\"r0\",\"moves\":true,\"again\":true}\n"
+
+static void who_wanted_to_know_before_is_told_what_passed_it_by(void **state)
+{
+    struct kit_world *w = *state;
+
+    attach(w, w->h, MEMBER("c1") MEMBER_AGAIN("c2") "{\"room\":\"r1\",\"client\":\"x\"}\n");
+    kit_world_tell(w, w->h, MESSAGE_LEAVE, LEFT("c2"));
+    attach(w, w->g, FOLLOW_ON MEMBER("mine"));
+    expect(w, "+c1 -c2 +mine");
+    attach(w, w->g, FOLLOW MEMBER_AGAIN("mine")); /* it has just begun: it missed nothing */
+    expect(w, "");
+    attach(w, w->g, FOLLOW_ON MEMBER_AGAIN("mine")); /* the link broke: what it said may be lost */
+    expect(w, "+c1 -c2 +mine");
+    kit_world_tell(w, w->h, MESSAGE_LEAVE, LEFT("c1"));
+    expect(w, "-c1");
+    kit_tick(&w->kit, w->o, w->kit.conf.lease_ms - 1000);
+    kit_world_run(w);
+    attach(w, w->h, "");
+    attach(w, w->g, FOLLOW_ON MEMBER_AGAIN("mine"));
+    expect(w, "+c1 -c2 +mine -c1");
+    kit_tick(&w->kit, w->o, 2000);
+    attach(w, w->g, FOLLOW_ON MEMBER_AGAIN("mine"));
+    expect(w, ""); /* that was long ago */
+}
+
+static void a_few_moves_are_kept_and_no_more(void **state)
+{
+    struct kit_world *w = *state;
+    struct buf body = BUF_EMPTY;
+
+    attach(w, w->h, "");
+    for (unsigned i = 0; i < 1000; i++) {
+        buf_addf(&body, "{\"room\":\"r0\",\"client\":\"c%u\",\"user\":\"u\"}\n", i);
+    }
+    buf_add(&body, "", 1);
+    kit_world_tell(w, w->h, MESSAGE_JOIN, body.at);
+    buf_deinit(&body);
+    attach(w, w->g, FOLLOW_ON);
+    kit_tick(&w->kit, w->o, 100);
+    kit_world_run(w);
+    struct slice rest = kit_last(w->g, MESSAGE_MOVES)->m.body;
+    struct line line;
+    size_t count = 0;
+    while (line_next(&rest, &line) == 0) {
+        count++;
+    }
+    assert_int_equal(count, MOVES_PAST_MAX);
+    assert_true(slice_equal(line.client, SLICE_LIT("c999")));
+}
+
+static void a_leave_that_no_owner_has_heard_of_is_told(void **state)
+{
+    struct kit_world *w = *state;
+
+    attach(w, w->g, FOLLOW);
+    attach(w, w->h,
+           "{\"room\":\"r0\",\"client\":\"c1\",\"user\":\"ann\",\"left\":true}\n"
+           "{\"room\":\"r5\",\"client\":\"c1\",\"user\":\"ann\",\"left\":true}\n" MEMBER("c2"));
+    expect(w, "-c1 +c2");
+    assert_int_equal(partition_members(w->o->machine), 1);
+    attach(w, w->h, /* this owner knows it */
+           "{\"room\":\"r0\",\"client\":\"c2\",\"user\":\"ann\",\"left\":true}\n");
+    expect(w, "-c2");
+    assert_int_equal(partition_members(w->o->machine), 0);
+}
+
 static void a_gateway_that_is_dropped_takes_its_members_with_it(void **state)
 {
     struct kit_world *w = *state;
@@ -132,6 +201,12 @@ static void a_gateway_that_is_dropped_takes_its_members_with_it(void **state)
     }
     expect(w, "-c1 -c2");
     partition_on_gateway_gone(w->o->machine, slice_of(w->h->id)); /* it is gone already */
+    expect(w, "");
+
+    /* If it was only frozen, its members come again. */
+    attach(w, w->h, MEMBER_AGAIN("c1") MEMBER_AGAIN("c2"));
+    expect(w, "+c1 +c2");
+    attach(w, w->h, MEMBER_AGAIN("c1") MEMBER_AGAIN("c2"));
     expect(w, "");
 }
 
@@ -222,6 +297,71 @@ static void a_crowd_that_comes_is_a_few_messages(void **state)
     expect(w, "-c7");
 }
 
+/* Tells the owner of the whole crowd; `more` is in each line. */
+static void tell_crowd(struct kit_world *w, unsigned crowd, const char *more)
+{
+    struct buf body = BUF_EMPTY;
+
+    attach(w, w->h, "{\"room\":\"r0\"}\n");
+    for (unsigned i = 0; i < crowd; i++) {
+        buf_addf(&body, "{\"room\":\"r0\",\"client\":\"c%u\",\"user\":\"u%u\"%s}\n", i, i, more);
+        if (body.size > 1 << 20 || i == crowd - 1) {
+            buf_add(&body, "", 1);
+            kit_world_tell(w, w->h, MESSAGE_JOIN, body.at);
+            buf_clear(&body);
+        }
+    }
+    buf_deinit(&body);
+    kit_tick(&w->kit, w->o, 100);
+    kit_world_run(w);
+}
+
+/* Bytes that a gateway got since then. */
+static size_t bytes_since(const struct kit_gateway *g, size_t letters)
+{
+    size_t sum = 0;
+
+    for (size_t i = letters; i < g->inbox.count; i++) {
+        sum += g->inbox.at[i]->m.body.size;
+    }
+    return sum;
+}
+
+/* 100,000 sessions in a room: their owner changes, their gateway dies, and who is there is asked:
+ * each costs others a few messages, and no more bytes than the room may be told in a second. */
+static void a_crowd_is_no_storm_whatever_happens_to_it(void **state)
+{
+    struct kit_world *w = *state;
+    const unsigned crowd = 100000;
+    const size_t a_second = (size_t)w->kit.conf.moves_max * 128;
+
+    attach(w, w->g, FOLLOW);
+    tell_crowd(w, crowd, "");
+    kit_world_change_owner(w);
+    attach(w, w->g, FOLLOW_ON);
+    size_t before = w->g->inbox.count;
+    tell_crowd(w, crowd, ",\"again\":true");
+    assert_int_equal(partition_members(w->o->machine), crowd);
+    assert_int_equal(w->g->inbox.count, before); /* nobody came */
+
+    kit_world_tell(w, w->g, MESSAGE_PRESENCE, "{\"room\":\"r0\"}\n");
+    kit_world_tell(w, w->g, MESSAGE_PRESENCE, "{\"room\":\"r0\",\"count\":true}\n");
+    struct slice rest = kit_last(w->g, MESSAGE_PRESENT)->m.body;
+    struct line line;
+    assert_int_equal(line_next(&rest, &line), 0);
+    assert_true(line.clients == crowd && line.users == crowd);
+    assert_int_equal(w->g->inbox.count, before + 2);
+    assert_true(bytes_since(w->g, before) < 256);
+
+    before = w->g->inbox.count;
+    partition_on_gateway_gone(w->o->machine, slice_of(w->h->id));
+    kit_tick(&w->kit, w->o, 100);
+    kit_world_run(w);
+    assert_int_equal(partition_members(w->o->machine), 0);
+    assert_int_equal(w->g->inbox.count, before + 1);
+    assert_in_range(bytes_since(w->g, before), 1, a_second);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, kit_world_start, kit_test_stop)
@@ -231,10 +371,14 @@ int main(void)
         TEST(who_wants_nothing_any_more_is_told_nothing),
         TEST(a_gateway_that_attaches_anew_has_only_what_changed_told),
         TEST(members_that_a_new_owner_hears_of_again_have_not_come),
+        TEST(who_wanted_to_know_before_is_told_what_passed_it_by),
+        TEST(a_few_moves_are_kept_and_no_more),
+        TEST(a_leave_that_no_owner_has_heard_of_is_told),
         TEST(a_gateway_that_is_dropped_takes_its_members_with_it),
         TEST(members_of_a_long_attach_are_waited_for),
         TEST(moves_that_fill_a_message_do_not_overtake_an_answer),
         TEST(a_crowd_that_comes_is_a_few_messages),
+        TEST(a_crowd_is_no_storm_whatever_happens_to_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
