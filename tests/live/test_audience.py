@@ -121,6 +121,8 @@ async def test_a_payload_that_names_nobody_properly_is_not_shown_to_all(warren):
 
 async def test_a_room_is_heard_by_some_roles_and_by_whoever_speaks(warren):
     room = "desk:1"
+    before = [g.metric("warren_gateway_records_kept_back_total", rule="roles")
+              for g in warren.gateways]
     async with _people(warren, room, ann=[], bob=["guest"], eve=["agent"],
                        fay=["x", "\"quoted\""], nobody=None) as people:
         await people["ann"].publish(room, {"message": "help"})
@@ -132,6 +134,8 @@ async def test_a_room_is_heard_by_some_roles_and_by_whoever_speaks(warren):
         await _expect(people, room, {
             "ann": ["help", "end ann"], "bob": ["end bob"], "eve": everything, "fay": everything,
             "nobody": ["me too", "end nobody"]})
+        for gateway, count in zip(warren.gateways, before):  # refusals are counted by rule
+            assert gateway.metric("warren_gateway_records_kept_back_total", rule="roles") > count
 
 
 async def test_what_hidden_people_say_is_seen_by_them_and_moderators(warren):

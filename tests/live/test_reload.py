@@ -97,6 +97,26 @@ async def test_who_lost_the_right_loses_the_subscription(warren):
     await boss.close()
 
 
+async def test_limits_and_who_is_told_of_joins_change_for_those_who_are_here(warren):
+    gateway = warren.gateways[0]
+    async with await CentrifugeClient.connect(gateway, warren.token("ann")) as ann:
+        await ann.subscribe("told")
+        warren.config.write_text(
+            _config(_OLD, more='[room "told"]\njoin_leave = yes\n'
+                               "[gateway]\nrooms = 1\nuser_sessions = 1\n"), encoding="utf-8")
+        _reload(gateway)
+        with pytest.raises(CommandError) as refused:
+            await ann.subscribe("second")
+        assert refused.value.code == 106
+        with pytest.raises(Closed) as closed:
+            await CentrifugeClient.connect(gateway, warren.token("ann"))
+        assert closed.value.code == 3504
+        async with await CentrifugeClient.connect(gateway, warren.token("bob")) as bob:
+            await bob.subscribe("told")
+            assert (await ann.expect_push("join", "told"))["info"]["user"] == "bob"
+        assert "restart" not in gateway.log_text().rsplit("settings reloaded", 1)[1]
+
+
 async def test_presence_appears_and_goes(warren):
     gateway = warren.gateways[0]
     async with await CentrifugeClient.connect(gateway, warren.token("ann")) as ann:

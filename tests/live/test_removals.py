@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 
 import pytest
-from kit import CentrifugeClient
+from kit import CentrifugeClient, Closed, CommandError
 from kit.api import Api, ApiError, deployed
 from kit.waiting import PATIENCE
 
@@ -125,6 +125,9 @@ async def test_what_was_removed_stays_so_whoever_ends(broker):
                 epoch = api.history(channel="gone")["epoch"]
                 api.delete(channel="gone", offset=2, epoch=epoch)
                 api.history_remove(channel="gone")
+                api.ban(user="villain", ttl=3600)
+                api.mute(user="pest")
+                api.close(channel="bar")
             await _say(sessions, "gone", 7, 8)
             with _door(running.gateways[1]) as api:
                 api.delete(channel="gone", offset=8)
@@ -137,6 +140,54 @@ async def test_what_was_removed_stays_so_whoever_ends(broker):
             await _all_show(sessions, [], "gone", [7])
             for gateway in running.gateways:
                 assert await _recovered(gateway, "gone", epoch, 1) == [7]
+            for gateway in running.gateways:
+                await _still_moderated(running, gateway, sessions)
+
+
+async def _still_moderated(running, gateway, sessions):
+    """Who was banned and muted, and the room that was closed, before all gateways were killed."""
+    with pytest.raises(Closed) as closed:
+        await CentrifugeClient.connect(gateway, running.token("villain"))
+    assert closed.value.code == 3507
+    async with await CentrifugeClient.connect(gateway, running.token("pest")) as pest:
+        with pytest.raises(CommandError) as refused:
+            await pest.subscribe("bar")
+        assert refused.value.code == 103
+        await pest.subscribe("gone")
+        await pest.publish("gone", f"spam by {gateway.name}")
+        await pest.expect_pub("gone", f"spam by {gateway.name}")
+    await sessions[0].publish("gone", f"end by {gateway.name}")
+    for session in sessions:
+        await session.expect_pub("gone", f"end by {gateway.name}")
+        assert not any("spam" in str(pub["data"]) for pub in session.pubs("gone"))
+
+
+async def test_what_was_removed_stays_so_beyond_memory_and_checkpoints(broker):
+    """Its record is found in the log again, by an owner that had to look for it there."""
+    settings = {"topology.partitions": 1, "room.history_size": 1000}
+    more = {"broadcaster.checkpoint_bytes": "64k", "broadcaster.memory": "1m"}
+    with deployed(broker, settings=settings, broadcaster=more) as running:
+        async with _both(running, "old") as sessions:
+            await sessions[0].subscribe("busy")
+            await _say(sessions, "old", 1, 10)
+            with _door(running.gateways[1]) as api:
+                epoch = api.history(channel="old")["epoch"]
+                api.history_remove(channel="old")
+                await _say(sessions, "old", 11, 20)
+                api.delete(channel="old", offset=13)
+            for _ in range(15):
+                await asyncio.gather(*(sessions[0].publish("busy", "x" * 8000) for _ in range(20)))
+        for service in running.broadcasters + running.gateways:
+            service.kill()
+        for service in running.broadcasters + running.gateways:
+            service.start()
+        left = [11, 12, *range(14, 21)]
+        async with _both(running, "old") as sessions:
+            await _all_show(sessions, [], "old", left)
+            for gateway in running.gateways:
+                assert await _recovered(gateway, "old", epoch, 1) == left
+                assert await _recovered(gateway, "old", epoch, 12) == left[2:]
+        assert sum(b.metric("warren_broadcaster_fetches_total") for b in running.broadcasters) > 0
 
 
 def _fails(code, method, **params):

@@ -3,7 +3,7 @@
 import subprocess
 
 import pytest
-from kit import CentrifugeClient, CommandError, Deployment, PlainClient
+from kit import CentrifugeClient, Closed, CommandError, Deployment, PlainClient
 from kit.services import Broadcaster, Gateway, build_folder
 
 _CONFIG = """
@@ -74,6 +74,45 @@ async def test_none_means_nobody(warren, room):
         await _refused(ann.publish(room, "no"), 103)
 
 
+async def test_personal_rooms_are_for_those_whom_they_name(warren):
+    async with await _connect(warren, "ann") as ann, \
+            await _connect(warren, "bob", gateway=1, roles=["agent", "moderator"]) as bob, \
+            await _connect(warren) as nobody:
+        for room, others in (("#ann", (bob, nobody)), ("staff:notes#ann", (bob, nobody)),
+                             ("talk#ann,bob", (nobody,))):
+            for other in others:
+                await _refused(other.subscribe(room), 103)
+                await _refused(other.publish(room, "no"), 103)
+            await ann.subscribe(room)
+            await ann.publish(room, "mine")
+            await ann.expect_pub(room, "mine")
+            assert [pub["data"] for pub in ann.pubs(room)] == ["mine"]
+        await bob.subscribe("talk#ann,bob")
+        await bob.publish("talk#ann,bob", "ours")
+        await ann.expect_pub("talk#ann,bob", "ours")
+        for room in ("#an", "#anna", "#Ann", "#", "#ann,", "talk#bob#ann"):
+            if room not in ("#ann,", "talk#bob#ann"):  # these name ann, too
+                await _refused(ann.subscribe(room), 103)
+        await _refused(bob.subscribe("talk#bob#ann"), 103)  # the last ones count
+
+
+async def test_rooms_that_need_a_token_are_for_those_who_show_one(warren):
+    async with await _connect(warren, "ann") as ann, \
+            await _connect(warren, "bob", gateway=1) as bob:
+        for client in (ann, bob):
+            await _refused(client.subscribe("$vip"), 103)
+            await _refused(client.publish("$vip", "no"), 103)
+        await ann.subscribe("$vip", token=warren.token("ann", channel="$vip"))
+        await ann.publish("$vip", "yes")
+        await ann.expect_pub("$vip", "yes")
+        for wrong in ({"channel": "$other"}, {}):
+            async with await _connect(warren, "bob") as cheat:
+                with pytest.raises((CommandError, Closed)):
+                    await cheat.subscribe("$vip", token=warren.token("bob", **wrong))
+        await _refused(bob.publish("$vip", "no"), 103)
+        assert [pub["data"] for pub in ann.pubs("$vip")] == ["yes"]
+
+
 async def test_the_plain_dialect_goes_by_the_same_rules(warren):
     agent = warren.token("ann", roles=["agent"])
     guest = warren.token("bob", roles=["guest"])
@@ -114,6 +153,17 @@ async def test_history_is_as_long_as_the_namespace_says(warren, room, size):
         assert answer["offset"] == 15
 
 
+@pytest.mark.parametrize("key, value", [
+    ("rooms", "0"), ("rooms", "many"), ("user_sessions", "-1"), ("publish_rate", "1.5"),
+    ("publish_burst", "0"), ("user_publish_rate", "fast"), ("user_publish_burst", "0")])
+def test_limits_are_checked(tmp_path, key, value):
+    config = tmp_path / "warren.ini"
+    config.write_text(f"[auth]\nanonymous = yes\n[gateway]\n{key} = {value}\n", encoding="utf-8")
+    done = subprocess.run([build_folder() / Gateway.program, "--check-config", "--config", config],
+                          env={}, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and f"{key}: must be a number" in done.stderr, done.stderr
+
+
 @pytest.mark.parametrize("program", [Gateway.program, Broadcaster.program])
 @pytest.mark.parametrize("text, complaint", [
     (_CONFIG, None),
@@ -125,6 +175,14 @@ async def test_history_is_as_long_as_the_namespace_says(warren, room, size):
     ('[room support]\npresence = no\n', "unknown section"),
     ('[amqp "a"]\nurl = x\n', "only [room"),
     ("[room]\npublish =\n", "[room] publish: must be * or none"),
+    ('[room "a"]\nsubscribers = -1\n', "must be a number from 0"),
+    ('[room "a"]\nhistory_for = none staff\n', "must be * or none, or roles"),
+    ('[room "a"]\npresence_for = \n', "must be * or none, or roles"),
+    ('[room "a"]\nhidden = * guest\n', "must be * or none, or roles"),
+    ('[room "a"]\necho = maybe\n', "must be yes or no"),
+    ('[room "a"]\njoin_leave = 2\n', "must be yes or no"),
+    ('[room "a"]\nmuted = silent\n', "muted"), ('[room "a"]\naudience =\n', "audience"),
+    ('[room "a"]\nhistory_ttl = 1\n', "history_ttl"),
     ("".join(f'[room "n{i}"]\npresence = no\n' for i in range(257)), "at most 256 namespaces"),
 ])
 def test_both_services_check_all_rules(tmp_path, program, text, complaint):

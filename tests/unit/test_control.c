@@ -105,6 +105,46 @@ static void what_holds_is_summed_up_for_those_who_come_later(void **state)
     kit_end(&k);
 }
 
+static bool is_removed(struct kit *k, uint64_t offset)
+{
+    const struct record r = {.room = SLICE_LIT("yard"), .epoch = SLICE_LIT("e1"), .offset = offset};
+
+    return control_is_removed(k->gateway.control, &r);
+}
+
+static void removals_bans_and_closed_rooms_are_summed_up_too(void **state)
+{
+    (void)state;
+    struct kit k, later;
+
+    kit_begin(&k);
+    catch_up(&k);
+    order(&k, "{\"do\":\"history_remove\",\"room\":\"yard\",\"epoch\":\"e1\",\"offset\":5}\n");
+    order(&k, "{\"do\":\"delete\",\"room\":\"yard\",\"epoch\":\"e1\",\"offset\":8}\n");
+    order(&k, "{\"do\":\"ban\",\"user\":\"pest\"}\n");
+    order(&k, "{\"do\":\"close\",\"room\":\"yard\"}\n");
+    order(&k, "{\"do\":\"close\",\"room\":\"bar\"}\n{\"do\":\"open\",\"room\":\"bar\"}\n");
+    kit_drop(&k, MESSAGE_CONTROL);
+    kit_skip(15 * DAY_MS);
+    control_tick(k.gateway.control);
+    struct bus_out *summary = kit_take(&k, MESSAGE_CONTROL);
+
+    kit_begin(&later);
+    assert_false(is_removed(&later, 1));
+    read_lines(&later, blob_slice(summary->body), (int64_t)summary->message.checkpoint);
+    for (uint64_t offset = 1; offset <= 10; offset++) {
+        assert_int_equal(is_removed(&later, offset), offset <= 5 || offset == 8);
+    }
+    assert_true(control_is_closed(later.gateway.control, SLICE_LIT("yard")));
+    assert_false(control_is_closed(later.gateway.control, SLICE_LIT("bar")));
+    char pest[] = "pest";
+    struct identity identity = {.user = pest, .is_known = true};
+    assert_true(control_is_banned(later.gateway.control, &identity, "192.0.2.77:4711"));
+    control_on_result(k.gateway.control, summary, BUS_CONFIRMED);
+    kit_end(&later);
+    kit_end(&k);
+}
+
 static void revocations_alone_are_summed_up_too(void **state)
 {
     (void)state;
@@ -233,6 +273,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_holds_is_summed_up_for_those_who_come_later),
+        cmocka_unit_test(removals_bans_and_closed_rooms_are_summed_up_too),
         cmocka_unit_test(revocations_alone_are_summed_up_too),
         cmocka_unit_test(what_has_ended_is_not_summed_up),
         cmocka_unit_test(a_summary_makes_nobody_look_at_the_sessions),
