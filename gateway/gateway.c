@@ -22,6 +22,7 @@
 #include "gateway/edge/listener.h"
 #include "gateway/hook/hooks.h"
 #include "gateway/order/control.h"
+#include "gateway/room/repeats.h"
 #include "gateway/room/rooms.h"
 #include "gateway/session/pace.h"
 #include "gateway/session/sessions.h"
@@ -136,6 +137,7 @@ int gateway_start(struct gateway *g, const struct gateway_conf *conf, struct ev_
         return -1;
     }
     g->users = users_new(g);
+    g->repeats = repeats_new();
     if (edge_start(g) != 0) {
         return -1;
     }
@@ -241,6 +243,7 @@ void gateway_stop(struct gateway *g)
     g->sessions = sessions_free(g->sessions);
     g->hooks = hooks_free(g->hooks);
     g->users = users_free(g->users);
+    g->repeats = repeats_free(g->repeats);
     g->rooms = rooms_free(g->rooms);
     g->bus = bus_free(g->bus);
     g->lanes = lanes_free(g->lanes);

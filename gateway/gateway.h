@@ -29,6 +29,7 @@ struct links;
 struct listener;
 struct questions;
 struct raws;
+struct repeats;
 struct revoked;
 struct rooms;
 struct sessions;
@@ -56,6 +57,7 @@ struct gateway {
     /* Parts, owned, in the order of their birth. */
     struct hooks *hooks;
     struct users *users;
+    struct repeats *repeats;
     struct sessions *sessions;
     struct rooms *rooms;
     struct links *links;

@@ -55,7 +55,7 @@ struct rules_name; /* a namespace with a section of its own */
 
 struct rules {
     struct rule defaults;          /* rows of the table of settings: see RULES_ROWS */
-    int64_t idempotency_window_ms; /* of all rooms; broadcaster */
+    int64_t idempotency_window_ms; /* of all rooms */
     struct rules_name *names;      /* owns: by name */
     size_t count;
 };
@@ -65,7 +65,7 @@ struct rules {
 #define RULES_ROWS(type, field)                                                                    \
     RULES_ROOM_ROWS(offsetof(type, field.defaults)),                                               \
     {"room", "idempotency_window", CONF_DURATION, offsetof(type, field.idempotency_window_ms),     \
-     "5m", 0, 86400000, "how long a publish with a key is known again (broadcaster)"}
+     "5m", 0, 86400000, "how long a publish with a key is known again"}
 
 /* Those that a namespace may have too. `base` is where the struct rule begins. */
 #define RULES_ROOM_ROWS(base)                                                                      \

@@ -53,7 +53,7 @@ void centrifuge_publish(struct session *s, const struct command *c, bool is_rpc)
         session_send_error(s, c->id, REPLY_LIMIT_EXCEEDED);
         return;
     }
-    int why = permits_publish(s, c->channel, c->data);
+    int why = permits_publish(s, c->channel, c->data, c->key);
     if (why != PERMITTED) {
         session_send_error(s, c->id, (enum reply_error)why);
         return;

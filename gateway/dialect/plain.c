@@ -209,7 +209,7 @@ void plain_on_text(struct session *s, struct slice text)
     } else if (s->subscriptions == NULL) {
         session_send_error(s, 0, REPLY_INTERNAL); /* it could not enter its room in time */
     } else {
-        int why = permits_publish(s, room_of(s), text);
+        int why = permits_publish(s, room_of(s), text, key);
 
         if (why != PERMITTED) {
             session_send_error(s, 0, (enum reply_error)why);

@@ -7,6 +7,7 @@
 #include "gateway/dialect/dialect.h"
 #include "gateway/gateway.h"
 #include "gateway/order/control.h"
+#include "gateway/room/repeats.h"
 #include "gateway/room/rights.h"
 #include "gateway/session/pace.h"
 #include "gateway/session/users.h"
@@ -115,11 +116,32 @@ static int may_publish(struct session *s, struct slice room, struct slice payloa
     return PERMITTED;
 }
 
-int permits_publish(struct session *s, struct slice room, struct slice payload)
+/* False: something else was published with this key. */
+static bool is_own_key(const struct session *s, struct slice room, struct slice payload,
+                       struct slice key)
+{
+    int64_t window_ms = s->gateway->conf->rules.idempotency_window_ms;
+
+    return key.size == 0 || window_ms == 0 ||
+           !repeats_is_other(s->gateway->repeats,
+                             &(struct repeats_publish){.room = room,
+                                                       .user = slice_of(s->identity->user),
+                                                       .key = key,
+                                                       .content = payload},
+                             window_ms, clock_mono_ms());
+}
+
+int permits_publish(struct session *s, struct slice room, struct slice payload, struct slice key)
 {
     int why = may_publish(s, room, payload);
 
-    return why != PERMITTED ? why : is_slow_enough(s) ? PERMITTED : REPLY_TOO_MANY_REQUESTS;
+    if (why != PERMITTED) {
+        return why;
+    }
+    if (!is_slow_enough(s)) {
+        return REPLY_TOO_MANY_REQUESTS;
+    }
+    return grant(s, PERMIT_KEY, is_own_key(s, room, payload, key)) ? PERMITTED : REPLY_BAD_REQUEST;
 }
 
 int permits_publish_now(struct session *s, struct slice room, struct slice payload)

@@ -29,8 +29,10 @@ bool permits_see_history(const struct session *s, const struct rule *rule);
 #define PERMITTED (-1)
 
 /* Whether the session may publish this (valid JSON) in that room now: PERMITTED, or the
- * error to answer with (enum reply_error). A publish that is granted counts for its rate. */
-int permits_publish(struct session *s, struct slice room, struct slice payload) MUST_CHECK;
+ * error to answer with (enum reply_error). A publish that is granted counts for its rate. Its `key`
+ * (empty: none) must not be that of another one (repeats.h). */
+int permits_publish(struct session *s, struct slice room, struct slice payload,
+                    struct slice key) MUST_CHECK;
 
 /* The same for one that was granted and has been asked about since, perhaps with another payload:
  * it does not count again. */

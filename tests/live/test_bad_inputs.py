@@ -244,7 +244,7 @@ _ROOMS = [
      commands.limits(10 ** 9, -1, -2), '{"history":{"publications":[1,2],"epoch":"E","offset":2}}'),
     (84, INSIDE, "faster than the rate", commands.flood,
      "error 111 too many requests temporary retry_after=1, close 3013 too many requests"),
-    (85, INSIDE, "same publish id, other content", commands.other_content, '{"publish":{}}'),
+    (85, INSIDE, "same publish id, other content", commands.other_content, _107),
     (86, INSIDE, "put out while connected", commands.kicked, "close 3503 force disconnect"),
 ]
 

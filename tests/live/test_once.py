@@ -35,8 +35,12 @@ async def test_a_repeat_on_another_connection_and_gateway_is_answered_and_not_de
         await two.subscribe("again")
         assert await _publish(one, "again", "first", "k1") == {}
         assert await _publish(two, "again", "first", "k1") == {}
-        assert await _publish(one, "again", "other words", "k1") == {}  # the first one wins
+        for client in (one, two):
+            with pytest.raises(CommandError) as error:
+                await _publish(client, "again", "other words", "k1")
+            assert error.value.code == 107
         assert await _publish(one, "again", "second", "k2") == {}
+        assert await _publish(two, "again", "other words", "k2") == {}  # unknown here: dropped
         assert await one.publish("again", "plain") == {}
         assert await one.publish("again", "plain") == {}
         assert await _end_of(two, "again") == ["first", "second", "plain", "plain"]
@@ -136,7 +140,7 @@ async def test_a_repeat_after_the_owner_was_killed_is_not_delivered(broker):
 
 async def test_the_window_can_be_closed(broker):
     with Deployment(broker, gateways=1, broadcasters=1,
-                    broadcaster={"room.idempotency_window": "0"}) as running:
+                    settings={"room.idempotency_window": "0"}) as running:
         async with await _connect(running, 0, "ann") as ann:
             await ann.subscribe("open")
             await _publish(ann, "open", 1, "k")

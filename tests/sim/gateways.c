@@ -17,6 +17,7 @@
 #include "gateway/bus/questions.h"
 #include "gateway/bus/raw.h"
 #include "gateway/order/control.h"
+#include "gateway/room/repeats.h"
 #include "gateway/room/rooms_internal.h"
 #include "gateway/session/sessions_internal.h"
 #include "gateway/session/users.h"
@@ -420,6 +421,7 @@ void gateways_start(struct sim *s, struct sim_gateway *g)
     hash_random(&boot, sizeof(boot));
     snprintf(gw->boot, sizeof(gw->boot), "%016" PRIx64, boot);
     gw->users = users_new(gw);
+    gw->repeats = repeats_new();
     gw->sessions = sessions_new(gw);
     gw->rooms = rooms_new(gw);
     gw->links = links_new(gw);
@@ -443,6 +445,7 @@ void gateways_deinit(struct sim_gateway *g)
     g->proc.is_up = false;
     gw->sessions = sessions_free(gw->sessions);
     gw->users = users_free(gw->users);
+    gw->repeats = repeats_free(gw->repeats);
     gw->rooms = rooms_free(gw->rooms);
     gw->bus = bus_free(gw->bus);
     gw->lanes = lanes_free(gw->lanes);
