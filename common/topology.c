@@ -219,6 +219,7 @@ int topology_declare_common(struct mq *m, uint16_t channel, const struct topolog
     if (!t->is_quorum) {
         exchange(&d, topology_name(name, t, "spill"), "direct");
     }
+    exchange(&d, topology_name(name, t, "sessions"), "topic");
     for (uint32_t p = 0; p < t->partitions; p++) {
         if (!t->is_quorum) {
             declare_spill(&d, p);
@@ -263,7 +264,8 @@ int topology_declare_broadcaster(struct mq *m, uint16_t channel, const struct to
     };
     struct declaring d = {m, channel, t, error, error_size, MQ_OK};
     char all[TOPOLOGY_NAME_SIZE], own[TOPOLOGY_NAME_SIZE], owner[TOPOLOGY_NAME_SIZE];
-    char events[TOPOLOGY_NAME_SIZE];
+    char events[TOPOLOGY_NAME_SIZE], sessions[TOPOLOGY_NAME_SIZE];
+    static const char *const of_sessions[] = {"connect.#", "disconnect.#"};
     /* In a cluster it goes with its node, to be declared on another one at once. A quorum queue
      * would stay and go on counting the consumers of the dead node. */
     const struct mq_queue members = {
@@ -272,6 +274,9 @@ int topology_declare_broadcaster(struct mq *m, uint16_t channel, const struct to
         .name = topology_name_id(own, t, "broadcaster", id), .exclusive = true, .args = args};
 
     exchange(&d, topology_name(events, t, "events"), "topic");
+    for (size_t i = 0; i < ARRAY_LEN(of_sessions); i++) {
+        chain(&d, events, topology_name(sessions, t, "sessions"), of_sessions[i]);
+    }
     queue(&d, &members);
     queue(&d, &mailbox);
     bind(&d, own, topology_name(owner, t, "owner"), "all");

@@ -16,6 +16,7 @@
  *   PREFIX.control    fanout, durable            orders to all gateways
  *   PREFIX.publish    topic, durable             what other programs publish, key: the room
  *   PREFIX.events     topic, durable             what other programs are told, key: what and room
+ *   PREFIX.sessions   topic, durable             who connects and disconnects; into PREFIX.events
  *   PREFIX.dead       fanout, durable            what nobody could use
  *
  *   queue             kind                       bound to
@@ -40,6 +41,10 @@
  *
  * A durable classic queue is away while its node is, and to declare it is
  * refused meanwhile: a cluster has none.
+ *
+ * Gateways may write PREFIX.sessions, and not PREFIX.events, where they could forge
+ * records. Two bindings, which only broadcasters may make, let nothing through
+ * but keys that begin with "connect." and "disconnect.".
  *
  * The alternate exchange of PREFIX.in has P in its name, because RabbitMQ
  * compares that argument: a service that believes in another P is refused.
@@ -104,8 +109,8 @@ int topology_find_common(struct mq *m, uint16_t channel, const struct topology *
 int topology_declare_logs(struct mq *m, uint16_t channel, const struct topology *t, char *error,
                           size_t error_size) MUST_CHECK;
 
-/* PREFIX.events, PREFIX.broadcasters and PREFIX.broadcaster.ID. 405: a connection that died has not
- * been noticed yet, try again. */
+/* PREFIX.events with its bindings, PREFIX.broadcasters and PREFIX.broadcaster.ID. 405: a connection
+ * that died has not been noticed yet, try again. */
 int topology_declare_broadcaster(struct mq *m, uint16_t channel, const struct topology *t,
                                  const char *id, char *error, size_t error_size) MUST_CHECK;
 

@@ -9,6 +9,7 @@
 #include "common/service.h"
 #include "gateway/api/api.h"
 #include "gateway/edge/origin.h"
+#include "gateway/session/notices.h"
 #include "gateway/token/jwt.h"
 
 #define AT(field) offsetof(struct gateway_conf, field)
@@ -120,6 +121,9 @@ static const struct conf_key keys[] = {
      "after SIGTERM, while /ready fails and balancers notice, that clients are still let in"},
     {"gateway", "drain", CONF_DURATION, AT(drain_ms), "10s", 0, 3600000,
      "over which sessions are ended then"},
+    {"gateway", "events", CONF_TEXT, AT(events), "none", 0, 0,
+     "what programs are told through the exchange PREFIX.events: none, or some of connect, "
+     "disconnect"},
     {"auth", "hmac_key", CONF_SECRET, AT(hmac_key), "", 0, 0,
      "HS256 key of the tokens, at least 32 bytes"},
     {"auth", "public_key_file", CONF_TEXT, AT(public_key_file), "", 0, 0,
@@ -265,6 +269,10 @@ static int conf_check(struct gateway_conf *c)
     }
     if (c->proxy_protocol && c->trusted[0] == '\0') {
         return complain("[gateway] proxy_protocol: nobody is trusted to speak it");
+    }
+    if (notices_check(c->events) != NULL) {
+        fprintf(stderr, "warren-gateway: [gateway] events: must be %s\n", notices_check(c->events));
+        return -1;
     }
     if (api_keys_check(&c->api_keys, c->api_key, api_is_method, error, sizeof(error)) != 0) {
         return complain(error);

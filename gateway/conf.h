@@ -58,6 +58,7 @@ struct gateway_conf {
     int64_t message_rate, message_burst; /* in a second, 0: any number; at once */
     int64_t recent_records, recent_bytes; /* of each followed room, kept for those who come back */
     int64_t drain_accept_ms, drain_ms;
+    char *events; /* none, or some of connect, disconnect */
     char *hmac_key, *public_key_file, *public_key_algorithm, *jwks_file;
     char *audience, *subscription_audience, *issuer, *token_type, *cookie;
     int64_t max_age_ms;      /* that a token may still live; 0: any time */

@@ -24,6 +24,7 @@
 #include "gateway/order/control.h"
 #include "gateway/room/repeats.h"
 #include "gateway/room/rooms.h"
+#include "gateway/session/notices.h"
 #include "gateway/session/pace.h"
 #include "gateway/session/sessions.h"
 #include "gateway/session/users.h"
@@ -67,6 +68,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
     surveys_tick(g->surveys);
     users_tick(g->users);
     control_tick(g->control);
+    notices_tick(g->notices);
     bus_tick(g->bus);
 }
 
@@ -150,6 +152,7 @@ int gateway_start(struct gateway *g, const struct gateway_conf *conf, struct ev_
     g->lanes = lanes_new(g);
     g->raws = raws_new(g);
     g->control = control_new(g);
+    g->notices = notices_new(g);
     g->conns = conns_new(g);
     g->bus = bus_new(g);
     if (g->bus == NULL) {
@@ -211,7 +214,8 @@ static void on_drain(struct ev_loop *loop, ev_timer *watcher, int events)
     if (left_ms > 0 && !is_empty) {
         return;
     }
-    if ((lanes_waiting(g->lanes) > 0 || !is_empty) && left_ms > -DRAIN_CONFIRM_MS - DRAIN_BYE_MS) {
+    bool is_owed = lanes_waiting(g->lanes) > 0 || notices_waiting(g->notices) > 0;
+    if ((is_owed || !is_empty) && left_ms > -DRAIN_CONFIRM_MS - DRAIN_BYE_MS) {
         return; /* confirms, or close frames, are on the way */
     }
     ev_break(loop, EVBREAK_ALL);
@@ -249,6 +253,7 @@ void gateway_stop(struct gateway *g)
     g->lanes = lanes_free(g->lanes);
     g->raws = raws_free(g->raws);
     g->control = control_free(g->control);
+    g->notices = notices_free(g->notices);
     g->surveys = surveys_free(g->surveys);
     g->questions = questions_free(g->questions);
     g->links = links_free(g->links);

@@ -27,6 +27,7 @@ struct lanes;
 struct hooks;
 struct links;
 struct listener;
+struct notices;
 struct questions;
 struct raws;
 struct repeats;
@@ -66,6 +67,7 @@ struct gateway {
     struct lanes *lanes;
     struct raws *raws;
     struct control *control;
+    struct notices *notices;
     struct bus *bus;
     struct conns *conns;
     struct listener *listener;

@@ -18,6 +18,7 @@
 #include "gateway/bus/surveys.h"
 #include "gateway/gateway.h"
 #include "gateway/order/control.h"
+#include "gateway/session/notices.h"
 
 #define BUS_NEWS_MAX 256 /* messages of the bus handled in one turn of the loop */
 /* Bytes of them after which the turn ends: so that a burst does not fill a session's queue before
@@ -102,6 +103,17 @@ static void bus_switch(struct bus *b, bool from_publisher, bool up)
     }
 }
 
+static void take_result(struct gateway *g, struct bus_out *out, enum bus_result result)
+{
+    if (out->target == BUS_TO_CONTROL) {
+        control_on_result(g->control, out, result);
+    } else if (out->target == BUS_TO_SESSIONS) {
+        notices_on_result(g->notices, out, result);
+    } else {
+        lanes_on_result(g->lanes, out, result);
+    }
+}
+
 static void bus_take_news(struct bus *b, struct bus_news *news)
 {
     struct gateway *g = b->gateway;
@@ -118,11 +130,7 @@ static void bus_take_news(struct bus *b, struct bus_news *news)
         log_warn("%s", b->is_blocked ? "bus blocked: the broker raised an alarm" : "bus unblocked");
         break;
     case NEWS_RESULT:
-        if (news->batch->target == BUS_TO_CONTROL) {
-            control_on_result(g->control, news->batch, news->result);
-        } else {
-            lanes_on_result(g->lanes, news->batch, news->result);
-        }
+        take_result(g, news->batch, news->result);
         break;
     case NEWS_MESSAGE:
         links_on_message(g->links, &news->message);

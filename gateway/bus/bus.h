@@ -18,16 +18,18 @@
 #define BUS_OUT_MAX (64 << 20) /* bytes on their way to the publishing thread */
 /* Bytes on their way to the loop; then the consuming thread waits. */
 #define BUS_IN_MAX (32 << 20)
-#define BUS_STALL_MS 8000 /* a thread without progress for so long is cut off */
+#define BUS_KEY_SIZE (USER_MAX + 16) /* bytes of a routing key of ours and its NUL */
+#define BUS_STALL_MS 8000            /* a thread without progress for so long is cut off */
 
 struct gateway;
 struct bus;
 struct raw;
 
 enum bus_target {
-    BUS_TO_INPUT,   /* warren.in, with a confirm: comes back through lanes_on_result() */
-    BUS_TO_OWNER,   /* warren.owner: sent and forgotten */
-    BUS_TO_CONTROL, /* warren.control, with a confirm: comes back through control_on_result() */
+    BUS_TO_INPUT,    /* warren.in, with a confirm: comes back through lanes_on_result() */
+    BUS_TO_OWNER,    /* warren.owner: sent and forgotten */
+    BUS_TO_CONTROL,  /* warren.control, with a confirm: comes back through control_on_result() */
+    BUS_TO_SESSIONS, /* warren.sessions, with a confirm: comes back through notices_on_result() */
     BUS_TARGETS
 };
 
@@ -41,6 +43,10 @@ struct bus_out {
     uint64_t tag;           /* private to the publishing thread, as is the next one */
     uint32_t refusals;      /* by the broker */
     int64_t sent_us;
+    /* BUS_TO_SESSIONS, instead of a message: */
+    const char *event; /* static text: its type */
+    uint64_t serial;   /* private to the sender */
+    char key[BUS_KEY_SIZE];
     char texts[]; /* what those slices point to when they name somebody else */
 };
 

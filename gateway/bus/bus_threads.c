@@ -266,20 +266,40 @@ static void give_back(struct publisher *p)
     }
 }
 
+/* What it says of itself; the routing key. */
+static const char *describe(const struct publisher *p, const struct bus_out *out,
+                            char scratch[ID_MAX * 2], char key[TOPOLOGY_KEY_SIZE],
+                            struct mq_props *props)
+{
+    if (out->target == BUS_TO_SESSIONS) {
+        *props = (struct mq_props){.content_type = SLICE_LIT("application/json"),
+                                   .type = slice_of(out->event),
+                                   .app_id = slice_of(p->app_id),
+                                   .persistent = true};
+        return out->key;
+    }
+    message_to_props(&out->message, slice_of(p->app_id), scratch, props);
+    return topology_key(key, out->message.partition);
+}
+
 static int publish_one(struct publisher *p, struct bus_out *out)
 {
     struct mq *mq = p->thread->mq;
-    char scratch[ID_MAX * 2], key[TOPOLOGY_KEY_SIZE];
+    char scratch[ID_MAX * 2], number[TOPOLOGY_KEY_SIZE];
     struct mq_props props;
     bool is_confirmed = out->target != BUS_TO_OWNER;
+    const char *key = describe(p, out, scratch, number, &props);
 
-    message_to_props(&out->message, slice_of(p->app_id), scratch, &props);
-    topology_key(key, out->message.partition);
     int r = mq_publish(mq, is_confirmed ? CHANNEL_INPUT : CHANNEL_OWNER, p->exchange[out->target],
                        key, false, &props, blob_slice(out->body));
     if (!is_confirmed) {
         bus_out_free(out);
         return r;
+    }
+    if (r == MQ_REFUSED && out->target == BUS_TO_SESSIONS) { /* its key is none for AMQP */
+        out->node.next = NULL;
+        tell_result(p->thread, out, BUS_REFUSED);
+        return MQ_OK;
     }
     out->tag = p->next_tag++;
     out->node.next = NULL;
@@ -375,6 +395,7 @@ void *bus_publish_run(void *user)
     topology_name(p.exchange[BUS_TO_INPUT], &b->topology, "in");
     topology_name(p.exchange[BUS_TO_OWNER], &b->topology, "owner");
     topology_name(p.exchange[BUS_TO_CONTROL], &b->topology, "control");
+    topology_name(p.exchange[BUS_TO_SESSIONS], &b->topology, "sessions");
     snprintf(p.app_id, sizeof(p.app_id), "warren-gateway/%s", b->gateway->conf->id);
     while (!bus_stops(t)) {
         if (bus_connect(t, 0)) {

@@ -13,6 +13,7 @@
 #include "gateway/gateway.h"
 #include "gateway/hook/asking.h"
 #include "gateway/room/rooms.h"
+#include "gateway/session/notices.h"
 #include "gateway/session/sessions_internal.h"
 #include "gateway/session/users.h"
 #include "gateway/ws/frame.h"
@@ -74,6 +75,7 @@ static void session_end(struct session *s, enum close_reason reason, uint16_t co
         return; /* two causes in one turn: the first one is the reason */
     }
     s->reason = (uint8_t)reason;
+    notices_disconnect(s->gateway->notices, s, code, text);
     if (reason == CLOSE_PEER_GONE) {
         session_enter(s, SESSION_DEAD);
         return;
@@ -179,6 +181,7 @@ void session_connected(struct session *s)
     hash_random(&start, sizeof(start));
     deadline_start(&all->ping_first[start % PING_STARTS], &s->ping);
     session_watch_expiry(s);
+    notices_connect(s->gateway->notices, s);
 }
 
 void session_pong(struct session *s)
@@ -273,6 +276,7 @@ static void on_close(void *user, uint16_t code)
     }
     if (s->state == SESSION_OPEN) {
         s->reason = CLOSE_PEER_CLOSED;
+        notices_disconnect(s->gateway->notices, s, code, close_text(CLOSE_PEER_CLOSED));
         outq_take(&s->out, frame_close(code, ""));
         session_enter(s, SESSION_CLOSING);
     }

@@ -113,6 +113,7 @@ struct session {
     bool wants_events;      /* plain: it is told of more than records */
     bool native_pings;      /* WebSocket's rather than the protocol's; plain: always */
     bool is_closed_by_peer; /* its close frame came */
+    bool is_noticed;        /* programs are told when it ends */
     bool is_refused; /* the connect command was answered with an error: nothing more is served */
     char client[CLIENT_ID_SIZE + 1];
     char peer[48];

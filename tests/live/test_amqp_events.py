@@ -1,13 +1,10 @@
 """Programs listen: a durable queue bound to PREFIX.events is told of the rooms that it names."""
 
 import asyncio
-import json
-import secrets
 
 import pytest
 from kit import CentrifugeClient, Deployment
-from kit.programs import LIBRARIES, WithPika
-from kit.schemas import validator
+from kit.programs import LIBRARIES, Told, WithPika
 from kit.waiting import PATIENCE, eventually_async
 
 CONFIG = """
@@ -28,26 +25,6 @@ def warren(broker):
 def program(request, broker):
     with request.param(broker, "listener") as one:
         yield one
-
-
-class Told:
-    """What a queue has been told, as (type, decoded body); bodies are as their schema says."""
-
-    def __init__(self, program, warren, keys):
-        self._program = program
-        self._queue = f"app.{warren.prefix}-{secrets.token_hex(4)}"
-        self.all = []
-        program.listen(self._queue, f"{warren.prefix}.events", keys)
-
-    def take(self):
-        for kind, body in self._program.take(self._queue):
-            part = "record" if kind == "record" else "move"
-            validator("event", part).validate(json.loads(body))
-            self.all.append((kind, json.loads(body)))
-        return self.all
-
-    def records(self):
-        return [body for kind, body in self.take() if kind == "record"]
 
 
 async def test_it_is_told_of_records_in_order_and_of_who_comes_and_goes(warren, program):

@@ -12,7 +12,8 @@ PREFIX = "rights"
 VHOST = "rights-elsewhere"
 EXCHANGES = {"in": "direct", "spill": "direct", "log": "direct", "owner": "direct",
              "gateways": "direct", "gateway.g1": "fanout", "gateway.g2": "fanout",
-             "control": "fanout", "publish": "topic", "events": "topic", "dead": "fanout"}
+             "control": "fanout", "publish": "topic", "events": "topic",
+             "sessions": "topic", "dead": "fanout"}
 STREAMS = ("log.0", "control")
 QUEUES = ("in.0", "spill.0", "owner.0", "broadcasters", "broadcaster.b1", "gateway.g1",
           "gateway.g2", "members", "publish", "dead")
@@ -22,6 +23,7 @@ ALLOWED = [
     # A gateway gets its own queue its deliveries, and the records of its people to the owners.
     ("gateway", "publish", "in"), ("gateway", "publish", "owner"),
     ("gateway", "publish", "control"), ("gateway", "publish", "dead"),
+    ("gateway", "publish", "sessions"),
     ("gateway", "exchange", "gateway.g3"), ("gateway", "declare", "gateway.g3"),
     ("gateway", "bind", "gateway.g1", "gateway.g1"), ("gateway", "chain", "gateway.g1", "gateways"),
     ("gateway", "consume", "gateway.g1"), ("gateway", "consume", "control"),
@@ -37,6 +39,7 @@ ALLOWED = [
     ("broadcaster", "consume", "broadcasters"), ("broadcaster", "declare", "owner.1"),
     ("broadcaster", "declare", "in.1"), ("broadcaster", "declare", "broadcaster.b2"),
     ("broadcaster", "bind", "in.0", "in"), ("broadcaster", "bind", "owner.0", "owner"),
+    ("broadcaster", "chain", "events", "sessions"),
     # Other programs publish, or listen in queues of their own.
     ("backend", "publish", "publish"),
     ("listener", "declare", "app.rights"), ("listener", "bind", "app.rights", "events"),
@@ -47,6 +50,9 @@ FORBIDDEN = [
     ("gateway", "publish", "log"), ("gateway", "publish", "gateways"),
     ("gateway", "publish", "spill"), ("gateway", "publish", "events"),
     ("gateway", "publish", None),  # the default exchange, which reaches every queue
+    # Nor make more of what it may tell of sessions: only broadcasters bind the two.
+    ("gateway", "chain", "events", "sessions"), ("gateway", "unmake", "sessions"),
+    ("gateway", "unmake", "events"), ("gateway", "bind", "gateway.g1", "sessions"),
     # Nor listen to others: what people say goes to the owners alone.
     ("gateway", "consume", "in.0"), ("gateway", "consume", "spill.0"),
     ("gateway", "consume", "log.0"), ("gateway", "consume", "owner.0"),
@@ -66,6 +72,7 @@ FORBIDDEN = [
     # A broadcaster does not publish in the name of people, or order gateways about.
     ("broadcaster", "publish", "in"), ("broadcaster", "publish", "control"),
     ("broadcaster", "publish", "publish"), ("broadcaster", "publish", None),
+    ("broadcaster", "publish", "sessions"),
     ("broadcaster", "consume", "control"), ("broadcaster", "consume", "publish"),
     ("broadcaster", "consume", "members"), ("broadcaster", "delete", "members"),
     ("broadcaster", "consume", "gateway.g1"), ("broadcaster", "bind", "broadcaster.b1", "gateways"),
@@ -77,7 +84,8 @@ FORBIDDEN = [
     ("broadcaster", "delete", "publish"), ("broadcaster", "unmake", "control"),
     # A backend does not read what others said, nor change anything.
     ("backend", "publish", "in"), ("backend", "publish", "log"), ("backend", "publish", "control"),
-    ("backend", "publish", "dead"), ("backend", "publish", "events"), ("backend", "publish", None),
+    ("backend", "publish", "dead"), ("backend", "publish", "sessions"),
+    ("backend", "publish", "events"), ("backend", "publish", None),
     ("backend", "consume", "publish"), ("backend", "consume", "dead"),
     ("backend", "consume", "log.0"), ("backend", "declare", "publish"),
     ("backend", "declare", "anything"), ("backend", "declare", None),
@@ -88,7 +96,8 @@ FORBIDDEN = [
     ("listener", "consume", "log.0"), ("listener", "consume", "gateway.g1"),
     ("listener", "consume", "publish"), ("listener", "declare", "anything"),
     ("listener", "declare", None), ("listener", "delete", "log.0"),
-    ("listener", "unmake", "events"),
+    ("listener", "unmake", "events"), ("listener", "publish", "sessions"),
+    ("listener", "chain", "events", "sessions"),
 ]
 
 

@@ -19,6 +19,7 @@
 #include "gateway/order/control.h"
 #include "gateway/room/repeats.h"
 #include "gateway/room/rooms_internal.h"
+#include "gateway/session/notices.h"
 #include "gateway/session/sessions_internal.h"
 #include "gateway/session/users.h"
 #include "tests/sim/sim.h"
@@ -428,6 +429,7 @@ void gateways_start(struct sim *s, struct sim_gateway *g)
     gw->questions = questions_new(gw);
     gw->lanes = lanes_new(gw);
     gw->control = control_new(gw);
+    gw->notices = notices_new(gw);
     gw->bus = bus_new(gw);
     sim_trace(s, "%s: starts, boot %s", g->proc.name, gw->boot);
     connect_later(g, true);
@@ -450,6 +452,7 @@ void gateways_deinit(struct sim_gateway *g)
     gw->bus = bus_free(gw->bus);
     gw->lanes = lanes_free(gw->lanes);
     gw->control = control_free(gw->control);
+    gw->notices = notices_free(gw->notices);
     gw->questions = questions_free(gw->questions);
     gw->links = links_free(gw->links);
 }

@@ -1,10 +1,13 @@
 """Programs that know RabbitMQ and nothing of warren, by two client libraries."""
 
 import json
+import secrets
 from urllib.parse import urlsplit
 
 import amqp
 import pika
+
+from kit.schemas import validator
 
 
 class WithPika:
@@ -71,6 +74,27 @@ class WithAmqp:
 
 
 LIBRARIES = [WithPika, WithAmqp]
+_PARTS = {"record": "record", "join": "move", "leave": "move",
+          "connect": "session", "disconnect": "session"}
+
+
+class Told:
+    """What a queue has been told, as (type, decoded body); bodies are as their schema says."""
+
+    def __init__(self, program, warren, keys):
+        self._program = program
+        self._queue = f"app.{warren.prefix}-{secrets.token_hex(4)}"
+        self.all = []
+        program.listen(self._queue, f"{warren.prefix}.events", keys)
+
+    def take(self):
+        for kind, body in self._program.take(self._queue):
+            validator("event", _PARTS[kind]).validate(json.loads(body))
+            self.all.append((kind, json.loads(body)))
+        return self.all
+
+    def records(self):
+        return [body for kind, body in self.take() if kind == "record"]
 
 
 def _bytes(body):
