@@ -58,3 +58,8 @@ void heard_gone(struct heard *h, const struct subscription *sub)
         link_line_gone(&h->gone, sub);
     }
 }
+
+bool heard_has_gone(const struct heard *h)
+{
+    return h->gone.size + h->gone_asked.size > 0;
+}

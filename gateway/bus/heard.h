@@ -36,6 +36,9 @@ void heard_answered(struct heard *h);
 /* Appends the line of a member. */
 void heard_member(const struct heard *h, struct buf *lines, struct subscription *sub);
 
+/* Somebody left, and that may not have been heard. */
+bool heard_has_gone(const struct heard *h);
+
 /* A member leaves. */
 void heard_gone(struct heard *h, const struct subscription *sub);
 

@@ -176,12 +176,18 @@ static void link_attach(struct links *l, uint32_t p)
     stat_add(&l->gateway->metrics.attaches, 1);
 }
 
+/* Somebody is in a room of the partition, or has left and no owner has surely heard. */
+static bool link_is_needed(const struct links *l, uint32_t p)
+{
+    return rooms_of(l->gateway->rooms, p) != NULL || heard_has_gone(&l->of_partition[p].heard);
+}
+
 /* The link is of no use any more: begin anew at the end of the turn, if anybody still needs it. */
 static void link_renew(struct links *l, uint32_t p)
 {
     struct link *k = &l->of_partition[p];
 
-    k->state = rooms_of(l->gateway->rooms, p) != NULL ? LINK_WANTED : LINK_IDLE;
+    k->state = link_is_needed(l, p) ? LINK_WANTED : LINK_IDLE;
     k->retry_ms = k->begun_ms + LINK_PAUSE_MS; /* whatever an owner answers, this is no storm */
     buf_clear(&k->lines);
 }
@@ -405,7 +411,7 @@ void links_flush(struct links *l)
     for (uint32_t p = 0; p < l->count; p++) {
         struct link *k = &l->of_partition[p];
 
-        if (k->state == LINK_WANTED && rooms_of(l->gateway->rooms, p) == NULL) {
+        if (k->state == LINK_WANTED && !link_is_needed(l, p)) {
             k->state = LINK_IDLE;
         } else if (k->state == LINK_WANTED && l->is_up && now >= k->retry_ms) {
             link_attach(l, p);
@@ -430,7 +436,7 @@ void links_tick(struct links *l)
             link_renew(l, p);
         } else if (now - k->alive_ms > LINK_ALIVE_MS) {
             k->alive_ms = now;
-            if (rooms_of(l->gateway->rooms, p) == NULL) {
+            if (!link_is_needed(l, p)) {
                 link_renew(l, p); /* nobody needs it: the owner forgets it by the lease */
             } else {
                 heard_ask(&k->heard);

@@ -327,6 +327,34 @@ static void who_left_unheard_is_told_to_the_next_owner(void **state)
     kit_end(&k);
 }
 
+static void the_last_one_to_leave_is_told_of_as_well(void **state)
+{
+    (void)state;
+    struct kit k;
+    struct peer bob;
+    uint32_t partition = kit_partition(ROOM);
+    char client[CLIENT_ID_SIZE + 1];
+
+    kit_begin(&k);
+    peer_connect(&bob, &k, "bob");
+    peer_subscribe(&bob, ROOM);
+    kit_position(&k, ROOM, "e1", 3);
+    peer_expect_part(&bob, "{\"id\":2,\"subscribe\":");
+    memcpy(client, peer_session(&bob)->client, sizeof(client));
+    peer_end(&bob); /* nobody is in any room: its leave is lost with its owner */
+    kit_settle(&k);
+    kit_announce(&k, partition, KIT_TERM);
+    assert_true(attach_says(&k, client, ",\"left\":true", false));
+    kit_announce(&k, partition, KIT_TERM);
+    kit_skip(100);
+    kit_attach(&k, partition);
+    kit_say(&k, partition, MESSAGE_POSITIONS, "");
+    kit_announce(&k, partition, KIT_TERM);
+    kit_skip(100);
+    kit_expect_none(&k, MESSAGE_ATTACH); /* it was heard: there is nothing to say any more */
+    kit_end(&k);
+}
+
 static void news_that_cannot_be_read_are_poison(void **state)
 {
     (void)state;
@@ -374,6 +402,7 @@ int main(void)
         cmocka_unit_test(a_member_is_known_when_an_owner_has_surely_heard_of_it),
         cmocka_unit_test(the_next_owner_hears_that_they_were_wanted_before),
         cmocka_unit_test(who_left_unheard_is_told_to_the_next_owner),
+        cmocka_unit_test(the_last_one_to_leave_is_told_of_as_well),
         cmocka_unit_test(news_that_cannot_be_read_are_poison),
         cmocka_unit_test(the_plain_dialect_has_events_when_it_asks),
     };
