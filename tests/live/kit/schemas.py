@@ -6,6 +6,7 @@ What is not as its schema says is a fault of the test that runs then: see confte
 
 import functools
 import json
+import threading
 from collections import Counter
 from pathlib import Path
 
@@ -19,6 +20,7 @@ _WITH_RECORDS = ("publish", "append", "deliver", "past")
 _LOOKS = 100  # at documents of one kind in one test: floods are all alike
 _looked = Counter()
 _faults = []
+_turn = threading.Lock()  # a validator remembers where it is, and witnesses have threads
 
 
 @functools.cache
@@ -52,7 +54,8 @@ def hold(name, said, part=""):
     kind = (name, part, *sorted(key for key in said if key != "id"), *sorted(said.get("push", ())))
     _looked[kind] += 1
     if _looked[kind] <= _LOOKS:
-        error = jsonschema.exceptions.best_match(validator(name, part).iter_errors(said))
+        with _turn:
+            error = jsonschema.exceptions.best_match(validator(name, part).iter_errors(said))
         if error is not None:
             _faults.append(f"{name}: {error.message} in {said}")
 
