@@ -104,14 +104,22 @@ _PROVOKED = {
 }
 
 
+def _told(client, code):
+    """The error as a client gets it."""
+    text, is_temporary = _ERRORS[code]
+    told = {"code": code, "message": text}
+    if is_temporary:
+        told["temporary"] = True
+    if code == 111 and client is CentrifugeClient:  # Protobuf has no field for it
+        told["retry_after"] = 1
+    return told
+
+
 @_CODECS
 @pytest.mark.parametrize("code", _PROVOKED)
 async def test_each_error_is_told_with_its_words(warren, client, code):
-    text, is_temporary = _ERRORS[code]
     async with await client.connect(warren.gateways[0], warren.token("ann")) as ann:
-        error = await _PROVOKED[code](ann, warren)
-        assert error == {"code": code, "message": text, **({"temporary": True} if is_temporary
-                                                          else {})}
+        assert await _PROVOKED[code](ann, warren) == _told(client, code)
         assert await ann.unsubscribe("a") == {}  # and the session goes on
 
 
@@ -120,11 +128,8 @@ async def test_each_error_is_told_with_its_words(warren, client, code):
 async def test_an_error_that_the_backend_chooses_has_the_same_words(warren, backend, client, code):
     backend.answers["subscribe"] = lambda _: {
         "error": {"code": code, "message": "in other words"}}
-    text, is_temporary = _ERRORS[code]
     async with await client.connect(warren.gateways[1], warren.token("ann")) as ann:
-        error = await _answer(ann, "subscribe", channel="ask:me")
-        assert error == {"code": code, "message": text, **({"temporary": True} if is_temporary
-                                                          else {})}
+        assert await _answer(ann, "subscribe", channel="ask:me") == _told(client, code)
 
 
 @_CODECS

@@ -12,7 +12,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "conformance"))
 
 import bulk  # noqa: E402 (needs the path)
 import cases  # noqa: E402
-import judge  # noqa: E402
+import referee  # noqa: E402
 import wire  # noqa: E402
 
 _SCALE = 100
@@ -27,7 +27,7 @@ def _group(name):
 
 @pytest.fixture(scope="module")
 def port(broker):
-    with Deployment(broker, gateways=1, broadcasters=1, gateway=judge.RAISED) as running:
+    with Deployment(broker, gateways=1, broadcasters=1, gateway=referee.RAISED) as running:
         yield running.gateways[0].port
 
 
@@ -35,7 +35,7 @@ def port(broker):
 async def test_each_case_of_the_group_is_answered_exactly(port, group, count):
     members = _group(group)
     assert len({case.number for case in members}) == count
-    assert await judge.all_of(members, port) == []
+    assert await referee.all_of(members, port) == []
 
 
 @pytest.mark.parametrize("number, change", [
@@ -50,7 +50,7 @@ async def test_each_case_of_the_group_is_answered_exactly(port, group, count):
 ])
 async def test_a_wrong_answer_is_seen(port, number, change):
     [case] = [case for case in _CASES if case.number == number]
-    assert await judge.judge(dataclasses.replace(case, **change), port) is not None
+    assert await referee.judge(dataclasses.replace(case, **change), port) is not None
 
 
 @pytest.mark.parametrize("said", [
