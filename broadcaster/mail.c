@@ -125,13 +125,14 @@ static void enter_member(struct partition *p, struct follower *f, const struct l
 static void end_member(struct partition *p, struct follower *f, const struct line *line,
                        int64_t now_ms)
 {
-    struct place *place = roster_find(&p->roster, line->room);
-    struct member *m = place != NULL ? presence_find(&f->members, place, line->client) : NULL;
+    struct place *place = roster_get(&p->roster, line->room, now_ms);
+    struct member *m = presence_find(&f->members, place, line->client);
 
     if (m != NULL) {
         followers_member_left(p, m, now_ms);
-    } else if (place != NULL) {
+    } else { /* whoever follows the room may attach later than this gateway */
         moves_left_before(p, place, line, now_ms);
+        roster_release_unused(&p->roster, place);
     }
 }
 
@@ -231,6 +232,7 @@ static void on_attach(struct partition *p, const struct message *m, int64_t now_
     if (m->body.size <= ATTACH_WHOLE_BYTES) {
         follower_end_stale(p, f, now_ms);
     } /* else further members follow, and then a sign of life */
+    moves_tick(p, now_ms);
 }
 
 /* The follower whose link the message continues, or NULL. */
@@ -297,6 +299,7 @@ static void on_link(struct partition *p, const struct message *m, int64_t now_ms
         on_leave(p, f, m, now_ms);
     } else {
         follower_end_stale(p, f, now_ms);
+        moves_tick(p, now_ms); /* who is answered takes them for told */
         follower_sent(p, f, follower_send(p, f), MESSAGE_DELIVER, 0, now_ms);
     }
 }

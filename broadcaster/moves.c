@@ -39,9 +39,30 @@ static void remember(struct moves_past *past, const struct place *place, const s
     struct move *m = &past->at[past->count++ % MOVES_PAST_MAX];
 
     m->place = hash_frozen(place->name, place->name_size);
+    m->client = hash_frozen(line->client.at, line->client.size);
+    m->left = line->left;
     m->time_ms = now_ms;
     buf_clear(&m->line);
     line_encode(&m->line, line);
+}
+
+/* The last move that is kept of a client from number `from` on, or NULL. */
+static const struct move *last_of(const struct moves_past *past, uint64_t place, uint64_t client,
+                                  uint64_t from)
+{
+    for (uint64_t i = past->count; i > from; i--) {
+        const struct move *m = &past->at[(i - 1) % MOVES_PAST_MAX];
+
+        if (m->place == place && m->client == client) {
+            return m;
+        }
+    }
+    return NULL;
+}
+
+static uint64_t oldest_of(const struct moves_past *past)
+{
+    return MAX(past->count, MOVES_PAST_MAX) - MOVES_PAST_MAX;
 }
 
 /* Tells it to those who want to know. */
@@ -92,7 +113,13 @@ void moves_left_before(struct partition *p, struct place *place, const struct li
         .left = true,
     };
 
-    tell(p, place, &left, now_ms);
+    const struct moves_past *past = &p->moves_past;
+    const struct move *last =
+        last_of(past, hash_frozen(place->name, place->name_size),
+                hash_frozen(line->client.at, line->client.size), oldest_of(past));
+    if (last == NULL || !last->left) { /* else this owner has heard of it, on the link before */
+        tell(p, place, &left, now_ms);
+    }
 }
 
 void moves_tell_past(struct partition *p, struct follower *f, const struct place *place,
@@ -101,10 +128,12 @@ void moves_tell_past(struct partition *p, struct follower *f, const struct place
     const struct moves_past *past = &p->moves_past;
     uint64_t hash = hash_frozen(place->name, place->name_size);
 
-    for (uint64_t i = MAX(past->count, MOVES_PAST_MAX) - MOVES_PAST_MAX; i < past->count; i++) {
+    for (uint64_t i = oldest_of(past); i < past->count; i++) {
         const struct move *m = &past->at[i % MOVES_PAST_MAX];
 
-        if (m->place == hash && now_ms - m->time_ms <= p->conf.lease_ms) {
+        /* Of a client the last one only: an earlier one would be news to who has heard both. */
+        if (m->place == hash && now_ms - m->time_ms <= p->conf.lease_ms &&
+            last_of(past, hash, m->client, i + 1) == NULL) {
             buf_add_slice(&f->moves, buf_slice(&m->line));
         }
     }

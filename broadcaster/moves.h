@@ -24,7 +24,8 @@ struct partition;
 struct place;
 
 struct move {
-    uint64_t place; /* hash of its name */
+    uint64_t place, client; /* hashes of their names */
+    bool left;
     int64_t time_ms;
     struct buf line; /* owns */
 };

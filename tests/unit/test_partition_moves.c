@@ -140,7 +140,7 @@ static void who_wanted_to_know_before_is_told_what_passed_it_by(void **state)
     kit_world_run(w);
     attach(w, w->h, "");
     attach(w, w->g, FOLLOW_ON MEMBER_AGAIN("mine"));
-    expect(w, "+c1 -c2 +mine -c1");
+    expect(w, "-c2 +mine -c1"); /* of c1 the last */
     kit_tick(&w->kit, w->o, 2000);
     attach(w, w->g, FOLLOW_ON MEMBER_AGAIN("mine"));
     expect(w, ""); /* that was long ago */
@@ -185,6 +185,27 @@ static void a_leave_that_no_owner_has_heard_of_is_told(void **state)
            "{\"room\":\"r0\",\"client\":\"c2\",\"user\":\"ann\",\"left\":true}\n");
     expect(w, "-c2");
     assert_int_equal(partition_members(w->o->machine), 0);
+}
+
+static void a_leave_is_told_to_who_attaches_later(void **state)
+{
+    struct kit_world *w = *state;
+
+    attach(w, w->h, "{\"room\":\"r0\",\"client\":\"c1\",\"user\":\"ann\",\"left\":true}\n");
+    attach(w, w->g, FOLLOW_ON);
+    expect(w, "-c1");
+}
+
+static void a_leave_that_this_owner_has_heard_of_is_told_once(void **state)
+{
+    struct kit_world *w = *state;
+
+    attach(w, w->g, FOLLOW);
+    attach(w, w->h, MEMBER("c1"));
+    kit_world_tell(w, w->h, MESSAGE_LEAVE, LEFT("c1"));
+    expect(w, "+c1 -c1");
+    attach(w, w->h, "{\"room\":\"r0\",\"client\":\"c1\",\"user\":\"ann\",\"left\":true}\n");
+    expect(w, "");
 }
 
 static void a_gateway_that_is_dropped_takes_its_members_with_it(void **state)
@@ -374,6 +395,8 @@ int main(void)
         TEST(who_wanted_to_know_before_is_told_what_passed_it_by),
         TEST(a_few_moves_are_kept_and_no_more),
         TEST(a_leave_that_no_owner_has_heard_of_is_told),
+        TEST(a_leave_is_told_to_who_attaches_later),
+        TEST(a_leave_that_this_owner_has_heard_of_is_told_once),
         TEST(a_gateway_that_is_dropped_takes_its_members_with_it),
         TEST(members_of_a_long_attach_are_waited_for),
         TEST(moves_that_fill_a_message_do_not_overtake_an_answer),
