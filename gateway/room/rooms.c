@@ -234,12 +234,14 @@ static bool should_want_moves(const struct subscription *sub)
                               (rule->join_leave && session_codec(sub->session) != NULL));
 }
 
-static void room_add_mover(struct rooms *all, struct subscription *sub)
+/* There are so many now. */
+static void room_set_movers(struct rooms *all, struct room *room, uint32_t movers)
 {
-    if (sub->wants_moves && sub->room->movers++ == 0) {
-        sub->room->moving = told_begin(all->told);
-        sub->room->asked_moves = false;
+    if (room->movers == 0 && movers > 0) {
+        room->moving = told_begin(all->told);
+        room->asked_moves = false;
     }
+    room->movers = movers;
 }
 
 static struct subscription *subscription_new(struct rooms *all, struct session *s,
@@ -255,7 +257,7 @@ static struct subscription *subscription_new(struct rooms *all, struct session *
     sub->moves_granted = entry->moves_granted;
     sub->asked_moves = entry->wants_moves;
     sub->wants_moves = should_want_moves(sub);
-    room_add_mover(all, sub);
+    room_set_movers(all, room, room->movers + sub->wants_moves);
     if (entry->by_token || entry->expires_s != 0 || entry->info.size > 0) {
         sub->grant = grant_new(entry->info);
         grant_set(sub->grant, entry->expires_s, entry->issued_s, entry->token_id);
@@ -412,15 +414,16 @@ void rooms_positioned(struct rooms *all, struct room *room, struct slice epoch, 
 static void room_goes_by(struct rooms *all, struct room *room, const struct rule *rule)
 {
     bool was_shown = room->rule->presence, had_movers = room->movers > 0;
+    uint32_t movers = 0;
 
     room->rule = rule;
     for (uint32_t i = 0; i < room->count; i++) {
         struct subscription *sub = room->subscriptions[i];
 
-        room->movers -= sub->wants_moves;
         sub->wants_moves = should_want_moves(sub);
-        room_add_mover(all, sub);
+        movers += sub->wants_moves;
     }
+    room_set_movers(all, room, movers);
     if (rule->presence != was_shown || (room->movers > 0) != had_movers) {
         links_tell_again(all->gateway->links, room->partition);
     }
