@@ -76,9 +76,14 @@ static struct partition_action *record_new(const struct place *place, struct sli
 {
     struct partition_action *a = event_new("record", place);
     const char *end = memchr(lines.at, '\n', lines.size);
+    const char *brace = end;
 
-    assert(end != NULL && end > lines.at && end[-1] == '}');
-    buf_add(&a->body, lines.at, (size_t)(end - 1 - lines.at));
+    assert(end != NULL);
+    while (brace > lines.at && brace[-1] != '}') {
+        brace--; /* in the log there may be space behind it */
+    }
+    assert(brace > lines.at);
+    buf_add(&a->body, lines.at, (size_t)(brace - 1 - lines.at));
     buf_add_lit(&a->body, ",\"data\":");
     buf_add(&a->body, end + 1, (size_t)(lines.at + lines.size - 1 - (end + 1)));
     buf_add_char(&a->body, '}');
@@ -207,6 +212,8 @@ void events_hint_moved(struct partition *p, uint64_t old)
     }
     while (e->first != NULL && e->first->at < e->limit) {
         stat_add(&p->stats->events_given_up, e->first->count);
+        /* What is never answered must not hold up those behind it for ever. */
+        stat_sub(&p->stats->events_open, confirms_take(&e->confirms, e->first->number, true));
         drop_first(e);
     }
     e->limit = old;
