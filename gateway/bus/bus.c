@@ -338,7 +338,7 @@ void bus_tick(struct bus *b)
 const char *bus_not_ready(const struct bus *b)
 {
     if (!b->publish_is_up || !b->consume_is_up) {
-        return "no connection to RabbitMQ";
+        return "no connection to RabbitMQ, or no broadcaster has been there yet";
     }
     return b->is_blocked ? "RabbitMQ raised an alarm" : NULL;
 }

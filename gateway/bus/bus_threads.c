@@ -24,6 +24,7 @@
 /* Refusals of one batch until the channel is opened anew, and of which number after that. */
 #define BUS_REOPEN_FIRST 3
 #define BUS_REOPEN_EVERY 25
+#define BUS_SESSIONS_MS 1000 /* between two looks for PREFIX.sessions while it is not there */
 
 struct bus_news *bus_news_new(const struct bus_thread *t, enum bus_news_kind kind)
 {
@@ -136,8 +137,8 @@ static int make_topology(struct bus_thread *t, struct mq *mq, char *error, size_
     if (r == MQ_REFUSED && mq_error_code(mq) == 406) {
         tell_foreign(t, error);
     } else if (r == MQ_REFUSED && mq_error_code(mq) == 403) {
-        log_debug("bus waits role=%s for=broadcaster reason=%s", t->role,
-                  log_quote(error, strlen(error)));
+        log_info("bus waits role=%s for=broadcaster reason=%s", t->role,
+                 log_quote(error, strlen(error)));
         r = MQ_OK;
     }
     return r;
@@ -208,7 +209,9 @@ struct publisher {
     struct bus_out *unconfirmed; /* owns: in the order of their tags */
     uint64_t next_tag;
     bool is_blocked;
-    bool must_reopen; /* the channel of the input */
+    bool must_reopen;    /* the channel of the input */
+    bool has_sessions;   /* PREFIX.sessions is there */
+    int64_t sessions_ms; /* else: when to look again */
     char exchange[BUS_TARGETS][TOPOLOGY_NAME_SIZE];
     char app_id[ID_MAX + 32];
 };
@@ -282,6 +285,21 @@ static const char *describe(const struct publisher *p, const struct bus_out *out
     return topology_key(key, out->message.partition);
 }
 
+/* Publishing to an exchange that is not there would end the channel of the input. A broadcaster of
+ * an earlier version has not made it. */
+static int find_sessions(struct publisher *p)
+{
+    int64_t now_ms = clock_mono_ms();
+
+    if (p->has_sessions || now_ms < p->sessions_ms) {
+        return MQ_OK;
+    }
+    p->sessions_ms = now_ms + BUS_SESSIONS_MS;
+    int r = mq_exchange_find(p->thread->mq, BUS_CHANNEL_DECLARE, p->exchange[BUS_TO_SESSIONS]);
+    p->has_sessions = r == MQ_OK;
+    return r == MQ_REFUSED ? MQ_OK : r;
+}
+
 static int publish_one(struct publisher *p, struct bus_out *out)
 {
     struct mq *mq = p->thread->mq;
@@ -290,6 +308,14 @@ static int publish_one(struct publisher *p, struct bus_out *out)
     bool is_confirmed = out->target != BUS_TO_OWNER;
     const char *key = describe(p, out, scratch, number, &props);
 
+    if (out->target == BUS_TO_SESSIONS) {
+        int found = find_sessions(p);
+        if (found != MQ_OK || !p->has_sessions) {
+            out->node.next = NULL;
+            tell_result(p->thread, out, BUS_LOST); /* it waits, and is sent again */
+            return found;
+        }
+    }
     int r = mq_publish(mq, is_confirmed ? CHANNEL_INPUT : CHANNEL_OWNER, p->exchange[out->target],
                        key, false, &props, blob_slice(out->body));
     if (!is_confirmed) {
@@ -399,8 +425,11 @@ void *bus_publish_run(void *user)
     snprintf(p.app_id, sizeof(p.app_id), "warren-gateway/%s", b->gateway->conf->id);
     while (!bus_stops(t)) {
         if (bus_connect(t, 0)) {
+            p.has_sessions = false;
+            p.sessions_ms = 0;
             if (mq_channel_open(t->mq, CHANNEL_INPUT, true) == MQ_OK &&
-                mq_channel_open(t->mq, CHANNEL_OWNER, false) == MQ_OK) {
+                mq_channel_open(t->mq, CHANNEL_OWNER, false) == MQ_OK &&
+                find_sessions(&p) == MQ_OK) {
                 p.next_tag = 1;
                 p.is_blocked = p.must_reopen = false;
                 t->attempts = 0;
