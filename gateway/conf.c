@@ -159,7 +159,7 @@ static const struct conf_key keys[] = {
     {"api", "wait", CONF_DURATION, AT(api_wait_ms), "5s", 50, 60000,
      "for an answer of the broker or an owner; then error 100"},
     {"api", "gather", CONF_DURATION, AT(api_gather_ms), "1s", 10, 60000,
-     "for the other gateways (at most half of wait); then missing tells how many are"},
+     "for the other gateways (at most a third of wait); then missing tells how many are"},
     {"hooks", "connect_url", CONF_TEXT, AT(hooks.connect_url), "", 0, 0,
      "of a backend (http or https) that is asked who somebody without a token is"},
     {"hooks", "subscribe_url", CONF_TEXT, AT(hooks.subscribe_url), "", 0, 0,

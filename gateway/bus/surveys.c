@@ -12,8 +12,10 @@
 #define AGAIN_MIN_MS 100 /* until a survey is asked again, doubled each time */
 #define AGAIN_MAX_MS 1000
 
+/* A gateway that has reported. */
 struct uid {
     char at[BOOT_SIZE];
+    uint32_t round; /* in which it did so last */
 };
 
 struct open_survey {
@@ -27,8 +29,9 @@ struct open_survey {
     struct buf question; /* owns */
     struct uid *heard;   /* owns: who has reported */
     uint32_t count, capacity;
-    uint64_t counting; /* number of the first count since the last report */
-    int64_t expected;  /* gateways at the last count, or SURVEY_UNKNOWN */
+    uint32_t round, fresh; /* who has reported in this round; another one begins when one is gone */
+    uint64_t counting;     /* number of the first count since the last report */
+    int64_t expected;      /* gateways at the last count, or SURVEY_UNKNOWN */
 };
 
 struct surveys {
@@ -101,14 +104,14 @@ static void survey_send(struct surveys *all, struct open_survey *s)
     s->counting = bus_count(g->bus);
 }
 
-static bool was_heard(const struct open_survey *s, struct slice uid)
+static struct uid *find_heard(const struct open_survey *s, struct slice uid)
 {
     for (uint32_t i = 0; i < s->count; i++) {
         if (memcmp(s->heard[i].at, uid.at, BOOT_SIZE) == 0) {
-            return true;
+            return &s->heard[i];
         }
     }
-    return false;
+    return NULL;
 }
 
 static void survey_hear(struct surveys *all, struct open_survey *s, struct slice body)
@@ -119,15 +122,25 @@ static void survey_hear(struct surveys *all, struct open_survey *s, struct slice
         stat_add(&all->gateway->metrics.poisoned, 1);
         return;
     }
-    if (r.obeyed < s->upto || was_heard(s, r.uid)) {
+    if (r.obeyed < s->upto) {
+        return;
+    }
+    struct uid *known = find_heard(s, r.uid);
+    if (known != NULL && known->round == s->round) {
+        return;
+    }
+    s->fresh++;
+    s->counting = bus_count(all->gateway->bus);
+    if (known != NULL) {
+        known->round = s->round;
         return;
     }
     if (s->count == s->capacity) {
         s->capacity = MAX(8u, 2 * s->capacity);
         s->heard = mem_realloc(s->heard, s->capacity * sizeof(s->heard[0]));
     }
+    s->heard[s->count].round = s->round;
     memcpy(s->heard[s->count++].at, r.uid.at, BOOT_SIZE);
-    s->counting = bus_count(all->gateway->bus);
     if (s->asker->report != NULL) {
         s->asker->report(all->gateway, s->call, &r, body);
     }
@@ -147,7 +160,7 @@ int surveys_ask(struct surveys *all, const struct survey *q, uint64_t upto,
     s->upto = upto;
     s->asker = asker;
     s->call = call;
-    s->until_ms = clock_mono_ms() + MIN(g->conf->api_gather_ms, g->conf->api_wait_ms / 2);
+    s->until_ms = clock_mono_ms() + MIN(g->conf->api_gather_ms, g->conf->api_wait_ms / 3);
     s->pause_ms = AGAIN_MIN_MS;
     s->partition = (uint32_t)s->request; /* they take turns */
     s->expected = SURVEY_UNKNOWN;
@@ -222,8 +235,14 @@ void surveys_on_count(struct surveys *all, uint64_t number, int64_t gateways)
         if (s->counting > number) {
             continue; /* somebody has reported meanwhile, who may not have been counted */
         }
+        bool is_fewer = gateways < s->expected && s->fresh > 1;
+
         s->expected = gateways;
-        if (s->count >= gateways) {
+        if (is_fewer) { /* who is gone may be among those who have reported: they do once more */
+            s->heard[0].round = ++s->round; /* this one */
+            s->fresh = 1;
+            survey_send(all, s);
+        } else if (s->fresh >= gateways) {
             survey_end(all, s, 0);
         }
     }
@@ -237,7 +256,7 @@ void surveys_tick(struct surveys *all)
     HASH_ITER (hh, all->open, s, next) {
         if (now >= s->until_ms) {
             bool is_known = s->expected != SURVEY_UNKNOWN;
-            survey_end(all, s, is_known ? MAX(s->expected - s->count, 0) : SURVEY_UNKNOWN);
+            survey_end(all, s, is_known ? MAX(s->expected - s->fresh, 0) : SURVEY_UNKNOWN);
         } else if (now >= s->again_ms) {
             survey_send(all, s);
         }

@@ -181,8 +181,8 @@ void sends_on_read(struct sends *all, uint64_t request, int64_t at)
         DL_APPEND(all->waiting, w);
         s->call = 0;
     }
-    if (s->confirmed_ms != 0) {
-        sent_free(all, s);
+    if (s->confirmed_ms != 0 || s->out != NULL) {
+        sent_free(all, s); /* whatever became of the confirm: it is there, and not sent again */
     }
     ask(all);
 }
@@ -216,7 +216,8 @@ void sends_tick(struct sends *all)
     HASH_ITER (hh, all->sent, s, next) {
         bool is_late = now - s->since_ms > conf->publish_wait_ms;
 
-        if (s->confirmed_ms != 0 && now - s->confirmed_ms > conf->api_gather_ms) {
+        if (s->confirmed_ms != 0 &&
+            now - s->confirmed_ms > MIN(conf->api_gather_ms, conf->api_wait_ms / 3)) {
             tell(all, s->call, true, 1); /* we cannot read now: we have not obeyed ourselves */
             sent_free(all, s);
         } else if (s->out != NULL && is_late && s->request != all->insisted) {

@@ -9,7 +9,7 @@
 
 #define OTHER "00000000000000b2" /* the boot of another gateway */
 #define THIRD "00000000000000b3"
-#define GATHER_MS 30000 /* of the kit */
+#define GATHER_MS 20000 /* of the kit: a third of [api] wait */
 
 /* What the asker of this file was told. */
 static struct {
@@ -186,6 +186,26 @@ static void it_is_asked_again_through_other_owners_and_counted_anew(void **state
     kit_end(&k);
 }
 
+static void who_died_after_its_report_does_not_stand_for_another_one(void **state)
+{
+    struct kit k;
+
+    (void)state;
+    kit_begin(&k);
+    ask(&k, SURVEY_INFO, 0);
+    count(&k, 3);
+    report(&k, OTHER, "");
+    count(&k, 3);
+    assert_int_equal(told.ends, 0);
+    count(&k, 2); /* it was killed; the third one has not reported */
+    assert_int_equal(told.ends, 0);
+    report(&k, THIRD, "");
+    count(&k, 2);
+    assert_true(told.ends == 1 && told.missing == 0 && told.reports == 3);
+    kit_drop(&k, MESSAGE_SURVEY);
+    kit_end(&k);
+}
+
 static void too_many_questions_are_refused(void **state)
 {
     static const struct survey_asker asker = {on_report, on_end};
@@ -330,6 +350,34 @@ static void orders_wait_together_for_the_next_question(void **state)
     kit_end(&k);
 }
 
+static void an_order_that_was_read_is_not_sent_again(void **state)
+{
+    struct kit k;
+
+    (void)state;
+    kit_begin(&k);
+    control_up(k.gateway.control);
+    give_order(&k, 5);
+    kit_drop(&k, MESSAGE_SURVEY);
+    struct bus_out *out = kit_take(&k, MESSAGE_CONTROL);
+    while (memmem(out->body->bytes, out->body->size, "mute", 4) == NULL) { /* the hello */
+        control_on_result(k.gateway.control, out, BUS_CONFIRMED);
+        out = kit_take(&k, MESSAGE_CONTROL);
+    }
+    struct message m = out->message;
+    char body[256];
+    struct slice said = blob_slice(out->body);
+
+    memcpy(body, said.at, said.size);
+    m.body = (struct slice){body, said.size};
+    control_on_result(k.gateway.control, out, BUS_LOST);
+    control_on_message(k.gateway.control, &m, 41);
+    control_tick(k.gateway.control);
+    kit_expect_none(&k, MESSAGE_CONTROL);
+    kit_drop(&k, MESSAGE_SURVEY);
+    kit_end(&k);
+}
+
 static void an_order_stands_though_somebody_does_not_answer(void **state)
 {
     struct kit k;
@@ -367,10 +415,12 @@ int main(void)
         cmocka_unit_test(reports_that_are_none_do_not_count),
         cmocka_unit_test(who_does_not_report_is_missing_after_a_while),
         cmocka_unit_test(it_is_asked_again_through_other_owners_and_counted_anew),
+        cmocka_unit_test(who_died_after_its_report_does_not_stand_for_another_one),
         cmocka_unit_test(too_many_questions_are_refused),
         cmocka_unit_test(whoever_asks_is_answered),
         cmocka_unit_test(an_order_is_answered_when_all_have_obeyed),
         cmocka_unit_test(orders_wait_together_for_the_next_question),
+        cmocka_unit_test(an_order_that_was_read_is_not_sent_again),
         cmocka_unit_test(an_order_stands_though_somebody_does_not_answer),
     };
 
