@@ -74,13 +74,16 @@ bool param_value(struct slice params, const char *name, const char *b64_name, st
                  struct slice *value)
 {
     struct slice raw = json_get(params, name), coded = json_get(params, b64_name);
-    struct buf decoded = BUF_EMPTY;
+    struct buf digits = BUF_EMPTY, decoded = BUF_EMPTY;
     size_t before = scratch->size;
     bool is_good = true;
 
     if (!is_empty(coded)) {
+        if (json_is_string(coded)) {
+            json_unescape(&digits, json_inside(coded)); /* "\/" is what PHP makes of a slash */
+        }
         is_good = raw.size == 0 && json_is_string(coded) &&
-                  base64_decode(&decoded, json_inside(coded)) == 0 &&
+                  base64_decode(&decoded, buf_slice(&digits)) == 0 &&
                   json_is_valid(buf_slice(&decoded), PAYLOAD_DEPTH_MAX);
         raw = buf_slice(&decoded);
     }
@@ -88,6 +91,7 @@ bool param_value(struct slice params, const char *name, const char *b64_name, st
         json_add_flat(scratch, raw);
     }
     *value = (struct slice){scratch->at + before, scratch->size - before};
+    buf_deinit(&digits);
     buf_deinit(&decoded);
     return is_good;
 }
