@@ -57,8 +57,10 @@ static int rejoin(struct bus_thread *t)
     b->rejoin_ms = clock_mono_ms() + REJOIN_MS;
     int r = topology_declare_gateway(t->mq, BUS_CHANNEL_DECLARE, &b->topology, b->gateway->conf->id,
                                      error, sizeof(error));
-    if (r == MQ_OK) {
-        r = consume(t);
+    if (r == MQ_OK) { /* a new channel: what was said on the old one, of the old queue, is void */
+        r = mq_channel_close(t->mq, BUS_CHANNEL_MEMBER);
+        r = r == MQ_OK ? mq_channel_open(t->mq, BUS_CHANNEL_MEMBER, false) : r;
+        r = r == MQ_OK ? consume(t) : r;
     }
     b->is_member_lost = r != MQ_OK;
     return r == MQ_REFUSED ? MQ_OK : r;
