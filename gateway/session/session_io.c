@@ -180,7 +180,7 @@ void session_hold(struct session *s)
 
 void session_release(struct session *s)
 {
-    if (!s->is_held) {
+    if (!s->is_held || (s->is_going && s->state == SESSION_OPEN)) {
         return;
     }
     s->is_held = false;

@@ -386,7 +386,9 @@ void sessions_each(struct sessions *all, void (*act)(struct session *s, void *us
 /* Of those that are to go: now, or when its publishes are answered. True: it has gone. */
 static bool session_goes(struct session *s, bool waits)
 {
-    if (s->unanswered == 0 || !waits) {
+    bool is_owed = s->unanswered > 0 || asking_holds(s, NULL); /* or the backend is asked */
+
+    if (!is_owed || !waits) {
         session_close(s, CLOSE_SHUTDOWN);
         return true;
     }
