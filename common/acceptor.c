@@ -41,7 +41,14 @@ static void on_acceptable(struct ev_loop *loop, ev_io *watcher, int events)
         take_a_rest(a); /* common/loop.h */
         return;
     }
-    while (a->hooks.has_room(a->hooks.user)) {
+    if (!a->hooks.has_room(a->hooks.user)) {
+        ev_io_stop(loop, &a->acceptable);
+        if (a->hooks.were_full != NULL) {
+            a->hooks.were_full(a->hooks.user);
+        }
+        return;
+    }
+    do {
         struct net_addr peer;
         int fd = net_accept(a->fd, &peer);
 
@@ -53,8 +60,7 @@ static void on_acceptable(struct ev_loop *loop, ev_io *watcher, int events)
             return;
         }
         a->hooks.take(a->hooks.user, fd);
-    }
-    ev_io_stop(loop, &a->acceptable);
+    } while (a->hooks.has_room(a->hooks.user));
 }
 
 int acceptor_init(struct acceptor *a, struct ev_loop *loop, const char *address, const char *name,

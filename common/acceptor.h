@@ -16,6 +16,7 @@ struct acceptor_hooks {
     /* The socket is non-blocking, and the callee's from here on. */
     void (*take)(void *user, int fd);
     void *user;
+    void (*were_full)(void *user); /* somebody waits for want of room; may be NULL */
 };
 
 struct acceptor {

@@ -241,7 +241,7 @@ struct admin *admin_new(struct ev_loop *loop, const char *address, const struct 
     struct admin *a = mem_new(struct admin);
 
     if (acceptor_init(&a->acceptor, loop, address, "admin",
-                      &(struct acceptor_hooks){has_room, client_new, a}) < 0) {
+                      &(struct acceptor_hooks){has_room, client_new, a, NULL}) < 0) {
         mem_free(a);
         return NULL;
     }

@@ -440,6 +440,6 @@ void conf_print(const struct conf_table *table)
             printf("%s[%s]\n", i > 0 ? "\n" : "", section);
         }
         const char *shown = key->type == CONF_SECRET ? "(secret)" : key->fallback;
-        printf("  %-20s %-24s %s\n", key->name, shown, key->help);
+        printf("  %-20s %-24s  %s\n", key->name, shown, key->help);
     }
 }

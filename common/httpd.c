@@ -376,12 +376,16 @@ static bool has_room(void *user)
 {
     const struct httpd *h = user;
 
-    bool has = h->client_count < h->limits.connections;
+    return h->client_count < h->limits.connections;
+}
 
-    if (!has && h->limits.were_full != NULL) {
+static void were_full(void *user)
+{
+    const struct httpd *h = user;
+
+    if (h->limits.were_full != NULL) {
         stat_add(h->limits.were_full, 1);
     }
-    return has;
 }
 
 struct httpd *httpd_new(struct ev_loop *loop, const char *address, const char *name,
@@ -390,7 +394,7 @@ struct httpd *httpd_new(struct ev_loop *loop, const char *address, const char *n
     struct httpd *h = mem_new(struct httpd);
 
     if (acceptor_init(&h->acceptor, loop, address, name,
-                      &(struct acceptor_hooks){has_room, client_new, h}) < 0) {
+                      &(struct acceptor_hooks){has_room, client_new, h, were_full}) < 0) {
         mem_free(h);
         return NULL;
     }

@@ -18,6 +18,8 @@
 #include "proto/record.h"
 #include "proto/room.h"
 
+#define QUESTION_LIMIT_NARROW 300 /* records looked at, at least, for those that may be seen */
+
 struct open_question {
     UT_hash_handle hh; /* also the order in which they were asked */
     uint64_t request;
@@ -84,7 +86,7 @@ static int64_t limit_of(const struct questions *all, const struct question *q)
                      control_has_removals(all->gateway->control);
 
     return q->kind == QUESTION_HISTORY && q->call == 0 && q->limit > 0 && is_narrow
-               ? all->gateway->conf->history_limit
+               ? MAX(all->gateway->conf->history_limit, QUESTION_LIMIT_NARROW)
                : q->limit;
 }
 

@@ -49,6 +49,7 @@ void connecting_hold(struct session *s, struct blob *frame)
     struct outq *held = &s->connecting->held;
 
     if (held->bytes > 0 && held->bytes + frame->size > (uint64_t)s->gateway->conf->out_queue) {
+        limit_met(&s->gateway->metrics.limits, LIMIT_OUT_QUEUE);
         session_close(s, CLOSE_SLOW);
         return;
     }

@@ -365,7 +365,9 @@ static void on_head_due(struct deadline_queue *q, struct deadline *d)
     (void)q;
     struct conn *c = container_of(d, struct conn, deadline);
 
-    limit_met(&c->conns->gateway->metrics.limits, LIMIT_HANDSHAKE);
+    if (c->state != CONN_ANSWERING) {
+        limit_met(&c->conns->gateway->metrics.limits, LIMIT_HANDSHAKE);
+    }
     if (c->state == CONN_READING && c->head != NULL) {
         conn_refuse(c, 408, "", "request timed out");
         return;

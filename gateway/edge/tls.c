@@ -59,6 +59,9 @@ static int failure(struct tls_peer *p, int result)
         return TLS_WANTS_WRITE;
     case SSL_ERROR_ZERO_RETURN:
         return 0;
+    case SSL_ERROR_SYSCALL:
+        p->has_failed = true;
+        return errno == ETIMEDOUT ? -ETIMEDOUT : -EPROTO; /* tcp_timeout is counted by it */
     default:
         p->has_failed = true; /* nothing may be sent any more, close-notify neither */
         return -EPROTO;
@@ -96,7 +99,7 @@ ssize_t tls_read(struct tls_peer *p, void *at, size_t size)
         return got;
     }
     int r = failure(p, got);
-    return r == TLS_WANTS_READ ? -EAGAIN : r == 0 ? 0 : -EPROTO;
+    return r == TLS_WANTS_READ ? -EAGAIN : r <= 0 ? r : -EPROTO;
 }
 
 /* Encrypts and sends the bytes of one record. 0: it has left, or is in the socket. */
