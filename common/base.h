@@ -43,6 +43,19 @@ static inline bool slice_equal(struct slice a, struct slice b)
     return a.size == b.size && (a.size == 0 || memcmp(a.at, b.at, a.size) == 0);
 }
 
+/* Without the blanks and tabs around it (RFC 9110 5.6.3). */
+static inline struct slice slice_trim(struct slice s)
+{
+    while (s.size > 0 && (s.at[0] == ' ' || s.at[0] == '\t')) {
+        s.at++;
+        s.size--;
+    }
+    while (s.size > 0 && (s.at[s.size - 1] == ' ' || s.at[s.size - 1] == '\t')) {
+        s.size--;
+    }
+    return s;
+}
+
 /* For printf: printf("%.*s", SLICE_ARG(s)). */
 #define SLICE_ARG(s) (int)(s).size, (s).at != NULL ? (s).at : ""
 

@@ -209,18 +209,6 @@ static int on_headers_complete(http_parser *parser)
     return 1;
 }
 
-static struct slice trim(struct slice s)
-{
-    while (s.size > 0 && (s.at[0] == ' ' || s.at[0] == '\t')) {
-        s.at++;
-        s.size--;
-    }
-    while (s.size > 0 && (s.at[s.size - 1] == ' ' || s.at[s.size - 1] == '\t')) {
-        s.size--;
-    }
-    return s;
-}
-
 /* Fills the slices from a complete head. False: no grammar for it. */
 static bool parse(struct http_head *h)
 {
@@ -238,7 +226,7 @@ static bool parse(struct http_head *h)
         return false;
     }
     for (size_t i = 0; i < h->field_count; i++) {
-        h->fields[i].value = trim(h->fields[i].value);
+        h->fields[i].value = slice_trim(h->fields[i].value);
     }
     const char *space = memchr(h->bytes.at, ' ', h->head_size);
     assert(space != NULL); /* the scanner has seen it */
@@ -353,7 +341,7 @@ static bool list_has_token(struct slice list, const char *token)
         const char *comma = memchr(list.at, ',', list.size);
         size_t size = comma != NULL ? (size_t)(comma - list.at) : list.size;
 
-        if (is_same_text(trim((struct slice){list.at, size}), token)) {
+        if (is_same_text(slice_trim((struct slice){list.at, size}), token)) {
             return true;
         }
         size_t step = comma != NULL ? size + 1 : size;

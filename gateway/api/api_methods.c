@@ -56,7 +56,11 @@ static int publication_read(struct publication *p, const struct task *t, struct 
         (p->key.size > 0 && !record_key_is_valid(p->key))) {
         return REPLY_BAD_REQUEST;
     }
-    return p->payload.size > (size_t)conf->max_payload ? REPLY_LIMIT_EXCEEDED : 0;
+    if (p->payload.size > (size_t)conf->max_payload) {
+        limit_met(&t->api->gateway->metrics.limits, LIMIT_MAX_PAYLOAD);
+        return REPLY_LIMIT_EXCEEDED;
+    }
+    return 0;
 }
 
 static void publication_deinit(struct publication *p)

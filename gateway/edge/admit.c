@@ -61,18 +61,6 @@ static bool same_name(struct slice a, const char *b)
     return a.size == strlen(b) && strncasecmp(a.at, b, a.size) == 0;
 }
 
-static struct slice trim(struct slice s)
-{
-    while (s.size > 0 && (s.at[0] == ' ' || s.at[0] == '\t')) {
-        s.at++;
-        s.size--;
-    }
-    while (s.size > 0 && (s.at[s.size - 1] == ' ' || s.at[s.size - 1] == '\t')) {
-        s.size--;
-    }
-    return s;
-}
-
 /* Adds a token that was found. False when it contradicts an earlier one. */
 static bool add_token(struct credentials *c, struct slice token)
 {
@@ -95,7 +83,7 @@ static bool read_authorization(struct credentials *c, struct slice value)
         return true;
     }
     c->is_by_bearer = true;
-    return add_token(c, trim((struct slice){value.at + size, value.size - size}));
+    return add_token(c, slice_trim((struct slice){value.at + size, value.size - size}));
 }
 
 /* Looks for our cookie in one Cookie field. An empty one counts as none. */
@@ -106,7 +94,7 @@ static bool read_cookies(struct credentials *c, const char *name, struct slice r
     while (rest.size > 0) {
         const char *end = memchr(rest.at, ';', rest.size);
         size_t size = end != NULL ? (size_t)(end - rest.at) : rest.size;
-        struct slice pair = trim((struct slice){rest.at, size});
+        struct slice pair = slice_trim((struct slice){rest.at, size});
         size_t skip = MIN(size + 1, rest.size);
 
         rest.at += skip;

@@ -114,24 +114,12 @@ bool trust_has(const struct trust *t, const struct net_addr *a)
     return false;
 }
 
-static struct slice trim(struct slice s)
-{
-    while (s.size > 0 && (s.at[0] == ' ' || s.at[0] == '\t')) {
-        s.at++;
-        s.size--;
-    }
-    while (s.size > 0 && (s.at[s.size - 1] == ' ' || s.at[s.size - 1] == '\t')) {
-        s.size--;
-    }
-    return s;
-}
-
 /* "1.2.3.4", "1.2.3.4:80", "::1", "[::1]", "[::1]:80". */
 static bool parse_hop(struct net_addr *a, struct slice text)
 {
     char hop[ENTRY_SIZE];
 
-    text = trim(text);
+    text = slice_trim(text);
     if (text.size == 0 || text.size >= sizeof(hop) || memchr(text.at, '\0', text.size) != NULL) {
         return false;
     }

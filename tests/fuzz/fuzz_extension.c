@@ -18,19 +18,6 @@ static int choose(struct slice one, struct slice two, struct extension *chosen)
     return extension_choose(&h, chosen);
 }
 
-/* As http.c hands values over. */
-static struct slice trim(struct slice s)
-{
-    while (s.size > 0 && (s.at[0] == ' ' || s.at[0] == '\t')) {
-        s.at++;
-        s.size--;
-    }
-    while (s.size > 0 && (s.at[s.size - 1] == ' ' || s.at[s.size - 1] == '\t')) {
-        s.size--;
-    }
-    return s;
-}
-
 static void check_answer(struct slice offers, const struct extension *chosen)
 {
     struct buf answer = BUF_EMPTY;
@@ -50,7 +37,7 @@ static void check_answer(struct slice offers, const struct extension *chosen)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const char *copy = fuzz_copy(data, size);
-    struct slice offers = trim((struct slice){copy, size});
+    struct slice offers = slice_trim((struct slice){copy, size});
     struct extension chosen, other;
     int r = choose(offers, SLICE_NONE, &chosen);
 

@@ -12,6 +12,8 @@ sys.path[:0] = [str(_HERE), str(_HERE.parents[1] / "compose")]
 
 from kit import Broker, Deployment, evidence, schemas  # noqa: E402 (needs the path)
 from kit.api import Api  # noqa: E402
+from kit.backend import Backend  # noqa: E402
+from kit.programs import LIBRARIES  # noqa: E402
 
 _TEST_PATIENCE = 600.0  # for one test; ends only what hangs
 
@@ -57,6 +59,13 @@ def api(warren):
         one.hang_up()
 
 
+@pytest.fixture(scope="module")
+def server():
+    """The file's own backend, for hooks to ask."""
+    with Backend() as running:
+        yield running
+
+
 @pytest.fixture
 def backend(server):
     """The file's own backend, honest again, and with nothing asked."""
@@ -64,6 +73,13 @@ def backend(server):
     server.asked.clear()
     yield server
     server.go_on()
+
+
+@pytest.fixture(params=LIBRARIES, ids=lambda library: library.__name__)
+def program(request, broker):
+    """Somebody else's program that listens, with each client library."""
+    with request.param(broker, "listener") as one:
+        yield one
 
 
 def _running_broker(folder):

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from kit import CentrifugeClient, Deployment
-from kit.programs import LIBRARIES, Told, WithPika
+from kit.programs import Told, WithPika
 from kit.waiting import PATIENCE, eventually_async
 
 CONFIG = """
@@ -19,12 +19,6 @@ events = record
 def warren(broker):
     with Deployment(broker, config=CONFIG) as running:
         yield running
-
-
-@pytest.fixture(params=LIBRARIES, ids=lambda library: library.__name__)
-def program(request, broker):
-    with request.param(broker, "listener") as one:
-        yield one
 
 
 async def test_it_is_told_of_records_in_order_and_of_who_comes_and_goes(warren, program):

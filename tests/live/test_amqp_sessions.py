@@ -5,7 +5,7 @@ import json
 
 import pytest
 from kit import CentrifugeClient, Deployment, PlainClient
-from kit.programs import LIBRARIES, Told, WithPika
+from kit.programs import Told, WithPika
 from kit.waiting import eventually_async
 
 _SETTINGS = {"gateway.events": "connect, disconnect"}
@@ -15,12 +15,6 @@ _SETTINGS = {"gateway.events": "connect, disconnect"}
 def warren(broker):
     with Deployment(broker, gateway=_SETTINGS) as running:
         yield running
-
-
-@pytest.fixture(params=LIBRARIES, ids=lambda library: library.__name__)
-def program(request, broker):
-    with request.param(broker, "listener") as one:
-        yield one
 
 
 async def test_it_is_told_who_connects_and_disconnects_by_the_names_it_binds(warren, program):

@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 from kit import CentrifugeClient, CommandError, PlainClient
 from kit.api import deployed
-from kit.backend import Backend
 from kit.protobuf import ProtobufClient
 from kit.waiting import eventually_async
 
@@ -37,12 +36,6 @@ hook_subscribe = yes
 [room "quiet"]
 presence = no
 """
-
-
-@pytest.fixture(scope="module", name="server")
-def _server():
-    with Backend() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -2,17 +2,10 @@
 
 import pytest
 from kit import CentrifugeClient, Closed, CommandError, Deployment, PlainClient
-from kit.backend import Backend
 from kit.waiting import eventually_async
 
 _SECRET = "the-secret-of-the-backend"
 _PATIENT = {"hooks.timeout": "60s", "gateway.stale": "120s"}  # slow machines are no slow backends
-
-
-@pytest.fixture(scope="module", name="server")
-def _server():
-    with Backend() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

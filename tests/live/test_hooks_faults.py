@@ -16,12 +16,6 @@ _LIMITS = {"late": "hooks.timeout", "full": "hooks.in_flight", "too_big": "hooks
            "open": "hooks.breaker_failures"}
 
 
-@pytest.fixture(scope="module", name="server")
-def _server():
-    with Backend() as running:
-        yield running
-
-
 @pytest.fixture(scope="module", name="safe")
 def _safe(tmp_path_factory):
     """A backend with TLS; its authority is in authority.pem of the folder."""

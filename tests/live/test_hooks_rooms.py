@@ -4,15 +4,8 @@ import time
 
 import pytest
 from kit import CentrifugeClient, Closed, CommandError, Deployment, PlainClient
-from kit.backend import Backend
 from kit.sdk import Sdk
 from kit.waiting import eventually_async
-
-
-@pytest.fixture(scope="module", name="server")
-def _server():
-    with Backend() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

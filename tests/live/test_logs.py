@@ -14,7 +14,6 @@ import pika
 import pytest
 from kit import CentrifugeClient, Closed, CommandError, Deployment, PlainClient, eventually
 from kit.api import Api
-from kit.backend import Backend
 from kit.programs import WithPika
 from kit.services import build_folder
 
@@ -30,12 +29,6 @@ _HOSTILE = f"\n{_FORGED}\r\x1b[31m\x07\x7f\u0085\u202e"
 # Of the log; or what is wrong with the settings, as at the start.
 _LINE = re.compile(rb"(\d{4}-\d\d-\d\dT[\d:.]+Z (debug|info|warn|error)|warren-gateway:) [ -~]+")
 _CONFIG = '[room "ask"]\nhook_subscribe = yes\nhook_publish = yes\n[api "desk"]\nkey = {}\n'
-
-
-@pytest.fixture(scope="module", name="server")
-def _server():
-    with Backend() as running:
-        yield running
 
 
 @pytest.fixture(scope="module", name="warren")

@@ -2,40 +2,13 @@
  * test_asking.c: what a session says while the backend does not answer: it waits, in order and
  * bounded, and is gone with the session.
  */
-#include <arpa/inet.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include "gateway/hook/hooks.h"
 #include "gateway/ws/deflate.h"
 #include "tests/unit/gateway_kit.h"
+#include "tests/unit/silent_backend.h"
 
 #define COMPRESSED_TEXT 0x41
 #define BIG 60000
-
-static char url[64];
-static int backend; /* takes connections and says nothing */
-
-static int backend_begin(void **state)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof(a);
-    (void)state;
-
-    backend = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (backend < 0 || bind(backend, (struct sockaddr *)&a, size) != 0 ||
-        listen(backend, 16) != 0 || getsockname(backend, (struct sockaddr *)&a, &size) != 0) {
-        return -1;
-    }
-    snprintf(url, sizeof(url), "http://127.0.0.1:%d/", ntohs(a.sin_port));
-    return 0;
-}
-
-static int backend_end(void **state)
-{
-    (void)state;
-    return close(backend);
-}
 
 /* A gateway that asks about every publish, and is not answered. */
 static void begin(struct kit *k)

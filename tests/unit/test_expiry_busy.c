@@ -2,42 +2,15 @@
  * test_expiry_busy.c: a session's token ends while something is on its way for it: a room's past, a
  * flood of publishes, the backend's word. It ends then, and what comes too late finds nobody.
  */
-#include <arpa/inet.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include "gateway/hook/hooks.h"
 #include "gateway/session/sessions_internal.h"
 #include "tests/unit/gateway_kit.h"
 #include "tests/unit/mint.h"
+#include "tests/unit/silent_backend.h"
 
 #define ROOM "lobby"
 #define THE_END "close 3005 connection expired"
 #define FLOOD 200
-
-static char url[64];
-static int backend; /* takes connections and says nothing */
-
-static int backend_begin(void **state)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof(a);
-    (void)state;
-
-    backend = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (backend < 0 || bind(backend, (struct sockaddr *)&a, size) != 0 ||
-        listen(backend, 16) != 0 || getsockname(backend, (struct sockaddr *)&a, &size) != 0) {
-        return -1;
-    }
-    snprintf(url, sizeof(url), "http://127.0.0.1:%d/", ntohs(a.sin_port));
-    return 0;
-}
-
-static int backend_end(void **state)
-{
-    (void)state;
-    return close(backend);
-}
 
 /* A gateway that looks for ends often. */
 static void start(struct kit *k)
