@@ -71,14 +71,14 @@ void line_encode(struct buf *out, const struct line *l)
 
 int line_next(struct slice *rest, struct line *out)
 {
-    struct slice left = *rest, line;
+    struct slice left = *rest;
     unsigned seen;
 
     if (left.size == 0) {
         return LINE_END;
     }
     *out = (struct line){.has_offset = false};
-    if (!scan_line(&left, &line) || !members_read(line, &table, out, &seen) || !has_subject(out)) {
+    if (!members_next(&left, &table, out, &seen) || !has_subject(out)) {
         return LINE_BAD;
     }
     out->has_offset = (seen & HAS_OFFSET) != 0;

@@ -146,3 +146,11 @@ bool members_read(struct slice text, const struct member_table *table, void *obj
     }
     return answer == SCAN_CLOSED && scan_is_done(&s) && (s.faults & SCAN_REFUSED) == 0;
 }
+
+bool members_next(struct slice *rest, const struct member_table *table, void *object,
+                  unsigned *seen)
+{
+    struct slice line;
+
+    return scan_line(rest, &line) && members_read(line, table, object, seen);
+}

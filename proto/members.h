@@ -66,4 +66,8 @@ char *members_put(char *to, const struct member_table *table, const void *object
 bool members_read(struct slice text, const struct member_table *table, void *object,
                   unsigned *seen) MUST_CHECK;
 
+/* The same for the next line of `rest`, which then begins behind it. */
+bool members_next(struct slice *rest, const struct member_table *table, void *object,
+                  unsigned *seen) MUST_CHECK;
+
 #endif

@@ -97,15 +97,14 @@ static bool is_whole(const struct order *o)
 
 int order_next(struct slice *rest, struct order *out)
 {
-    struct slice left = *rest, line;
+    struct slice left = *rest;
     unsigned seen;
 
     if (left.size == 0) {
         return ORDER_END;
     }
     *out = (struct order){.kind = ORDER_HELLO};
-    if (!scan_line(&left, &line) || !members_read(line, &table, out, &seen) ||
-        (seen & HAS_DO) == 0 || !is_whole(out)) {
+    if (!members_next(&left, &table, out, &seen) || (seen & HAS_DO) == 0 || !is_whole(out)) {
         return ORDER_BAD;
     }
     *rest = left;

@@ -76,12 +76,11 @@ void survey_encode(struct buf *out, const struct survey *s)
 
 int survey_next(struct slice *rest, struct survey *out)
 {
-    struct slice left = *rest, line;
+    struct slice left = *rest;
     unsigned seen;
 
     *out = (struct survey){.kind = SURVEY_INFO};
-    if (!scan_line(&left, &line) || !members_read(line, &survey_table, out, &seen) ||
-        (seen & HAS_ASK) == 0) {
+    if (!members_next(&left, &survey_table, out, &seen) || (seen & HAS_ASK) == 0) {
         return SURVEY_BAD;
     }
     *rest = left;
@@ -103,12 +102,12 @@ void report_encode(struct buf *out, const struct report *r)
 
 int report_next(struct slice *rest, struct report *out)
 {
-    struct slice left = *rest, line;
+    struct slice left = *rest;
     unsigned seen;
 
     *out = (struct report){.more = false};
-    if (!scan_line(&left, &line) || !members_read(line, &report_table, out, &seen) ||
-        out->uid.size != BOOT_SIZE || out->name.size == 0) {
+    if (!members_next(&left, &report_table, out, &seen) || out->uid.size != BOOT_SIZE ||
+        out->name.size == 0) {
         return SURVEY_BAD;
     }
     *rest = left;

@@ -107,15 +107,13 @@ class Client:
         return cls(reader, writer, packing)
 
     async def say(self, parts):
-        """Sends these bytes, each part as a packet of its own as far as that can be; stops when
-        nobody hears any more."""
+        """Sends these bytes, each part by a write of its own; stops when nobody hears any more."""
         for part in parts:
             self._writer.write(part)
             try:
                 await self._writer.drain()
             except ConnectionError:
                 return
-            await asyncio.sleep(0)  # lets the part leave before the next
 
     async def say_message(self, opcode, payload, piece=None):
         """One message, compressed if that was negotiated, in frames of `piece` bytes if given."""
