@@ -79,10 +79,17 @@ def dead(**letters):
 
 
 def huge(place):
-    """A body of 17 MiB, and what it costs the broadcaster."""
-    before = memory(place.owner)
-    found = dead(huge=Letter(b"x" * (17 << 20)))(place)
-    assert memory(place.owner) < before + (8 << 20)
+    """Bodies of 17 MiB, and what they cost the broadcaster.
+
+    One that comes while it waits for another answer of the broker stands in line meanwhile; so what
+    each of them costs is what the least does.
+    """
+    grown = []
+    for _ in range(3):
+        before = memory(place.owner)
+        found = dead(huge=Letter(b"x" * (17 << 20)))(place)
+        grown.append(memory(place.owner) - before)
+    assert min(grown) < 2 << 20, grown
     return found["huge"]
 
 
