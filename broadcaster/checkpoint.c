@@ -211,6 +211,12 @@ void checkpoint_on_confirm(struct partition *p, const struct append *part)
     }
 }
 
+/* When it was: not to come, and not before there was any. */
+static int64_t time_of(const struct line *line, int64_t now_ms)
+{
+    return MAX(MIN(line->time, now_ms), 0);
+}
+
 static void read_room(struct partition *p, const struct line *line, int64_t now_ms)
 {
     struct place *place = roster_get(&p->roster, line->room, now_ms);
@@ -224,12 +230,12 @@ static void read_room(struct partition *p, const struct line *line, int64_t now_
     shelf_clear(&p->shelf, place); /* records in between were not read */
     position_set(&place->confirmed, line->epoch, line->offset);
     place->numbered = place->confirmed;
-    roster_touch(&p->roster, place, MIN(line->time, now_ms));
+    roster_touch(&p->roster, place, time_of(line, now_ms));
 }
 
 static void read_lane(struct partition *p, const struct line *line, int64_t now_ms)
 {
-    struct lane_mark *lane = lane_marks_get(&p->lanes, line->lane, MIN(line->time, now_ms));
+    struct lane_mark *lane = lane_marks_get(&p->lanes, line->lane, time_of(line, now_ms));
 
     lane->confirmed = lane->numbered = MAX(lane->confirmed, line->batch);
 }
@@ -237,7 +243,7 @@ static void read_lane(struct partition *p, const struct line *line, int64_t now_
 static void read_key(struct partition *p, const struct line *line, int64_t now_ms)
 {
     keys_read(&p->keys, &(struct key_name){line->room, line->user, line->key},
-              MIN(line->time, now_ms), now_ms);
+              time_of(line, now_ms), now_ms);
 }
 
 /* Is it the next part of the checkpoint that is being read, or the first one of another? */
@@ -245,11 +251,13 @@ static void begin_part(struct partition *p, const struct message *m)
 {
     struct checkpoint *c = &p->checkpoint;
     uint64_t left = (m->has & HAS_BATCH) != 0 ? m->batch : 0;
+    bool goes_on = m->term == c->part_term && left + 1 == c->part_left;
 
-    if (!c->is_partial || m->term != c->part_term || left + 1 != c->part_left) {
+    if (!c->is_partial || !goes_on) {
         c->is_partial = false;
         c->read++;
     }
+    c->is_bad = c->is_bad && goes_on;
     c->part_term = m->term;
     c->part_left = left;
 }
@@ -279,6 +287,7 @@ static bool is_sound(const struct line *line)
 void checkpoint_read(struct partition *p, const struct message *m, uint64_t stream_offset,
                      int64_t now_ms)
 {
+    struct checkpoint *c = &p->checkpoint;
     struct slice rest = m->body;
     struct line line;
     bool is_good = true;
@@ -298,10 +307,14 @@ void checkpoint_read(struct partition *p, const struct message *m, uint64_t stre
     }
     if (rc != LINE_END) {
         stat_add(&p->stats->poisoned, 1);
-        return; /* it cannot be relied on as a place to begin */
+        c->is_bad = true;
     }
-    part_is_there(p, stream_offset, p->checkpoint.part_left);
-    if (p->checkpoint.part_left == 0) {
+    if (c->is_bad) {
+        c->is_partial = false;
+        return; /* it cannot be relied on as a place to begin, nor to tell of all rooms */
+    }
+    part_is_there(p, stream_offset, c->part_left);
+    if (c->part_left == 0) {
         forget_untold(p);
     }
 }

@@ -41,6 +41,7 @@ struct checkpoint {
     uint64_t part_offset;          /* of the first part of the one that is being written or read */
     bool is_partial;               /* some but not all of its parts are there */
     uint64_t part_term, part_left; /* of the last part read */
+    bool is_bad;                   /* a part of the one that is being read was not understood */
     uint32_t read;                 /* how many were read, the one that is being read included */
     uint64_t marker_offset;        /* of our own marker */
     size_t bytes, messages;        /* in the log since the last one */

@@ -257,5 +257,6 @@ const char *message_from_event(const struct mq_event *e, struct message *out)
         e->props.timestamp_s <= INT64_MAX / 1000) {
         out->time_ms = e->props.timestamp_s * 1000;
     }
+    out->time_ms = MAX(out->time_ms, 0);
     return NULL;
 }

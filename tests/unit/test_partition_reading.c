@@ -265,6 +265,54 @@ static void what_does_not_belong_in_a_log_is_skipped(void **state)
     assert_true(stat_get(&k->stats.poisoned) >= 4);
 }
 
+/* Its last part alone would look like one that knows no rooms. */
+static void a_checkpoint_of_which_a_part_is_nonsense_is_none(void **state)
+{
+    struct kit *k = *state;
+    struct kit_owner *o = kit_owner_settled(k);
+    char before[EPOCH_MAX + 1], after[EPOCH_MAX + 1];
+
+    kit_publish_many(k, o, 1, 3);
+    assert_int_equal(kit_last_offset(k, before), 3);
+    kit_kill(k, o);
+    struct message part = {
+        .type = MESSAGE_CHECKPOINT, .term = 1, .number = 1000, .has = HAS_BATCH, .batch = 1};
+    kit_land_message(k, &part, "nonsense\n");
+    part.number++;
+    part.batch = 0;
+    kit_land_message(k, &part, "");
+    o = kit_owner_settled(k);
+    assert_int_equal(stat_get(&k->stats.poisoned), 1);
+    kit_publish_many(k, o, 4, 4);
+    assert_int_equal(kit_last_offset(k, after), 4);
+    assert_string_equal(before, after);
+}
+
+static void times_that_cannot_be_are_no_times(void **state)
+{
+    struct kit *k = *state;
+    struct kit_owner *o = kit_owner_settled(k);
+    char epoch[EPOCH_MAX + 1];
+
+    kit_publish_many(k, o, 1, 3);
+    kit_kill(k, o);
+    k->conf.key_window_ms = 60000;
+    kit_land_message(
+        k,
+        &(struct message){
+            .type = MESSAGE_CHECKPOINT, .term = 1, .number = 1000, .time_ms = INT64_MIN},
+        "{\"room\":\"r7\",\"epoch\":\"zz\",\"offset\":7,\"time\":-9223372036854775808}\n"
+        "{\"room\":\"r7\",\"key\":\"k\",\"time\":-9223372036854775808}\n"
+        "{\"lane\":\"" LANE_B "\",\"batch\":4,\"time\":-9223372036854775808}\n");
+    o = kit_owner_settled(k);
+    kit_tick(k, o, 1000);
+    kit_publish_many(k, o, 4, 4);
+    assert_int_equal(kit_last_offset(k, epoch), 1); /* that checkpoint told of no other room */
+    kit_leave(k, o);
+    kit_run(k, o);
+    assert_int_equal(stat_get(&k->stats.poisoned), 0);
+}
+
 static void much_reading_is_followed_by_a_checkpoint_soon(void **state)
 {
     struct kit *k = *state;
@@ -296,6 +344,8 @@ int main(void)
         TEST(a_numbered_record_that_was_there_before_is_void),
         TEST(a_hole_in_a_room_is_never_shown_as_if_it_were_none),
         TEST(what_does_not_belong_in_a_log_is_skipped),
+        TEST(a_checkpoint_of_which_a_part_is_nonsense_is_none),
+        TEST(times_that_cannot_be_are_no_times),
         TEST(much_reading_is_followed_by_a_checkpoint_soon),
     };
 
