@@ -3,11 +3,9 @@
  */
 #include "gateway/api/api_keys.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <unistd.h>
 
+#include "common/file.h"
 #include "common/log.h"
 #include "common/mem.h"
 
@@ -16,22 +14,19 @@ static const char separators[] = " ,\t";
 /* The contents of a file without the white space at its end; NULL with a reason. */
 static char *read_file(const char *path, const char **reason)
 {
-    char text[API_KEY_FILE_MAX];
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t size = fd >= 0 ? read(fd, text, sizeof(text)) : -1;
+    struct buf text = BUF_EMPTY;
+    char *copy = NULL;
 
-    *reason = size < 0 ? strerror(errno) : size == (ssize_t)sizeof(text) ? "is too large" : NULL;
-    if (fd >= 0) {
-        close(fd);
+    if (file_read(path, API_KEY_FILE_MAX - 1, &text, reason) == 0) {
+        while (text.size > 0 && strchr(" \t\r\n", text.at[text.size - 1]) != NULL) {
+            text.size--;
+        }
+        copy = mem_copy_text(text.size > 0 ? text.at : "", text.size);
     }
-    if (*reason != NULL) {
-        return NULL;
+    if (text.size > 0) {
+        explicit_bzero(text.at, text.size);
     }
-    while (size > 0 && strchr(" \t\r\n", text[size - 1]) != NULL) {
-        size--;
-    }
-    char *copy = mem_copy_text(text, (size_t)size);
-    explicit_bzero(text, sizeof(text));
+    buf_deinit(&text);
     return copy;
 }
 
