@@ -57,6 +57,17 @@ static inline bool fuzz_within(struct slice inner, struct slice outer)
                                inner.at + inner.size <= outer.at + outer.size);
 }
 
+/* Takes the next line off an input, without its LF. */
+static inline struct slice fuzz_take_line(struct slice *rest)
+{
+    const char *end = rest->size > 0 ? memchr(rest->at, '\n', rest->size) : NULL;
+    struct slice line = {rest->at, end != NULL ? (size_t)(end - rest->at) : rest->size};
+    size_t taken = line.size + (end != NULL);
+
+    *rest = (struct slice){taken > 0 ? rest->at + taken : rest->at, rest->size - taken};
+    return line;
+}
+
 /*
  * Ways to go about one input, 0 to `count` - 1: all of them, or with FUZZ_QUICK one, which depends
  * on the input. A fuzzer tries so many inputs that look alike that each way gets its share, and

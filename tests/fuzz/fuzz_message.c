@@ -10,17 +10,6 @@
 #include "proto/message.h"
 #include "tests/fuzz/fuzz.h"
 
-static struct slice take_line(struct slice *rest)
-{
-    const char *end = memchr(rest->at, '\n', rest->size);
-    struct slice line = {rest->at, end != NULL ? (size_t)(end - rest->at) : rest->size};
-    size_t taken = line.size + (end != NULL);
-
-    rest->at += taken;
-    rest->size -= taken;
-    return line;
-}
-
 static void add_header(struct mq_props *p, struct slice line)
 {
     struct mq_header *h = &p->headers[p->header_count];
@@ -66,14 +55,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0) {
         return 0;
     }
-    event.props.type = take_line(&rest);
-    while (rest.size > 0 && (line = take_line(&rest)).size > 0) {
+    event.props.type = fuzz_take_line(&rest);
+    while (rest.size > 0 && (line = fuzz_take_line(&rest)).size > 0) {
         add_header(&event.props, line);
     }
     event.body = rest;
     const char *wrong = message_from_event(&event, &m);
     if (wrong == NULL) {
-        FUZZ_CHECK(m.type < MESSAGE_TYPE_COUNT);
+        FUZZ_CHECK(m.type < MESSAGE_TYPE_COUNT && m.time_ms >= 0);
         check_again(&m);
     } else {
         FUZZ_CHECK(wrong[0] != '\0');
