@@ -192,11 +192,16 @@ async def restart_one_by_one(town, gateways):
         await town.goes_on()
 
 
+def outage_at(town, percentile):
+    """How long somebody was away: longer than so many per cent of all times, in seconds."""
+    outages = town.outages()
+    return outages[len(outages) * percentile // 100]
+
+
 def report(town):
     """One line on how long people were away."""
     outages = town.outages()
     return (f"{len(town.residents) + len(town.speakers)} sessions, "
             f"{sum(one.said for one in town.speakers)} records, {len(outages)} returns, away: "
-            f"p50 {outages[len(outages) // 2]:.2f} s, "
-            f"p99 {outages[len(outages) * 99 // 100]:.2f} s, "
+            f"p50 {outage_at(town, 50):.2f} s, p99 {outage_at(town, 99):.2f} s, "
             f"longest {outages[-1]:.2f} s; closed with {town.endings()}")
