@@ -42,7 +42,9 @@ static void print_help(void)
            "  --check-config   read the settings, say what is wrong, and end\n"
            "  --help           this text\n"
            "  --version        the version\n\n"
-           "Every setting can also be given as WARREN_<SECTION>_<KEY> in the environment.\n\n",
+           "Every setting can also be given as WARREN_<SECTION>_<KEY> in the environment.\n"
+           "SIGHUP reads the rules of rooms and the level of the log anew.\n"
+           "SIGTERM or SIGINT hands all partitions over first; a second one ends at once.\n\n",
            usage);
     broadcaster_conf_print();
 }
@@ -90,7 +92,7 @@ static void on_signal(struct ev_loop *loop, ev_signal *watcher, int events)
     worker_stop(p->worker);
 }
 
-/* SIGHUP: new rules of rooms. */
+/* SIGHUP: new rules of rooms, and the level of the log. */
 static void on_reload(struct ev_loop *loop, ev_signal *watcher, int events)
 {
     struct program *p = watcher->data;

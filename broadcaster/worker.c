@@ -238,6 +238,7 @@ static void init(struct worker *w)
     (void)snprintf(w->name, sizeof(w->name), "warren-broadcaster %s", w->conf->id);
     dead_init(&w->dead, w->metrics);
     share_init(&w->share, (uint32_t)w->conf->partitions, seed);
+    stat_set(&w->metrics->partitions, (uint64_t)w->conf->partitions);
     w->env = (struct tenure_env){
         .topology = &w->topology,
         .conf = w->conf,

@@ -46,17 +46,22 @@
          CONF_TEXT,  offsetof(type, queue_type),                                                   \
          "classic",  0,                                                                            \
          0,          "classic (one broker node) or quorum (a cluster)"},                           \
-        {"topology",  "in_max_length",                                                             \
-         CONF_NUMBER, offsetof(type, in_max_length),                                               \
-         "20000",     100,                                                                         \
-         10000000,    "batches that may wait in one partition's input; the same everywhere"},      \
+        {"topology",                                                                               \
+         "in_max_length",                                                                          \
+         CONF_NUMBER,                                                                              \
+         offsetof(type, in_max_length),                                                            \
+         "20000",                                                                                  \
+         100,                                                                                      \
+         10000000,                                                                                 \
+         "batches that may wait in one partition's input; the same everywhere (broadcaster)"},     \
         {"topology",       "log_max_bytes",                                                        \
          CONF_SIZE,        offsetof(type, log_max_bytes),                                          \
          "1000000000",     1000000,                                                                \
-         INT64_C(1) << 40, "of one partition's log; the same everywhere"},                         \
+         INT64_C(1) << 40, "of one partition's log; the same everywhere (broadcaster)"},           \
     {                                                                                              \
         "topology", "log_max_age", CONF_TEXT, offsetof(type, log_max_age), "7D", 0, 0,             \
-            "of a partition's log: a number and one of Y M D h m s; the same everywhere"           \
+            "of a partition's log: a number and one of Y M D h m s; the same everywhere "          \
+            "(broadcaster)"                                                                        \
     }
 #define SERVICE_LOG_ROW(type)                                                                      \
     {                                                                                              \

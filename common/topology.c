@@ -72,14 +72,32 @@ const char *topology_key(char key[TOPOLOGY_KEY_SIZE], uint32_t partition)
     return key;
 }
 
+/* What an argument comes from that the broker says is another one. */
+static const char *cause_of(const char *refusal)
+{
+    static const struct {
+        const char *argument, *cause;
+    } causes[] = {
+        {"'alternate-exchange'", "[topology] partitions"},
+        {"'x-max-length'", "[topology] in_max_length"},
+        {"'x-max-length-bytes'", "[topology] log_max_bytes"},
+        {"'x-max-age'", "[topology] log_max_age"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(causes); i++) {
+        if (strstr(refusal, causes[i].argument) != NULL) {
+            return causes[i].cause;
+        }
+    }
+    return "[topology] queue_type or version of warren";
+}
+
 static void note(struct declaring *d, const char *name, int rc)
 {
     d->rc = rc;
     if (rc == MQ_REFUSED && mq_error_code(d->m) == 406) {
-        (void)snprintf(d->error, d->error_size,
-                       "the broker's %s was made with other settings (another number of "
-                       "partitions?): %s",
-                       name, mq_error(d->m));
+        (void)snprintf(d->error, d->error_size, "the broker's %s was made with another %s: %s",
+                       name, cause_of(mq_error(d->m)), mq_error(d->m));
     } else if (rc != MQ_OK) {
         (void)snprintf(d->error, d->error_size, "%s: %s", name, mq_error(d->m));
     }

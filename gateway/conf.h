@@ -19,9 +19,8 @@ struct gateway_conf {
     char *amqp_url, *amqp_prefix, *amqp_ca_file;
     int64_t partitions;
     char *queue_type;
-    int64_t in_max_length;
-    int64_t log_max_bytes; /* of the broadcaster: one file may serve both */
-    char *log_max_age;
+    int64_t in_max_length, log_max_bytes; /* of the broadcaster: one file may serve both */
+    char *log_max_age;                    /* likewise */
     char *id, *listen, *admin;
     bool id_is_made_up;       /* none was given */
     char *tls_cert, *tls_key; /* lists of files; both empty: plain */

@@ -25,7 +25,8 @@ static void usage(FILE *out)
           "Terminates WebSockets, authenticates, and exchanges messages with RabbitMQ.\n"
           "Settings come from FILE (INI) and the environment (WARREN_<SECTION>_<KEY>).\n"
           "--limits prints every limit, its default, and what whoever meets it gets.\n"
-          "SIGHUP reads keys, certificates, origins and rules of rooms anew.\n"
+          "SIGHUP reads keys, certificates, origins, hooks, rules of rooms, what is limited for\n"
+          "sessions and users, and the level of the log anew.\n"
           "SIGTERM or SIGINT ends sessions over [gateway] drain; a second one ends at once.\n",
           out);
 }

@@ -96,6 +96,8 @@ static void print_hooks(const struct metrics *m, struct buf *out)
 
 void metrics_print(const struct metrics *m, struct buf *out)
 {
+    stats_head(out, "warren_gateway_build_info", "gauge", "The program's version.");
+    stats_line(out, "warren_gateway_build_info", "version=\"" WARREN_VERSION "\"", 1);
 #define METRIC(field, name, type, help)                                                            \
     stats_head(out, "warren_gateway_" name, type, help);                                           \
     stats_line(out, "warren_gateway_" name, "", stat_get(&m->field));

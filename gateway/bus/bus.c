@@ -217,7 +217,6 @@ struct bus *bus_new(struct gateway *g)
     b->gateway = g;
     b->topology = topology_default(conf->amqp_prefix, (uint32_t)conf->partitions,
                                    strcmp(conf->queue_type, "quorum") == 0);
-    b->topology.in_max_length = conf->in_max_length;
     ev_async_init(&b->wake, on_wake);
     ev_async_start(g->loop, &b->wake);
     chan_init(&b->to_publish, BUS_OUT_MAX, wake_publisher, b);

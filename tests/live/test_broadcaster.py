@@ -328,13 +328,18 @@ def test_the_log_can_be_read_by_a_person(alone, gateway):
     assert json.loads(envelope)["offset"] == 1
 
 
-def test_another_number_of_partitions_is_refused_in_one_line(alone):
-    other = alone.add_broadcaster(start=False, topology__partitions=8)
-    other.start(wait=False)
-    assert other.process.wait(60) == 1
-    errors = [line for line in other.log_text().splitlines() if " error " in line]
-    assert len(errors) == 1 and "partitions" in errors[0]
-    alone.broadcasters.remove(other)
+def test_another_setting_of_queues_is_refused_in_one_line_that_names_it(alone):
+    others = {key: alone.add_broadcaster(start=False, **{f"topology__{key}": value})
+              for key, value in (("partitions", 8), ("queue_type", "quorum"),
+                                 ("in_max_length", 200), ("log_max_bytes", "2m"),
+                                 ("log_max_age", "1D"))}
+    for other in others.values():
+        other.start(wait=False)
+    for key, other in others.items():
+        assert other.process.wait(60) == 1
+        [error] = [line for line in other.log_text().splitlines() if " error " in line]
+        assert f"made with another [topology] {key}" in error
+        alone.broadcasters.remove(other)
 
 
 def test_a_frozen_broker_is_noticed_and_everything_resumes(own_broker):
