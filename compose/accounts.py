@@ -2,8 +2,11 @@
 """RabbitMQ's accounts: their rights are in definitions.json, their passwords come by chance.
 
 Run by hand it makes what compose.yaml mounts into the containers, once:  compose/accounts.py
+Or, for a RabbitMQ of one's own, definitions.json and the addresses of the accounts in a folder:
+  compose/accounts.py --folder accounts --broker rabbitmq.example.com:5672
 """
 
+import argparse
 import base64
 import copy
 import hashlib
@@ -112,13 +115,24 @@ def _hash(password):
     return base64.b64encode(salt + digest).decode("ascii")
 
 
-def main():
+def main(argv=()):
+    parser = argparse.ArgumentParser(
+        prog="compose/accounts.py", allow_abbrev=False,
+        description="Makes the secrets of the containers, or of a RabbitMQ of one's own. "
+                    "What is there is kept.")
+    parser.add_argument("--folder", type=Path, default=_CONTAINERS, help="where they are to be")
+    parser.add_argument("--broker", default=_BROKER, metavar="HOST:PORT", help="RabbitMQ")
+    parser.add_argument("--gateway", action="append", default=[], metavar="ID",
+                        help="a gateway that gets an account of its own; any number of times")
+    arguments = parser.parse_args(argv)
     # In containers the files belong to other users: nobody but them gets through the folder.
-    Accounts(_CONTAINERS, mode=0o444).write(_BROKER)
-    kept(_CONTAINERS / "hmac_key", 0o444)
-    print(f"the secrets of the containers are in {_CONTAINERS}")
+    mode = 0o444 if arguments.folder == _CONTAINERS else 0o600
+    Accounts(arguments.folder, arguments.gateway, mode=mode).write(arguments.broker)
+    for name in ("hmac_key", "grafana") if arguments.folder == _CONTAINERS else ("hmac_key",):
+        kept(arguments.folder / name, mode)
+    print(f"the secrets are in {arguments.folder}")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -9,6 +9,9 @@ COPY proto /src/proto
 COPY gateway /src/gateway
 COPY broadcaster /src/broadcaster
 COPY tests /src/tests
+COPY compose /src/compose
+COPY LICENSE /src/
+COPY README.md /src/
 RUN meson setup /build /src && ninja -C /build broadcaster/warren-broadcaster \
     && strip /build/broadcaster/warren-broadcaster
 

@@ -79,11 +79,11 @@ class Child:
 class RabbitMQ(Child):
     """The broker's node with its epmd."""
 
-    def __init__(self, run_dir, amqp_port, page_port, accounts_of):
+    def __init__(self, run_dir, amqp_port, page_port, metrics_port, accounts_of):
         super().__init__("rabbitmq", run_dir)
         self.node = node.Node(run_dir / "rabbitmq", amqp_port, page_port, self.log,
                               dies_by=signal.SIGTERM, env={MARK: str(run_dir)},
-                              accounts_of=accounts_of)
+                              accounts_of=accounts_of, metrics_port=metrics_port)
         self.ready = self.node.ready
 
     def launch(self):

@@ -44,18 +44,18 @@ class Node:
     """A node that is started, stopped, killed, frozen and started again on the same data."""
 
     def __init__(self, folder, amqp_port, page_port, log=None, dies_by=signal.SIGKILL, env=None,
-                 accounts_of=None):
+                 accounts_of=None, metrics_port=None):
         self.folder = Path(folder).resolve()
         self.accounts = accounts_of or accounts.Accounts(self.folder / "accounts", fixed=True)
         self.amqp_port = amqp_port
         self.page_port = page_port
+        self.metrics_port = metrics_port or ports.claim_any()
         self.log = Path(log).resolve() if log else self.folder / "node.log"
         self.dies_by = dies_by
         self.process = None
         self._epmd = None
         self._epmd_port = ports.claim_any()
         self._dist_port = ports.claim_any()
-        self._metrics_port = ports.claim_any()
         self._more_env = dict(env or {})
 
     @property
@@ -199,7 +199,7 @@ class Node:
             "management.tcp.ip = 127.0.0.1",
             f"management.tcp.port = {self.page_port}",
             "prometheus.tcp.ip = 127.0.0.1",
-            f"prometheus.tcp.port = {self._metrics_port}",
+            f"prometheus.tcp.port = {self.metrics_port}",
             f"load_definitions = {self.accounts.write(self.address)}",
             "disk_free_limit.absolute = 200MB",
         ]) + "\n", encoding="utf-8")

@@ -72,10 +72,12 @@ class Warren:
         self.base_port = self._choose_base_port()
         amqp_port = self._near(5672, "RabbitMQ")
         page_port = self._near(15672, "RabbitMQ's page")
+        metrics_port = self._near(15692, "RabbitMQ's metrics")
         say("starting RabbitMQ")
         names = [f"gateway-{number}" for number in range(1, self.arguments.gateways + 1)]
         self.accounts = accounts.Accounts(self.run_dir / "accounts", names)
-        self.rabbitmq = children.RabbitMQ(self.run_dir, amqp_port, page_port, self.accounts)
+        self.rabbitmq = children.RabbitMQ(self.run_dir, amqp_port, page_port, metrics_port,
+                                          self.accounts)
         self._start([self.rabbitmq])
         say(f"starting {self.arguments.broadcasters} broadcasters and "
             f"{self.arguments.gateways} gateways")
@@ -117,7 +119,8 @@ class Warren:
             say(f"{child.name:13} watch it at http://{admin}/metrics")
         page = self.rabbitmq.node.page
         password = shown(self.accounts.folder / accounts.ADMIN)
-        say(f"RabbitMQ      {page}   user {accounts.ADMIN}, password in {password}")
+        say(f"RabbitMQ      {page}   user {accounts.ADMIN}, password in {password}; "
+            f"watch it at http://127.0.0.1:{self.rabbitmq.node.metrics_port}/metrics")
         say(f"logs, pids    {shown(self.run_dir)}/")
         say("Open the chat in two browsers. Ctrl-C ends everything.\n")
 
@@ -225,7 +228,8 @@ class Warren:
         shared = _ROOT / "compose" / "haproxy.cfg"
         return children.Child("haproxy", self.run_dir,
                      ["haproxy", "-db", "-f", str(shared), "-f", str(servers)],
-                     {"LISTEN": f"127.0.0.1:{self.base_port}", "PER_ADDRESS": "100000"},
+                     {"LISTEN": f"127.0.0.1:{self.base_port}", "PER_ADDRESS": "100000",
+                      "ADDRESS_RATE": "100000"},
                      lambda: answers(self.base_port, "/"))
 
 

@@ -24,8 +24,8 @@ DOORS = {
     r"zlib\.h": r"gateway/ws/deflate\.c|tests/unit/test_deflate\.c",
     r"cmocka\.h": r"tests/.*",
 }
-TEXT = {"", ".build", ".c", ".cfg", ".conf", ".css", ".def", ".Dockerfile", ".h", ".html", ".js",
-        ".json", ".md", ".mjs", ".py", ".sh", ".txt", ".yaml"}
+TEXT = {"", ".build", ".c", ".cfg", ".conf", ".css", ".def", ".Dockerfile", ".h", ".html", ".ini",
+        ".js", ".json", ".md", ".mjs", ".py", ".service", ".sh", ".txt", ".yaml", ".yml"}
 SKIPPED = ("node_modules", "__pycache__")
 BANNED = r"\b(v?sprintf|strn?cpy|strn?cat|strtok|ato[il]|gets|rand|srand|alloca|usleep)\s*\("
 MALLOC = r"\b(malloc|calloc|realloc|strn?dup|v?asprintf)\s*\("

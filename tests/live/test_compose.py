@@ -14,7 +14,7 @@ import ports
 import process
 import pytest
 import yaml
-from kit import Deployment, PlainClient, eventually, evidence
+from kit import Deployment, PlainClient, certs, eventually, evidence
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = ROOT / "compose"
@@ -237,7 +237,14 @@ def test_the_programs_are_built_so_that_a_bug_is_hard_to_use(up, kind):
 def test_the_balancer_logs_no_token(up):
     for query in ("token=sesame-token", "room=sesame-token"):
         assert node.http_status(up.base_port, f"/nowhere?{query}") == 404
-    eventually(lambda: "/nowhere" in (up.run_dir / "haproxy.log").read_text(encoding="utf-8"))
+
+
+    def said():
+        """What it has said of requests, an object for each."""
+        lines = (up.run_dir / "haproxy.log").read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+    eventually(lambda: [line for line in said() if line["path"] == "/nowhere"])
+    assert {line["status"] for line in said() if line["path"] == "/nowhere"} == {404}
     for log in up.run_dir.glob("*.log"):
         assert b"sesame-token" not in log.read_bytes(), log
 
@@ -288,13 +295,33 @@ def test_a_service_that_cannot_start_is_told_with_its_last_line(tmp_path):
     assert not list(tmp_path.glob("*.pid"))
 
 
-def test_the_balancer_has_nothing_to_warn_about():
-    checked = subprocess.run(
-        ["haproxy", "-c", "-f", str(COMPOSE / "haproxy.cfg"), "-f", str(COMPOSE / "gateways.cfg")],
-        env={**os.environ, "LISTEN": ":8080"}, capture_output=True, text=True, check=False)
-    said = checked.stdout + checked.stderr
-    assert checked.returncode == 0, said
-    assert not re.search("warning|alert", said, re.IGNORECASE), said
+def test_the_balancer_has_nothing_to_warn_about(tmp_path):
+    certs.make(tmp_path, "site", host="chat.example.com")
+    pair = tmp_path / "pair.pem"
+    pair.write_bytes(b"".join((tmp_path / f"site.{end}").read_bytes() for end in ("pem", "key")))
+    for listen in (":8080", f":8443 ssl crt {pair} alpn http/1.1"):
+        checked = subprocess.run(
+            ["haproxy", "-c", "-f", str(COMPOSE / "haproxy.cfg"),
+             "-f", str(COMPOSE / "gateways.cfg")],
+            env={**os.environ, "LISTEN": listen}, capture_output=True, text=True, check=False)
+        said = checked.stdout + checked.stderr
+        assert checked.returncode == 0, said
+        assert not re.search("warning|alert", said, re.IGNORECASE), said
+
+
+def test_the_balancer_turns_away_who_comes_too_often(tmp_path):
+    nobody = tmp_path / "nobody.cfg"
+    nobody.write_text("backend gateways from balancing\n", encoding="ascii")
+    port = ports.claim_any()
+    balancer = process.spawn(
+        ["haproxy", "-db", "-f", str(COMPOSE / "haproxy.cfg"), "-f", str(nobody)],
+        tmp_path / "haproxy.log",
+        {**os.environ, "LISTEN": f"127.0.0.1:{port}", "ADDRESS_RATE": "5"})
+    try:
+        eventually(lambda: ports.taken(port), what="it listens")
+        eventually(lambda: node.http_status(port, "/") == 429, what="it has had enough")
+    finally:
+        process.end(balancer)
 
 
 @pytest.fixture(name="accounts_of_containers")
@@ -312,7 +339,8 @@ def _accounts_of_containers(tmp_path, monkeypatch):
 
 def test_the_compose_file_names_files_and_settings_that_exist(accounts_of_containers):
     services = yaml.safe_load((COMPOSE / "compose.yaml").read_text(encoding="utf-8"))["services"]
-    assert set(services) == {"rabbitmq", "gateway", "broadcaster", "haproxy"}
+    assert set(services) == {"rabbitmq", "gateway", "broadcaster", "haproxy", "prometheus",
+                             "grafana"}
     whole = yaml.safe_load((COMPOSE / "compose.yaml").read_text(encoding="utf-8"))
     made = {file.name for file in accounts_of_containers.iterdir()}
     for name, secret in whole["secrets"].items():
@@ -325,20 +353,23 @@ def test_the_compose_file_names_files_and_settings_that_exist(accounts_of_contai
                 assert value.removeprefix("/run/secrets/") in service["secrets"]
         assert ("image" in service) != ("build" in service), name
         for volume in service.get("volumes", []):
-            source = volume.split(":")[0]
-            assert not source.startswith("./") or (COMPOSE / source).is_file(), source
+            source = re.sub(r"^\$\{\w+:-(.*?)\}", r"\1", volume).split(":")[0]
+            assert source in whole["volumes"] or (COMPOSE / source).is_file(), source
         for needed in service.get("depends_on", []):
             assert needed in services
         for published in service.get("ports", []):
             assert published.startswith(("127.0.0.1:", "${ADDRESS:-127.0.0.1}:")), published
+        assert service["read_only"] and service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"]
     for name in ("gateway", "broadcaster"):
         service = services[name]
         assert service["deploy"]["replicas"] == 2
-        assert service["read_only"] and service["cap_drop"] == ["ALL"]
-        assert service["security_opt"] == ["no-new-privileges:true"]
         assert "container_name" not in service and "ports" not in service, "it must scale"
         assert (COMPOSE / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
         assert all(key.startswith("WARREN_") for key in service["environment"])
+        assert service["command"] == ["--config", "/etc/warren/warren.ini"]
+    for key in ("WARREN_GATEWAY_DEMO", "WARREN_AUTH_ANONYMOUS"):  # only if somebody wants it
+        assert services["gateway"]["environment"][key] is None
 
 
 @pytest.mark.parametrize("service", ["gateway", "broadcaster"])

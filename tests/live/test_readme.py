@@ -7,7 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from kit import PATIENCE, Deployment, PlainClient
+import pytest
+from kit import PATIENCE, Deployment, PlainClient, certs
 from kit.services import build_folder
 
 _TOP = Path(__file__).resolve().parents[2]
@@ -37,35 +38,25 @@ def test_the_folders_and_files_that_readme_names_exist():
     assert not [link for link in links if not (_TOP / link).exists()]
 
 
-def test_one_file_serves_both_programs(tmp_path):
-    folder = build_folder()
-    lines, last = [], None
-    of = {name: settings.keys(folder, program) for name, program in settings.PROGRAMS.items()}
-    for section, key in dict.fromkeys(k for name in of for k in of[name]):
-        default = next(of[name][section, key][0] for name in of if (section, key) in of[name])
-        if section != last:
-            lines.append(f"[{section}]")
-            last = section
-        if default == "(secret)":
-            default = {"url": "amqp://guest:guest@127.0.0.1/"}.get(key, "k" * 32)
-        lines.append(f"{key} = {default}")
-    lines += ['[room "support"]', "subscribe = agent", "history_size = 10"]
+def test_the_example_of_settings_is_what_the_programs_print():
+    example = (_TOP / "compose/warren.ini").read_text(encoding="utf-8")
+    assert example == settings.ini(build_folder()), "tests/settings.py --ini prints compose/warren.ini"
+
+
+@pytest.mark.parametrize("program", settings.PROGRAMS.values())
+def test_one_file_with_all_settings_serves_both_programs(tmp_path, program):
+    text = (_TOP / "compose/warren.ini").read_text(encoding="utf-8")
+    text = re.sub(r"^;", "", text, flags=re.MULTILINE)
+    for name in set(re.findall(r"_file = /etc/warren/(\w+)$", text, re.MULTILINE)):
+        secret = "amqp://guest:guest@127.0.0.1/" if name == "amqp_url" else "k" * 32
+        (tmp_path / name).write_text(secret, encoding="ascii")
+    certs.openssl(tmp_path, "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256",
+                  "-out", "private.pem")
+    certs.openssl(tmp_path, "pkey", "-in", "private.pem", "-pubout", "-out", "2026-11.pem")
     path = tmp_path / "warren.ini"
-    path.write_text("\n".join(_grouped(lines)) + "\n", encoding="utf-8")
-    for program in settings.PROGRAMS.values():
-        subprocess.run([str(folder / program), "--config", str(path), "--check-config"],
-                       check=True, env={}, capture_output=True)
-
-
-def _grouped(lines):
-    """The lines with each section once: the two programs' keys follow each other otherwise."""
-    sections = {}
-    for line in lines:
-        if line.startswith("["):
-            current = sections.setdefault(line, [])
-        else:
-            current.append(line)
-    return [text for head, keys in sections.items() for text in [head, *keys]]
+    path.write_text(text.replace("/etc/warren", str(tmp_path)), encoding="utf-8")
+    subprocess.run([str(build_folder() / program), "--config", str(path), "--check-config"],
+                   check=True, env={}, capture_output=True)
 
 
 def _example(number):

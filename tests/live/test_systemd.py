@@ -13,6 +13,27 @@ from kit.services import build_folder
 
 _UNITS = Path(__file__).resolve().parents[2] / "compose" / "systemd"
 _EXPOSURE_MAX = 1.5
+# What a unit has to say, so that it is not loosened by accident.
+_DIRECTIVES = {
+    "Type": "notify", "WatchdogSec": "10s", "Restart": "always", "RestartSec": "500ms",
+    "RestartPreventExitStatus": "2", "StartLimitIntervalSec": "0", "TasksMax": "64",
+    "ExecReload": "/bin/kill -HUP $MAINPID", "DynamicUser": "yes", "UMask": "0077",
+    "NoNewPrivileges": "yes", "CapabilityBoundingSet": "", "AmbientCapabilities": "",
+    "ProtectSystem": "strict", "ProtectHome": "yes", "PrivateTmp": "yes", "PrivateDevices": "yes",
+    "PrivateUsers": "yes", "ProtectKernelTunables": "yes", "ProtectKernelModules": "yes",
+    "ProtectKernelLogs": "yes", "ProtectControlGroups": "yes", "ProtectClock": "yes",
+    "ProtectHostname": "yes", "ProtectProc": "invisible", "ProcSubset": "pid",
+    "RestrictNamespaces": "yes", "RestrictRealtime": "yes", "RestrictSUIDSGID": "yes",
+    "LockPersonality": "yes", "MemoryDenyWriteExecute": "yes", "RemoveIPC": "yes",
+    "KeyringMode": "private", "SystemCallArchitectures": "native",
+    "SystemCallFilter": "@system-service ~@privileged @resources @obsolete",
+    "RestrictAddressFamilies": "AF_INET AF_INET6 AF_UNIX",
+}
+_OF_ONE = {
+    "gateway": {"LimitNOFILE": "1048576"},
+    "broadcaster": {"IPAddressDeny": "any", "IPAddressAllow": "localhost"},
+}
+_DRAIN = 2 + 10 + 15  # seconds: [gateway] drain_accept and drain by default, and some more
 
 
 class _Manager:
@@ -106,6 +127,19 @@ def test_a_unit_is_valid_and_leaves_little_to_gain(tmp_path, kind):
                           capture_output=True, text=True, timeout=60, check=False)
     [exposure] = re.findall(r"Overall exposure level for \S+: ([\d.]+)", said.stdout)
     assert said.returncode == 0 and float(exposure) <= _EXPOSURE_MAX, said.stdout
+
+
+@pytest.mark.parametrize("kind", ["gateway", "broadcaster"])
+def test_a_unit_says_all_that_confines_and_revives_its_service(kind):
+    said = {}
+    for line in (_UNITS / f"warren-{kind}.service").read_text(encoding="utf-8").splitlines():
+        if "=" in line and not line.startswith("#"):
+            key, value = line.split("=", 1)
+            said[key] = f"{said[key]} {value}" if key in said else value
+    wanted = {**_DIRECTIVES, **_OF_ONE[kind]}
+    assert {key: said.get(key) for key in wanted} == wanted
+    assert int(said["TimeoutStopSec"].removesuffix("s")) >= _DRAIN
+    assert int(said["LimitNOFILE"]) >= 65536 and re.fullmatch(r"\d+G", said["MemoryMax"])
 
 
 @pytest.mark.parametrize("kind", ["gateway", "broadcaster"])
