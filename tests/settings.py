@@ -19,10 +19,10 @@ _SECTION = re.compile(r"^\[(\w+)\]$")
 _READER = re.compile(r" \((gateway|broadcaster)\)$")  # both know it, one goes by it
 _KEY = re.compile(r"^  (\w+) {1,20}(.*?) {2,}(\S.*)$")
 _INI_HEAD = """\
-# Settings of both services; one file will do for all of them. Each line that begins with a semicolon
-# is a setting with its default, or an example: take the semicolon away to change it. Each key can
-# also come from the environment, as WARREN_<SECTION>_<KEY>, which wins; the units and the containers
-# give the secrets that way. Look at a changed file with --check-config.
+# Settings of both services; one file will do for all of them. Each line that begins with a
+# semicolon is a setting with its default, or an example: take the semicolon away to change it. Each
+# key can also come from the environment, as WARREN_<SECTION>_<KEY>, which wins; the units and the
+# containers give the secrets that way. Look at a changed file with --check-config.
 """
 _INI_EXAMPLES = {  # sections with names, after those that they refine
     "auth": ["a key with a name, which tokens say as their kid; any number of them",

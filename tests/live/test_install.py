@@ -1,5 +1,4 @@
-"""What "meson install" puts where: programs that go by the example settings, and units that find them.
-"""
+"""What "meson install" puts where: programs, units that find them, settings that they take."""
 
 import json
 import os

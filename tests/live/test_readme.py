@@ -40,7 +40,7 @@ def test_the_folders_and_files_that_readme_names_exist():
 
 def test_the_example_of_settings_is_what_the_programs_print():
     example = (_TOP / "compose/warren.ini").read_text(encoding="utf-8")
-    assert example == settings.ini(build_folder()), "tests/settings.py --ini prints compose/warren.ini"
+    assert example == settings.ini(build_folder()), "tests/settings.py --ini prints it"
 
 
 @pytest.mark.parametrize("program", settings.PROGRAMS.values())
