@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 from kit import CentrifugeClient, CommandError, Deployment
-from kit.waiting import PATIENCE
 
 
 @pytest.fixture(scope="module")
@@ -23,20 +22,6 @@ async def _say(client, room, count, first=1):
 async def _offsets(client, room, **fields):
     past = await client.call("history", channel=room, **fields)
     return [pub["offset"] for pub in past.get("publications", [])]
-
-
-async def _full(client, room, wanted):
-    """Waits until the history of a room is what is wanted: a new owner reads it from the log."""
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            try:
-                past = await client.call("history", channel=room, limit=-1)
-                found = [(p["offset"], p["data"]) for p in past.get("publications", [])]
-                if found == wanted:
-                    return past
-            except CommandError as error:
-                assert error.code == 100 and error.temporary
-            await asyncio.sleep(0.05)
 
 
 async def test_history_gives_what_was_asked_for(warren):
@@ -112,7 +97,7 @@ async def test_history_is_complete_again_after_all_owners_have_gone(broker, end)
                 await asyncio.to_thread(getattr(victim, end))
             for victim in running.broadcasters:
                 await asyncio.to_thread(victim.start)
-            past = await _full(ann, "quiet", [(n, n) for n in range(1, 31)])
+            past = await ann.expect_history("quiet", [(n, n) for n in range(1, 31)])
             assert past["offset"] == 30
             await _say(ann, "quiet", 3, first=31)
-            await _full(ann, "quiet", [(n, n) for n in range(1, 34)])
+            await ann.expect_history("quiet", [(n, n) for n in range(1, 34)])

@@ -40,6 +40,17 @@ def _reload(service, what="reloads"):
     service.wait_metric(name, before + 1)
 
 
+def test_the_level_of_the_log_changes(warren):
+    for service in warren.gateways + warren.broadcasters:
+        told = service.log_text().count("reloaded")
+        warren.config.write_text(_config(_OLD, more="[log]\nlevel = error\n"), encoding="utf-8")
+        _reload(service)
+        assert service.log_text().count("reloaded") == told
+        warren.config.write_text(_config(_OLD), encoding="utf-8")
+        _reload(service)
+        assert service.log_text().count("reloaded") == told + 1
+
+
 async def test_a_key_is_rotated_and_nobody_is_interrupted(warren):
     gateway = warren.gateways[0]
     old_token = warren.token("ann")

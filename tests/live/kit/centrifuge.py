@@ -130,6 +130,20 @@ class CentrifugeClient(Socket):
             return push.get("channel") == channel and push.get("pub", {}).get("data") == data
         return (await self.expect(fits, timeout))["push"]["pub"]
 
+    async def expect_history(self, channel, wanted, timeout=PATIENCE):
+        """Waits until a room's history is these (offset, data): a new owner reads it from the log.
+        Returns the reply."""
+        async with asyncio.timeout(timeout):
+            while True:
+                try:
+                    past = await self.call("history", channel=channel, limit=-1)
+                    if wanted == [(p["offset"], p["data"]) for p in past.get("publications", [])]:
+                        return past
+                except CommandError as error:
+                    if error.code != 100 or not error.temporary:
+                        raise
+                await asyncio.sleep(0.05)
+
 
 def _push(message):
     return message.get("push", {})
