@@ -160,6 +160,13 @@ void net_limit_silence(int fd, int64_t ms)
     (void)r; /* no TCP, then; or the peer is gone, which shows at the first read */
 }
 
+void net_close_resets(int fd)
+{
+    const struct linger none = {.l_onoff = 1, .l_linger = 0};
+    int r = setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+    (void)r; /* no socket, or one that is gone: there is nothing to reset */
+}
+
 int net_accept(int listener, struct net_addr *peer)
 {
     int fd;

@@ -38,6 +38,9 @@ void net_defer_accept(int listener, int64_t ms);
 /* A connection ends when what was sent stays without any sign of the peer for so long. */
 void net_limit_silence(int fd, int64_t ms);
 
+/* Closing resets the connection: what has not left is dropped, and the kernel waits for nobody. */
+void net_close_resets(int fd);
+
 /* A non-blocking, close-on-exec connection from `listener` with TCP_NODELAY; its peer in `peer`. fd
  * or -errno. */
 int net_accept(int listener, struct net_addr *peer) MUST_CHECK;

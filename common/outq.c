@@ -61,6 +61,26 @@ void outq_take(struct outq *q, struct blob *b)
     q->bytes += b->size;
 }
 
+void outq_mark(struct outq *q)
+{
+    q->passing = q->count;
+}
+
+bool outq_replace(struct outq *q, struct blob *b)
+{
+    assert(b->size > 0);
+    if (q->passing == 0 || (q->passing == 1 && q->head_sent > 0)) {
+        return false;
+    }
+    struct blob **place = slot(q, q->passing - 1);
+
+    q->bytes += b->size;
+    q->bytes -= (*place)->size;
+    blob_unref(*place);
+    *place = blob_ref(b);
+    return true;
+}
+
 /* Fills `iov` with what has not left yet, up to `limit` bytes. Returns how many are in use. */
 static size_t gather(const struct outq *q, struct iovec iov[OUTQ_IOV_MAX], size_t limit)
 {
@@ -94,6 +114,7 @@ static void forget(struct outq *q, size_t sent)
         blob_unref(b);
         q->head = (q->head + 1) & (q->capacity - 1);
         q->count--;
+        q->passing -= q->passing > 0;
         q->head_sent = 0;
     }
 }

@@ -21,10 +21,11 @@ struct outq {
     uint32_t head;       /* slot of the oldest blob */
     uint32_t count;      /* blobs in the ring */
     uint32_t head_sent;  /* bytes of the oldest blob that have left */
+    uint32_t passing;    /* blobs up to the one that may be replaced, with it; 0: none may */
     uint64_t bytes;      /* bytes that have not left, head_sent taken off */
 };
 
-#define OUTQ_EMPTY ((struct outq){NULL, 0, 0, 0, 0, 0})
+#define OUTQ_EMPTY ((struct outq){NULL, 0, 0, 0, 0, 0, 0})
 
 enum outq_answer {
     OUTQ_DRAINED = 1, /* everything has left */
@@ -39,6 +40,13 @@ void outq_add(struct outq *q, struct blob *b);
 
 /* Takes over the caller's reference. */
 void outq_take(struct outq *q, struct blob *b);
+
+/* What was queued last may be replaced, and nothing that was queued before it. */
+void outq_mark(struct outq *q);
+
+/* Puts `b`, which has bytes, in the place of what may be replaced, with a reference of its own; it
+ * may be replaced in turn. False: there is none, or some of it has left. */
+bool outq_replace(struct outq *q, struct blob *b) MUST_CHECK;
 
 /* Writes until empty, blocked or the turn's share is used up, with sendmsg() rather than writev():
  * a peer that is gone is an answer (-EPIPE), never a SIGPIPE. `fd` is a socket, blocking or not.

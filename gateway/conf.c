@@ -63,6 +63,8 @@ static const struct conf_key keys[] = {
     {"gateway", "ping", CONF_DURATION, AT(ping_ms), "25s", 100, 3600000, "between two pings"},
     {"gateway", "pong", CONF_DURATION, AT(pong_ms), "8s", 50, 3600000,
      "time for the answer to a ping; less than ping"},
+    {"gateway", "close_wait", CONF_DURATION, AT(close_wait_ms), "5s", 100, 600000,
+     "time for the answer to a close frame; then TCP is reset"},
     {"gateway", "max_message", CONF_SIZE, AT(max_message), "64k", 128, 16 << 20,
      "of a client's WebSocket message; 1009 above it"},
     {"gateway", "max_payload", CONF_SIZE, AT(max_payload), "64k", 16, PAYLOAD_CEILING,

@@ -38,6 +38,7 @@ struct gateway_conf {
     int64_t head_max;       /* bytes */
     int64_t stale_ms;       /* from the upgrade to the first good connect command */
     int64_t ping_ms, pong_ms;
+    int64_t close_wait_ms; /* for the peer's close frame */
     int64_t max_message, max_payload, max_depth, max_fragments, max_control_rate;
     bool compression;
     int64_t compression_level, compression_memory; /* zlib's, 1 to 9 */

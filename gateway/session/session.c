@@ -82,7 +82,7 @@ static void session_end(struct session *s, enum close_reason reason, uint16_t co
     }
     if (reason == CLOSE_SLOW) {
         /* Nobody reads: what is queued would only keep the memory. Only a frame that has begun must
-         * be finished, so the queue is kept when something of it has left; CLOSE_WAIT_MS bounds its
+         * be finished, so the queue is kept when something of it has left; close_wait_ms bounds its
          * life. */
         if (s->out.head_sent == 0) {
             outq_deinit(&s->out);
@@ -142,6 +142,25 @@ static void session_catch_up(struct session *s, const struct blob *frame)
     }
 }
 
+/* False: there was no room for it, and the session is closed. */
+static bool session_queue(struct session *s, struct blob *frame)
+{
+    if (session_is_behind(s, frame)) {
+        session_catch_up(s, frame);
+        if (s->state != SESSION_OPEN) {
+            return false;
+        }
+        if (session_is_behind(s, frame)) {
+            limit_met(&s->gateway->metrics.limits, LIMIT_OUT_QUEUE);
+            session_close(s, CLOSE_SLOW);
+            return false;
+        }
+    }
+    outq_add(&s->out, frame);
+    session_mark_dirty(s);
+    return true;
+}
+
 void session_send_frame(struct session *s, struct blob *frame)
 {
     if (s->state != SESSION_OPEN) {
@@ -151,19 +170,21 @@ void session_send_frame(struct session *s, struct blob *frame)
         connecting_hold(s, frame);
         return;
     }
-    if (session_is_behind(s, frame)) {
-        session_catch_up(s, frame);
-        if (s->state != SESSION_OPEN) {
-            return;
-        }
-        if (session_is_behind(s, frame)) {
-            limit_met(&s->gateway->metrics.limits, LIMIT_OUT_QUEUE);
-            session_close(s, CLOSE_SLOW);
-            return;
-        }
+    (void)session_queue(s, frame);
+}
+
+/* While the socket takes nothing, only the newest pong waits (RFC 6455 5.5.3). */
+static void session_answer_ping(struct session *s, struct slice data)
+{
+    struct blob *pong = frame_pong(data);
+    bool is_blocked = (s->io.events & EV_WRITE) != 0;
+
+    if (is_blocked && outq_replace(&s->out, pong)) {
+        stat_add(&s->gateway->metrics.pongs_replaced, 1);
+    } else if (session_queue(s, pong)) {
+        outq_mark(&s->out);
     }
-    outq_add(&s->out, frame);
-    session_mark_dirty(s);
+    blob_unref(pong);
 }
 
 void session_connected(struct session *s)
@@ -250,9 +271,7 @@ static void on_ping(void *user, struct slice data)
     struct session *s = user;
 
     if (s->state == SESSION_OPEN) {
-        struct blob *frame = frame_pong(data);
-        session_send_frame(s, frame);
-        blob_unref(frame);
+        session_answer_ping(s, data);
     }
 }
 

@@ -5,8 +5,9 @@
  *       └───────────────────▲
  *
  * OPEN reads and writes. CLOSING has queued its close frame, left all rooms and
- * waits for the peer's close or CLOSE_WAIT_MS. DEAD is freed at the end of the
- * turn, never inside a callback. Only session_enter() writes the state.
+ * waits for the peer's close; after close_wait_ms TCP is reset. DEAD is freed at
+ * the end of the turn, never inside a callback. Only session_enter() writes the
+ * state.
  *
  * Others refer to a session across an asynchronous gap by its handle, which is never used again.
  */
@@ -26,7 +27,6 @@
 #include "proto/reply.h"
 
 #define SESSION_READ_SIZE 16384 /* bytes for each read, from one buffer that all sessions share */
-#define CLOSE_WAIT_MS 5000
 #define SESSION_UNPACK_MAX                                                                         \
     262144 /* bytes inflated for a session in one turn: it reads on in the next one */
 

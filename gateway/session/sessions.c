@@ -10,6 +10,7 @@
 #include "common/hash.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/net.h"
 #include "gateway/dialect/dialect.h"
 #include "gateway/edge/crowd.h"
 #include "gateway/edge/transport.h"
@@ -68,6 +69,7 @@ static void on_close_due(struct deadline_queue *q, struct deadline *d)
 
     (void)q;
     limit_met(&s->gateway->metrics.limits, LIMIT_CLOSE_WAIT);
+    net_close_resets(s->io.fd); /* who may be gone leaves nothing behind, here or in the kernel */
     session_enter(s, SESSION_DEAD);
 }
 
@@ -162,7 +164,7 @@ struct sessions *sessions_new(struct gateway *g)
     deadline_queue_init(&all->ping, g->loop, conf->ping_ms, on_ping_due);
     deadline_queue_init(&all->pong, g->loop, conf->pong_ms, on_pong_due);
     deadline_queue_init(&all->stale, g->loop, conf->stale_ms, on_stale_due);
-    deadline_queue_init(&all->close_wait, g->loop, CLOSE_WAIT_MS, on_close_due);
+    deadline_queue_init(&all->close_wait, g->loop, conf->close_wait_ms, on_close_due);
     deadline_queue_init(&all->paced, g->loop, PACE_MS, sessions_on_pace_due);
     deadline_queue_init(&all->late, g->loop, conf->out_queue_age_ms, sessions_on_late_due);
     deadline_queue_init(&all->expiry, g->loop, EXPIRY_LOOK_MS, on_expiry_due);

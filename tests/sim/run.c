@@ -35,6 +35,7 @@ static void set_up_gateway(struct sim *s, struct sim_gateway *g)
         .stale_ms = 10000,
         .ping_ms = 5000,
         .pong_ms = 2000,
+        .close_wait_ms = 5000,
         .max_message = 65536,
         .max_payload = 65536,
         .max_depth = 16,

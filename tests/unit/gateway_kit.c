@@ -153,6 +153,20 @@ static struct hooks_conf kit_hooks(void)
     };
 }
 
+static struct rule kit_rule(void)
+{
+    return (struct rule){
+        .subscribe = text("*"),
+        .publish = text("*"),
+        .presence_for = text("*"),
+        .history_for = text("*"),
+        .presence = true,
+        .echo = true,
+        .history_size = 1000,
+        .history_ttl_ms = 3600000,
+    };
+}
+
 void kit_init(struct kit *k)
 {
     *k = (struct kit){
@@ -174,6 +188,7 @@ void kit_init(struct kit *k)
                 .stale_ms = 60000,
                 .ping_ms = 60000,
                 .pong_ms = 30000,
+                .close_wait_ms = 5000,
                 .max_message = 65536,
                 .max_payload = 65536,
                 .max_depth = 16,
@@ -207,17 +222,10 @@ void kit_init(struct kit *k)
                 .api_listen = text(""),
                 .api_wait_ms = 60000,
                 .api_gather_ms = 30000,
-                .rules.defaults = {.subscribe = text("*"),
-                                   .publish = text("*"),
-                                   .presence_for = text("*"),
-                                   .history_for = text("*"),
-                                   .presence = true,
-                                   .echo = true,
-                                   .history_size = 1000,
-                                   .history_ttl_ms = 3600000},
             },
     };
     k->conf.hooks = kit_hooks();
+    k->conf.rules.defaults = kit_rule();
     for (size_t i = 0; i < KIT_PARTITIONS; i++) {
         k->owners[i].term = KIT_TERM;
     }

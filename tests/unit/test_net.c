@@ -129,6 +129,41 @@ static void a_connection_is_accepted_without_blocking_and_with_its_peer(void **s
     close(listener);
 }
 
+/* Both ends of a connection. */
+static void connect_both(int ends[2])
+{
+    struct net_addr address, peer;
+    int listener = listen_somewhere(&address, false);
+
+    ends[0] = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(ends[0], (struct sockaddr *)&address.ss, address.size), 0);
+    struct pollfd ready = {.fd = listener, .events = POLLIN};
+    assert_int_equal(poll(&ready, 1, 10000), 1);
+    ends[1] = net_accept(listener, &peer);
+    assert_true(ends[1] >= 0);
+    close(listener);
+}
+
+static void closing_resets_when_it_was_asked_to(void **state)
+{
+    (void)state;
+    char byte;
+
+    for (int resets = 0; resets < 2; resets++) {
+        int ends[2];
+
+        connect_both(ends);
+        if (resets) {
+            net_close_resets(ends[1]);
+        }
+        close(ends[1]);
+        assert_int_equal(recv(ends[0], &byte, 1, 0), resets ? -1 : 0); /* it blocks */
+        assert_true(!resets || errno == ECONNRESET);
+        close(ends[0]);
+    }
+    net_close_resets(-1); /* of what is no socket nothing is said */
+}
+
 static void a_port_is_taken_once_unless_it_is_shared(void **state)
 {
     (void)state;
@@ -161,6 +196,7 @@ int main(void)
         cmocka_unit_test(bad_addresses_are_refused),
         cmocka_unit_test(an_address_of_nobody_has_a_text_too),
         cmocka_unit_test(a_connection_is_accepted_without_blocking_and_with_its_peer),
+        cmocka_unit_test(closing_resets_when_it_was_asked_to),
         cmocka_unit_test(a_port_is_taken_once_unless_it_is_shared),
         cmocka_unit_test(an_address_of_another_host_cannot_be_listened_on),
     };

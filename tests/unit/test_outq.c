@@ -60,6 +60,7 @@ static void assert_sane(const struct outq *q)
     assert_true((q->capacity & (q->capacity - 1)) == 0);
     assert_int_equal(q->slots == NULL, q->capacity == 0);
     assert_true(q->count > 0 || q->head_sent == 0);
+    assert_true(q->passing <= q->count);
 }
 
 static void an_empty_queue_is_drained_and_holds_no_memory(void **state)
@@ -230,6 +231,83 @@ static void a_peer_that_is_gone_is_an_answer_and_no_signal(void **state)
     assert_int_equal(q.bytes, 0);
 }
 
+/* A queue of `count` blobs of one byte each, 'a' and so on. */
+static void fill(struct outq *q, int count)
+{
+    for (int i = 0; i < count; i++) {
+        char letter = (char)('a' + i);
+        outq_take(q, blob_copy(&letter, 1));
+    }
+}
+
+/* 0, or 1 when it took the place of what may be replaced. */
+static int replace(struct outq *q, const char *text)
+{
+    struct blob *b = blob_copy(text, strlen(text));
+    bool is_done = outq_replace(q, b);
+
+    assert_int_equal(b->refs, is_done ? 2 : 1);
+    blob_unref(b);
+    assert_sane(q);
+    return is_done;
+}
+
+static void assert_leaves(struct outq *q, const char *want)
+{
+    char got[64];
+    size_t size = outq_move(q, got, sizeof(got) - 1);
+
+    got[size] = '\0';
+    assert_string_equal(got, want);
+    assert_sane(q);
+}
+
+static void only_what_was_marked_last_is_replaced_in_its_place(void **state)
+{
+    (void)state;
+    struct outq q = OUTQ_EMPTY;
+
+    assert_int_equal(replace(&q, "x"), 0); /* nothing is there */
+    fill(&q, 3);
+    assert_int_equal(replace(&q, "x"), 0); /* nothing is marked */
+    outq_mark(&q);
+    fill(&q, 2);
+    assert_int_equal(replace(&q, "longer"), 1);
+    assert_int_equal(replace(&q, "y"), 1);
+    assert_leaves(&q, "abyab");
+
+    fill(&q, 1);
+    outq_mark(&q);
+    fill(&q, 1);
+    outq_mark(&q);
+    assert_int_equal(replace(&q, "z"), 1);
+    assert_leaves(&q, "az");
+    fill(&q, 1);
+    assert_int_equal(replace(&q, "x"), 0); /* a mark does not outlive its queue */
+    assert_leaves(&q, "a");
+}
+
+static void what_has_begun_to_leave_is_not_replaced(void **state)
+{
+    (void)state;
+    char got[8];
+
+    for (size_t left = 0; left <= 7; left++) { /* of: a, pong, b, a */
+        struct outq q = OUTQ_EMPTY;
+
+        fill(&q, 1);
+        outq_take(&q, blob_copy("pong", 4));
+        outq_mark(&q);
+        fill(&q, 2);
+        for (int i = 0; i < 8; i++) { /* the ring grows meanwhile */
+            outq_take(&q, blob_copy("_", 1));
+        }
+        assert_int_equal(outq_move(&q, got, left), left);
+        assert_int_equal(replace(&q, "PONG!"), left <= 1);
+        assert_leaves(&q, &(left <= 1 ? "aPONG!ab________" : "apongab________")[left]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +318,8 @@ int main(void)
         cmocka_unit_test(what_was_cut_by_a_full_socket_goes_on_where_it_stopped),
         cmocka_unit_test(one_flush_takes_no_more_than_the_share_of_a_turn),
         cmocka_unit_test(a_peer_that_is_gone_is_an_answer_and_no_signal),
+        cmocka_unit_test(only_what_was_marked_last_is_replaced_in_its_place),
+        cmocka_unit_test(what_has_begun_to_leave_is_not_replaced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

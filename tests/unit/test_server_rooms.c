@@ -55,6 +55,22 @@ static void the_reply_waits_for_the_rooms_and_what_came_behind_it_too(void **sta
     kit_end(&k);
 }
 
+static void pings_do_not_wait_for_the_rooms(void **state)
+{
+    (void)state;
+    struct kit k;
+    struct peer ann;
+
+    kit_begin(&k);
+    connect_with(&ann, &k, "\"channels\":[\"a\"]", "", "");
+    peer_send_frame(&ann, 0x9, "now", 3);
+    peer_expect(&ann, "pong now");
+    kit_position(&k, "a", "e1", 7);
+    peer_expect_part(&ann, "{\"id\":1,\"connect\":{");
+    peer_end(&ann);
+    kit_end(&k);
+}
+
 static void who_comes_back_gets_what_it_missed_with_the_reply(void **state)
 {
     (void)state;
@@ -437,6 +453,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_reply_waits_for_the_rooms_and_what_came_behind_it_too),
+        cmocka_unit_test(pings_do_not_wait_for_the_rooms),
         cmocka_unit_test(who_comes_back_gets_what_it_missed_with_the_reply),
         cmocka_unit_test(what_was_missed_in_all_rooms_together_is_bounded),
         cmocka_unit_test(a_client_may_name_more_rooms_than_it_is_put_into),
