@@ -111,6 +111,25 @@ static uint64_t cpu_us(void)
            (uint64_t)(use.ru_utime.tv_usec + use.ru_stime.tv_usec);
 }
 
+#ifdef __SANITIZE_ADDRESS__
+size_t __sanitizer_get_current_allocated_bytes(void); /* in no header of gcc */
+
+static void add_allocated(struct buf *out, const char *prefix)
+{
+    char name[128];
+
+    snprintf(name, sizeof(name), "%s_process_allocated_bytes", prefix);
+    stats_head(out, name, "gauge", "Bytes that were allocated and not freed.");
+    stats_line(out, name, "", __sanitizer_get_current_allocated_bytes());
+}
+#else
+static void add_allocated(struct buf *out, const char *prefix)
+{
+    (void)out;
+    (void)prefix;
+}
+#endif
+
 void stats_process(struct buf *out, const char *prefix)
 {
     char name[128];
@@ -126,4 +145,6 @@ void stats_process(struct buf *out, const char *prefix)
     snprintf(name, sizeof(name), "%s_process_cpu_seconds_total", prefix);
     stats_head(out, name, "counter", "User and system CPU time spent in seconds.");
     add_seconds(out, name, cpu_us());
+
+    add_allocated(out, prefix);
 }

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "common/mem.h"
 #include "common/stats.h"
 
 static const char *text_of(struct buf *b)
@@ -130,6 +131,27 @@ static void the_process_tells_its_memory_descriptors_and_time(void **state)
     buf_deinit(&after);
 }
 
+static void what_is_allocated_is_told_where_it_is_counted(void **state)
+{
+    (void)state;
+    struct buf before = BUF_EMPTY, after = BUF_EMPTY;
+    static const char name[] = "warren_test_process_allocated_bytes";
+
+    stats_process(&before, "warren_test");
+    void *kept = mem_alloc(100000);
+    stats_process(&after, "warren_test");
+    mem_free(kept);
+    const char *a = text_of(&before), *b = text_of(&after);
+#ifdef __SANITIZE_ADDRESS__
+    assert_in_range(value_of(b, name) - value_of(a, name), 100000, 110000);
+#else
+    assert_null(strstr(a, name));
+    assert_null(strstr(b, name));
+#endif
+    buf_deinit(&before);
+    buf_deinit(&after);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -138,6 +160,7 @@ int main(void)
         cmocka_unit_test(an_observation_falls_into_the_first_bucket_that_holds_it),
         cmocka_unit_test(a_histogram_is_cumulative_and_in_seconds),
         cmocka_unit_test(the_process_tells_its_memory_descriptors_and_time),
+        cmocka_unit_test(what_is_allocated_is_told_where_it_is_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
