@@ -5,9 +5,6 @@
 #include "common/mem.h"
 #include "proto/line.h"
 
-#define ANSWER_BYTES_MAX (8 << 20) /* an answer is cut behind this */
-#define HISTORY_LIMIT_MAX 1000     /* records in one answer */
-
 static void answer(struct partition *p, struct partition_action *a, const struct message *question,
                    enum message_type type, int64_t now_ms)
 {
@@ -16,6 +13,35 @@ static void answer(struct partition *p, struct partition_action *a, const struct
                                                .boot = question->boot,
                                                .request = question->request,
                                                .time_ms = now_ms});
+}
+
+/* The numbers, and the members if they are wanted and not too many. */
+static void put_presence(struct partition *p, struct buf *body, const struct place *place,
+                         const struct line *q)
+{
+    size_t count = place != NULL ? presence_members(place) : 0;
+    bool is_crowd = place != NULL && count > (uint64_t)place->rule->presence_max;
+    struct line numbers = {.room = q->room,
+                           .clients = count,
+                           .users = place != NULL ? presence_persons(place) : 0,
+                           .complete = !q->count && !is_crowd};
+    const struct member *member = numbers.complete && place != NULL ? place->members : NULL;
+    struct line line;
+
+    if (is_crowd && !q->count) {
+        owner_limit_met(&p->stats->limits, OWNER_LIMIT_PRESENCE_MAX);
+    }
+    line_encode(body, &numbers);
+    for (; member != NULL && body->size < ANSWER_BYTES_MAX; member = member->hh.next) {
+        member_line(member, &line);
+        line_encode(body, &line);
+    }
+    if (member != NULL) { /* a part of them would pass for all */
+        owner_limit_met(&p->stats->limits, OWNER_LIMIT_ANSWER_BYTES);
+        numbers.complete = false;
+        buf_clear(body);
+        line_encode(body, &numbers);
+    }
 }
 
 void answers_presence(struct partition *p, const struct message *m, int64_t now_ms)
@@ -28,19 +54,8 @@ void answers_presence(struct partition *p, const struct message *m, int64_t now_
         return;
     }
     struct partition_action *a = followers_action(p, m->gateway);
-    const struct place *place = roster_find(&p->roster, line.room);
-    size_t count = place != NULL ? presence_members(place) : 0;
-    bool is_listed = !line.count && (place == NULL || count <= (uint64_t)place->rule->presence_max);
-    const struct member *member = is_listed && place != NULL ? place->members : NULL;
 
-    line_encode(&a->body, &(struct line){.room = line.room,
-                                         .clients = count,
-                                         .users = place != NULL ? presence_persons(place) : 0,
-                                         .complete = is_listed});
-    for (; member != NULL && a->body.size < ANSWER_BYTES_MAX; member = member->hh.next) {
-        member_line(member, &line);
-        line_encode(&a->body, &line);
-    }
+    put_presence(p, &a->body, roster_find(&p->roster, line.room), &line);
     answer(p, a, m, MESSAGE_PRESENT, now_ms);
 }
 
@@ -50,6 +65,7 @@ struct range {
     bool is_known;  /* the position that it starts at is one of ours */
     bool is_strict; /* all of them, or none: somebody continues from `low` */
     bool is_late;   /* it starts before what history shows */
+    bool is_many;   /* there are more than one answer has, and they are wanted */
 };
 
 static struct range range_of(const struct place *place, const struct line *q)
@@ -57,7 +73,8 @@ static struct range range_of(const struct place *place, const struct line *q)
     const uint64_t top = place->confirmed.offset;
     const uint64_t shown = top - MIN(top, (uint64_t)place->rule->history_size);
     const uint64_t limit =
-        q->limit < 0 ? HISTORY_LIMIT_MAX : MIN((uint64_t)q->limit, HISTORY_LIMIT_MAX);
+        q->limit < 0 ? ANSWER_RECORDS_MAX : MIN((uint64_t)q->limit, ANSWER_RECORDS_MAX);
+    const bool is_open = q->limit < 0 || q->limit > ANSWER_RECORDS_MAX;
     struct range r = {.low = shown, .high = top, .is_known = true};
 
     r.is_strict = q->has_offset && !q->reverse && q->limit < 0;
@@ -73,12 +90,14 @@ static struct range range_of(const struct place *place, const struct line *q)
             r.high = q->offset - MIN(q->offset, 1);
         }
         r.low = MIN(r.low, r.high);
+        r.is_many = is_open && r.high - r.low > limit;
         r.low = MAX(r.low, r.high - MIN(r.high, limit));
     } else {
         if (q->has_offset) {
             r.is_late = !r.is_strict && q->offset < shown;
             r.low = r.is_late ? shown : q->offset;
         }
+        r.is_many = is_open && r.high - r.low > limit;
         r.high = MIN(r.high, r.low + limit);
     }
     return r;
@@ -127,6 +146,24 @@ static uint64_t needed_from(const struct place *place, const struct range *r)
     return r->is_strict ? r->low : MIN(MAX(r->low, place->gone), r->high);
 }
 
+static void count_limits(struct partition *p, const struct range *r, const struct found *found)
+{
+    const struct {
+        bool is_met;
+        enum owner_limit limit;
+    } limits[] = {
+        {r->is_late, OWNER_LIMIT_HISTORY_SIZE},
+        {r->is_many, OWNER_LIMIT_ANSWER_RECORDS},
+        {found->is_cut, OWNER_LIMIT_ANSWER_BYTES},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
+        if (limits[i].is_met) {
+            owner_limit_met(&p->stats->limits, limits[i].limit);
+        }
+    }
+}
+
 static void put_history(struct partition *p, struct buf *body, const struct place *place,
                         const struct line *q)
 {
@@ -150,6 +187,7 @@ static void put_history(struct partition *p, struct buf *body, const struct plac
     if (!complete) {
         stat_add(&p->stats->history_incomplete, 1);
     }
+    count_limits(p, &r, &found);
     mem_free(found.at);
 }
 

@@ -22,6 +22,8 @@ static const struct conf_key keys[] = {
      "address of /live, /ready and /metrics; empty: none"},
     {"broadcaster", "memory", CONF_SIZE, AT(memory), "64m", MIB, 64 * GIB,
      "bytes of recent records kept for each partition"},
+    {"broadcaster", "keys", CONF_NUMBER, AT(keys), "100000", 1, 100000000,
+     "idempotency keys known of each partition; above it the oldest are forgotten early"},
     {"broadcaster", "checkpoint_bytes", CONF_SIZE, AT(checkpoint_bytes), "8m", 64 * KIB, GIB,
      "bytes of log between two checkpoints"},
     RULES_ROWS(struct broadcaster_conf, rules),
@@ -94,6 +96,11 @@ void broadcaster_conf_free(struct broadcaster_conf *c)
 {
     rules_deinit(&c->rules);
     conf_free(&table, c);
+}
+
+const char *broadcaster_conf_default(const char *section, const char *key)
+{
+    return conf_fallback(&table, section, key);
 }
 
 void broadcaster_conf_print(void)

@@ -20,6 +20,7 @@ struct broadcaster_conf {
     char *id, *admin;
     bool id_is_made_up;       /* none was given */
     int64_t memory;           /* bytes of records kept for one partition */
+    int64_t keys;             /* idempotency keys known of one partition */
     int64_t checkpoint_bytes; /* of log between two checkpoints */
     struct rules rules;
     char *log_level;
@@ -35,6 +36,9 @@ void broadcaster_conf_compare(const struct broadcaster_conf *running,
 
 /* Accepts a zeroed struct. */
 void broadcaster_conf_free(struct broadcaster_conf *c);
+
+/* The default of a setting, in the notation of the file. */
+const char *broadcaster_conf_default(const char *section, const char *key);
 
 /* Prints all settings for --help. */
 void broadcaster_conf_print(void);

@@ -110,7 +110,11 @@ bool dead_add(struct dead *d, uint32_t partition, const struct mq_event *e, cons
     size_t size = sizeof(struct dead_letter) + size_of(e);
 
     metrics_dead(d->metrics, reason);
-    if (e->too_large || d->bytes + size > DEAD_BYTES_MAX) {
+    if (e->too_large) {
+        return false;
+    }
+    if (d->bytes + size > DEAD_BYTES_MAX) {
+        owner_limit_met(&d->metrics->partition.limits, OWNER_LIMIT_DEAD_BYTES);
         return false;
     }
     struct dead_letter *l = mem_zalloc(1, size);

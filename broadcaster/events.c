@@ -211,7 +211,7 @@ void events_hint_moved(struct partition *p, uint64_t old)
         return;
     }
     while (e->first != NULL && e->first->at < e->limit) {
-        stat_add(&p->stats->events_given_up, e->first->count);
+        stat_add(&p->stats->limits.met[OWNER_LIMIT_EVENTS], e->first->count);
         /* What is never answered must not hold up those behind it for ever. */
         stat_sub(&p->stats->events_open, confirms_take(&e->confirms, e->first->number, true));
         drop_first(e);

@@ -16,10 +16,14 @@ struct follower *followers_find(const struct followers *all, struct slice gatewa
     return f;
 }
 
-static void remember_lapsed(struct followers *all, const struct follower *f)
+static void remember_lapsed(struct partition *p, const struct follower *f)
 {
+    struct followers *all = &p->followers;
     struct lapsed *l = &all->lapsed[all->lapsed_count++ % LAPSED_MAX];
 
+    if (l->gateway[0] != '\0') {
+        owner_limit_met(&p->stats->limits, OWNER_LIMIT_LAPSED);
+    }
     memcpy(l->gateway, f->gateway, sizeof(l->gateway));
     memcpy(l->boot, f->boot, sizeof(l->boot));
 }
@@ -122,7 +126,7 @@ void followers_drop(struct partition *p, struct follower *f, int64_t now_ms)
 {
     follower_end_interests(p, f, now_ms); /* it is told nothing of what follows */
     if (f->members != NULL) {
-        remember_lapsed(&p->followers, f);
+        remember_lapsed(p, f);
     }
     while (f->members != NULL) {
         followers_member_left(p, f->members, now_ms);
@@ -284,7 +288,7 @@ void followers_tick(struct partition *p, int64_t now_ms)
     HASH_ITER (hh, p->followers.by_gateway, f, next) {
         if (now_ms - f->heard_ms > p->conf.lease_ms) {
             followers_drop(p, f, now_ms);
-            stat_add(&p->stats->leases_expired, 1);
+            owner_limit_met(&p->stats->limits, OWNER_LIMIT_LEASE);
         } else if (f->heard_ms > now_ms) {
             f->heard_ms = now_ms; /* the clock was set back */
         }

@@ -12,13 +12,17 @@ static const char *judge(const struct partition *p, const struct mq_event *e, st
 {
     const char *why = e->too_large ? "too large" : message_from_event(e, m);
 
-    return why != NULL                             ? why
-           : m->type != MESSAGE_PUBLISH            ? "no publish"
-           : m->partition != p->conf.number        ? "other partition"
-           : m->batch == 0                         ? "bad batch"
-           : m->body.size == 0                     ? "no records"
-           : m->body.size > INTAKE_BATCH_BYTES_MAX ? "too large"
-                                                   : NULL;
+    why = why != NULL                      ? why
+          : m->type != MESSAGE_PUBLISH     ? "no publish"
+          : m->partition != p->conf.number ? "other partition"
+          : m->batch == 0                  ? "bad batch"
+          : m->body.size == 0              ? "no records"
+                                           : NULL;
+    if (why == NULL && m->body.size > INTAKE_BATCH_BYTES_MAX) {
+        owner_limit_met(&p->stats->limits, OWNER_LIMIT_BATCH_BYTES);
+        why = "too large";
+    }
+    return why;
 }
 
 static void put_to_death(struct partition *p, uint64_t tag, const char *why)
@@ -123,6 +127,7 @@ static const char *number_batch(struct partition *p, struct append *a, struct sl
                    room_partition(r.room, p->conf.partitions) != p->conf.number) {
             why = "room of another partition";
         } else if (count++ == BATCH_RECORDS_MAX) {
+            owner_limit_met(&p->stats->limits, OWNER_LIMIT_BATCH_RECORDS);
             why = "too many records";
         } else {
             dropped += !number_record(p, a, &r, now_ms);

@@ -203,6 +203,9 @@ static void end_window(struct partition *p, int64_t now_ms)
     bool is_full = p->shelf.is_tight;
 
     shelf_join(&p->shelf);
+    if (p->shelf.wanting != NULL && is_too_much && !is_all && !is_too_old) {
+        owner_limit_met(&p->stats->limits, OWNER_LIMIT_LOG_READ);
+    }
     if (p->shelf.wanting == NULL || is_all || is_too_old || is_too_much || is_full) {
         /* What history has no room for can be fetched when somebody wants it. */
         finish(p, is_all || is_too_old || !p->shelf.is_filling);
@@ -255,7 +258,7 @@ void lookback_tick(struct partition *p, int64_t now_ms)
     if (b->is_due) {
         fill(p, now_ms);
     } else if (b->is_reading && now_ms - b->heard_ms > LOOKBACK_STALL_MS) {
-        stat_add(&p->stats->lookback_stalls, 1);
+        owner_limit_met(&p->stats->limits, OWNER_LIMIT_LOG_SILENCE);
         finish(p, false);
         mail_retake(p, now_ms);
     }

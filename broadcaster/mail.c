@@ -347,18 +347,26 @@ static bool needs_log(struct partition *p, const struct message *m, int64_t now_
                                         : false;
 }
 
+/* False: too much waits. */
+static bool keep(struct partition *p, const struct message *m, int64_t until_ms)
+{
+    if (waiting_add(&p->waiting, m, until_ms)) {
+        return true;
+    }
+    owner_limit_met(&p->stats->limits, p->waiting.count == WAITING_MAX ? OWNER_LIMIT_WAITING
+                                                                       : OWNER_LIMIT_WAITING_BYTES);
+    return false;
+}
+
 /* Answers it, or keeps it until the log was looked into, `until_ms` at the latest. */
 static void take(struct partition *p, const struct message *m, int64_t until_ms, int64_t now_ms)
 {
     if (p->waiting.first != NULL && message_is_of_link(m) &&
         waiting_has_link(&p->waiting, m->gateway)) {
-        if (waiting_add(&p->waiting, m, m->type == MESSAGE_ATTACH ? until_ms : 0)) {
-            return;
-        }
-        stat_add(&p->stats->waiting_dropped, 1); /* a hole in the link: it begins anew */
-        return;
+        (void)keep(p, m, m->type == MESSAGE_ATTACH ? until_ms : 0);
+        return; /* else there is a hole in the link: it begins anew */
     }
-    if (now_ms < until_ms && needs_log(p, m, now_ms) && waiting_add(&p->waiting, m, until_ms)) {
+    if (now_ms < until_ms && needs_log(p, m, now_ms) && keep(p, m, until_ms)) {
         return;
     }
     answer_mail(p, m, now_ms);
@@ -390,7 +398,17 @@ void mail_retake(struct partition *p, int64_t now_ms)
 
 void mail_tick(struct partition *p, int64_t now_ms)
 {
-    if (waiting_is_late(&p->waiting, now_ms)) {
+    bool is_late = false;
+
+    for (const struct waiting_mail *mail = p->waiting.first; mail != NULL; mail = mail->next) {
+        if (waiting_is_late(mail, now_ms)) {
+            is_late = true;
+            owner_limit_met(&p->stats->limits, mail->m.type == MESSAGE_ATTACH
+                                                   ? OWNER_LIMIT_ATTACH_WAIT
+                                                   : OWNER_LIMIT_QUESTION_WAIT);
+        }
+    }
+    if (is_late) {
         mail_retake(p, now_ms);
     }
 }

@@ -10,6 +10,10 @@
 
 #include "common/base.h"
 
+#define ANSWER_BYTES_MAX                                                                           \
+    (8 << 20) /* of an answer: history is cut behind it, members are not listed */
+#define ANSWER_RECORDS_MAX 1000
+
 struct partition;
 struct mq_event;
 struct message;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "broadcaster/conf.h"
+#include "broadcaster/limit.h"
 #include "broadcaster/metrics.h"
 #include "broadcaster/worker.h"
 #include "common/admin.h"
@@ -32,7 +33,8 @@ struct program {
 };
 
 static const char usage[] =
-    "usage: warren-broadcaster [--config FILE] [--check-config] [--help] [--version]\n";
+    "usage: warren-broadcaster [--config FILE] [--check-config] [--help] [--limits]\n"
+    "                          [--version]\n";
 
 static void print_help(void)
 {
@@ -41,6 +43,7 @@ static void print_help(void)
            "  --config FILE    settings in INI form\n"
            "  --check-config   read the settings, say what is wrong, and end\n"
            "  --help           this text\n"
+           "  --limits         the limits that others can meet, with their defaults\n"
            "  --version        the version\n\n"
            "Every setting can also be given as WARREN_<SECTION>_<KEY> in the environment.\n"
            "SIGHUP reads the rules of rooms and the level of the log anew.\n"
@@ -140,7 +143,15 @@ static void start_signal(struct program *p, ev_signal *watcher, int number)
 
 static enum exit_code run(struct program *p)
 {
-    const struct admin_hooks hooks = {p, is_live, not_ready, print_metrics};
+    struct owner_limits *limits = &p->metrics.partition.limits;
+    const struct admin_hooks hooks = {
+        .user = p,
+        .is_live = is_live,
+        .not_ready = not_ready,
+        .metrics = print_metrics,
+        .were_full = &limits->met[OWNER_LIMIT_ADMIN_CLIENTS],
+        .late = &limits->met[OWNER_LIMIT_ADMIN_TIME],
+    };
     struct sigaction ignore = {.sa_handler = SIG_IGN};
 
     (void)sigaction(SIGPIPE, &ignore, NULL);
@@ -181,11 +192,9 @@ static enum exit_code run(struct program *p)
 static int parse(int argc, char **argv, const char **config, bool *is_check)
 {
     static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"check-config", no_argument, NULL, 'k'},
-        {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'v'},
-        {NULL, 0, NULL, 0},
+        {"config", required_argument, NULL, 'c'}, {"check-config", no_argument, NULL, 'k'},
+        {"help", no_argument, NULL, 'h'},         {"limits", no_argument, NULL, 'l'},
+        {"version", no_argument, NULL, 'v'},      {NULL, 0, NULL, 0},
     };
     int option;
 
@@ -199,6 +208,9 @@ static int parse(int argc, char **argv, const char **config, bool *is_check)
             break;
         case 'h':
             print_help();
+            return EXIT_OK;
+        case 'l':
+            owner_limits_print();
             return EXIT_OK;
         case 'v':
             printf("warren-broadcaster " WARREN_VERSION "\n");

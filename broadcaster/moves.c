@@ -33,11 +33,15 @@ static void follower_send_moves(struct partition *p, struct follower *f, int64_t
 }
 
 /* Keeps it for gateways that are not here yet, or lose what they are told. */
-static void remember(struct moves_past *past, const struct place *place, const struct line *line,
+static void remember(struct partition *p, const struct place *place, const struct line *line,
                      int64_t now_ms)
 {
+    struct moves_past *past = &p->moves_past;
     struct move *m = &past->at[past->count++ % MOVES_PAST_MAX];
 
+    if (m->line.size > 0 && now_ms - m->time_ms <= p->conf.lease_ms) {
+        owner_limit_met(&p->stats->limits, OWNER_LIMIT_MOVES_PAST);
+    }
     m->place = hash_frozen(place->name, place->name_size);
     m->client = hash_frozen(line->client.at, line->client.size);
     m->left = line->left;
@@ -72,14 +76,14 @@ static void tell(struct partition *p, struct place *place, const struct line *li
     bool is_counted = false;
 
     events_move(p, place, line, now_ms);
-    remember(&p->moves_past, place, line, now_ms);
+    remember(p, place, line, now_ms);
     DL_FOREACH (place->interests, i) {
         if (!i->wants_moves) {
             continue;
         }
         if (!is_counted) {
             if (!may_tell(place, now_ms)) {
-                stat_add(&p->stats->moves_held, 1);
+                owner_limit_met(&p->stats->limits, OWNER_LIMIT_MOVES);
                 return;
             }
             is_counted = true;
@@ -128,6 +132,9 @@ void moves_tell_past(struct partition *p, struct follower *f, const struct place
     const struct moves_past *past = &p->moves_past;
     uint64_t hash = hash_frozen(place->name, place->name_size);
 
+    if (place->rule->moves_max == 0) {
+        return; /* nobody is told anything of such a room */
+    }
     for (uint64_t i = oldest_of(past); i < past->count; i++) {
         const struct move *m = &past->at[i % MOVES_PAST_MAX];
 

@@ -129,11 +129,12 @@ struct partition *partition_new(const struct partition_conf *conf, struct partit
     p->shelf = (struct shelf){
         .bytes_max = conf->memory_max,
         .gauge = &stats->history_memory,
+        .full = &stats->limits.met[OWNER_LIMIT_MEMORY],
     };
     p->keys = (struct keys){
         .max = conf->keys_max > 0 ? conf->keys_max : KEYS_MAX,
         .window_ms = conf->key_window_ms,
-        .evicted = &stats->keys_evicted,
+        .evicted = &stats->limits.met[OWNER_LIMIT_KEYS],
     };
     appends_init(&p->appends);
     waiting_init(&p->waiting);

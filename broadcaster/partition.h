@@ -24,12 +24,15 @@
 #ifndef WARREN_BROADCASTER_PARTITION_H
 #define WARREN_BROADCASTER_PARTITION_H
 
+#include "broadcaster/limit.h"
 #include "common/base.h"
 #include "common/buf.h"
 #include "common/stats.h"
 #include "proto/audience.h"
 #include "proto/message.h"
 #include "proto/rules.h"
+
+#define PARTITION_LEASE_MS 15000 /* usually */
 
 struct partition_conf {
     uint32_t number;           /* which partition */
@@ -45,20 +48,20 @@ struct partition_conf {
     size_t keys_max;           /* of those keys; 0: KEYS_MAX */
     size_t memory_max;         /* bytes of records kept of all rooms of the partition */
     int64_t era_ms;            /* at least, between two checkpoints that let rooms be forgotten */
-    int64_t lease_ms;          /* a gateway silent longer is dropped (15 s) */
+    int64_t lease_ms;          /* a gateway silent longer is dropped: PARTITION_LEASE_MS */
     size_t checkpoint_bytes;   /* of log between two checkpoints (8 MiB) */
 };
 
 /* Counted by the machine, shown by the shell; shared by all partitions of the process (one thread
  * writes). */
 struct partition_stats {
+    struct owner_limits limits;          /* the shell counts those that it meets here, too */
     stat_value narrowed[AUDIENCE_RULES]; /* records that not everybody may see, by who decided it */
     stat_value records_in, batches_in, duplicates_dropped, poisoned, appends, append_bytes,
         append_retries, delivered_records, delivered_messages, checkpoints, takeovers, void_records,
-        attaches, leases_expired, forgotten_rooms, replayed_records, history_memory, moves_told,
-        moves_held, history_incomplete, link_gaps, keys_dropped, keys_evicted, fetches, events,
-        events_open, events_again, events_refused, events_given_up, lookback_bytes,
-        lookback_records, lookback_stalls, waiting_dropped, relayed,
+        attaches, forgotten_rooms, replayed_records, history_memory, moves_told, history_incomplete,
+        link_gaps, keys_dropped, fetches, events, events_open, events_again, events_refused,
+        lookback_bytes, lookback_records, relayed,
         lost_positions; /* a gateway was ahead of the log: the room's epoch ended */
 };
 

@@ -106,6 +106,7 @@ void shelf_fit(struct shelf *s)
             drop_oldest(s, s->lines[SHELF_SURPLUS].oldest->place);
         } else {
             s->is_tight = true;
+            stat_add(s->full, 1);
             drop_oldest(s, s->lines[SHELF_HISTORY].oldest->place);
         }
     }

@@ -48,6 +48,7 @@ struct shelf {
     bool is_tight;         /* history or staged records had to go for want of room */
     struct place *wanting; /* list: rooms whose older records are looked for in the log */
     stat_value *gauge;     /* borrowed: of bytes, shared with other shelves */
+    stat_value *full;      /* borrowed: history that left for want of room */
 };
 
 /* One to be put on the shelf: both lines, and where it stands. */

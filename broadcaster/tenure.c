@@ -11,9 +11,8 @@
 #include "common/log.h"
 #include "common/mem.h"
 
-#define ERA_MS 60000   /* rooms wait so long to be forgotten, and the log for a checkpoint of it */
-#define LEASE_MS 15000 /* a gateway that is silent for longer is forgotten */
-#define NACKS_MAX 20   /* in a row; then the channel may hang on a queue's dead leader */
+#define ERA_MS 60000 /* rooms wait so long to be forgotten, and the log for a checkpoint of it */
+#define NACKS_MAX 20 /* in a row; then the channel may hang on a queue's dead leader */
 
 /* The machine keeps times in the log, for other processes to read: they are those of the calendar.
  */
@@ -41,9 +40,10 @@ struct tenure *tenure_new(struct tenure_env *env, uint32_t partition)
         .owner = conf->id,
         .rules = &conf->rules,
         .key_window_ms = conf->rules.idempotency_window_ms,
+        .keys_max = (size_t)conf->keys,
         .memory_max = (size_t)conf->memory,
         .era_ms = ERA_MS,
-        .lease_ms = LEASE_MS,
+        .lease_ms = PARTITION_LEASE_MS,
         .checkpoint_bytes = (size_t)conf->checkpoint_bytes,
     };
     struct tenure *t = mem_new(struct tenure);
@@ -203,6 +203,18 @@ int tenure_start(struct tenure *t)
     return go_on(t, NULL);
 }
 
+static void count_limits(struct tenure *t, const struct mq_event *e)
+{
+    struct owner_limits *l = &t->env->metrics->partition.limits;
+
+    if (e->too_large) {
+        owner_limit_met(l, OWNER_LIMIT_AMQP_BODY);
+    }
+    if (e->props.has_more) {
+        owner_limit_met(l, OWNER_LIMIT_AMQP_HEADERS);
+    }
+}
+
 static int on_input(struct tenure *t, const struct mq_event *e)
 {
     bool is_input;
@@ -213,6 +225,7 @@ static int on_input(struct tenure *t, const struct mq_event *e)
     if (rc != MQ_OK || !is_input) {
         return rc;
     }
+    count_limits(t, e);
     if (e->too_large) {
         log_warn("message too large partition=%" PRIu32, t->partition);
         metrics_dead(t->env->metrics, "too large");
@@ -225,6 +238,7 @@ static int on_input(struct tenure *t, const struct mq_event *e)
 
 static int on_log(struct tenure *t, const struct mq_event *e)
 {
+    count_limits(t, e);
     t->log_read++;
     t->log_ms = clock_mono_ms();
     stat_add(&t->env->metrics->log_messages_read, 1);
@@ -295,6 +309,7 @@ static int on_delivery(struct tenure *t, const struct mq_event *e)
     case LANE_LOG:
         return on_log(t, e);
     case LANE_MAIL:
+        count_limits(t, e);
         if (!e->too_large) {
             partition_on_mail(t->machine, e, now_ms());
         }

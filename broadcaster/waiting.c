@@ -75,12 +75,7 @@ void waiting_free(struct waiting_mail *mail)
     mem_free(mail);
 }
 
-bool waiting_is_late(const struct waiting *w, int64_t now_ms)
+bool waiting_is_late(const struct waiting_mail *mail, int64_t now_ms)
 {
-    for (const struct waiting_mail *mail = w->first; mail != NULL; mail = mail->next) {
-        if (mail->until_ms != 0 && now_ms >= mail->until_ms) {
-            return true;
-        }
-    }
-    return false;
+    return mail->until_ms != 0 && now_ms >= mail->until_ms;
 }

@@ -47,7 +47,7 @@ bool waiting_add(struct waiting *w, const struct message *m, int64_t until_ms);
 struct waiting_mail *waiting_take(struct waiting *w);
 void waiting_free(struct waiting_mail *mail);
 
-/* True if something has waited long enough. */
-bool waiting_is_late(const struct waiting *w, int64_t now_ms);
+/* True if it has waited long enough. */
+bool waiting_is_late(const struct waiting_mail *mail, int64_t now_ms);
 
 #endif

@@ -209,8 +209,11 @@ static void on_io(struct ev_loop *loop, ev_io *watcher, int events)
 
 static void on_due(struct deadline_queue *q, struct deadline *d)
 {
+    struct client *c = container_of(d, struct client, deadline);
+
     (void)q;
-    client_free(container_of(d, struct client, deadline));
+    stat_note(c->admin->hooks.late);
+    client_free(c);
 }
 
 static void client_new(void *user, int fd)
@@ -236,12 +239,17 @@ static bool has_room(void *user)
     return a->client_count < ADMIN_CLIENTS_MAX;
 }
 
+static void were_full(void *user)
+{
+    stat_note(((const struct admin *)user)->hooks.were_full);
+}
+
 struct admin *admin_new(struct ev_loop *loop, const char *address, const struct admin_hooks *hooks)
 {
     struct admin *a = mem_new(struct admin);
 
     if (acceptor_init(&a->acceptor, loop, address, "admin",
-                      &(struct acceptor_hooks){has_room, client_new, a, NULL}) < 0) {
+                      &(struct acceptor_hooks){has_room, client_new, a, were_full}) < 0) {
         mem_free(a);
         return NULL;
     }

@@ -12,6 +12,7 @@
 
 #include "common/base.h"
 #include "common/buf.h"
+#include "common/stats.h"
 
 #define ADMIN_CLIENTS_MAX 32
 #define ADMIN_CLIENT_MS 5000
@@ -22,6 +23,8 @@ struct admin_hooks {
     /* NULL when ready, else the reason in a few words. */
     const char *(*not_ready)(void *user);
     void (*metrics)(void *user, struct buf *out);
+    /* Counted: there were so many clients, one had no more time. May be NULL. */
+    stat_value *were_full, *late;
 };
 
 struct admin;

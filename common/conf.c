@@ -417,6 +417,19 @@ int conf_load(const struct conf_table *table, const char *path, void *settings)
     return r;
 }
 
+const char *conf_fallback(const struct conf_table *table, const char *section, const char *name)
+{
+    for (size_t i = 0; i < table->count; i++) {
+        const struct conf_key *key = &table->keys[i];
+
+        if (strcmp(key->section, section) == 0 && strcmp(key->name, name) == 0) {
+            return key->fallback;
+        }
+    }
+    assert(false);
+    return "";
+}
+
 void conf_free(const struct conf_table *table, void *settings)
 {
     for (size_t i = 0; i < table->count; i++) {

@@ -68,6 +68,9 @@ bool conf_differs(const struct conf_key *key, const void *a, const void *b);
 /* Exchanges it. */
 void conf_exchange(const struct conf_key *key, void *a, void *b);
 
+/* The default of a key of the table, in the notation of the file. */
+const char *conf_fallback(const struct conf_table *table, const char *section, const char *name);
+
 /* Frees the texts. */
 void conf_free(const struct conf_table *table, void *settings);
 

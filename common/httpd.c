@@ -186,9 +186,7 @@ static struct httpd_refusal read_length(struct client *c)
     for (size_t i = 0; i < length->size; i++) { /* only digits: http.h */
         size = size * 10 + (size_t)(length->at[i] - '0');
         if (size > c->httpd->limits.body) {
-            if (c->httpd->limits.heavy != NULL) {
-                stat_add(c->httpd->limits.heavy, 1);
-            }
+            stat_note(c->httpd->limits.heavy);
             return (struct httpd_refusal){413, "the body is too large", ""};
         }
     }
@@ -244,6 +242,9 @@ static void client_feed(struct client *c, const char *at, size_t size)
     if (verdict == HTTP_DONE) {
         client_judge(c);
     } else if (verdict != HTTP_MORE) {
+        if (verdict == 431 || verdict == 414) {
+            stat_note(c->httpd->limits.long_head);
+        }
         client_refuse(c, &(struct httpd_refusal){verdict, http_reason(verdict), ""});
     }
 }
@@ -339,6 +340,7 @@ static void on_late(struct deadline_queue *q, struct deadline *d)
     (void)q;
     struct client *c = container_of(d, struct client, deadline);
 
+    stat_note(c->httpd->limits.late);
     if (c->state == HEAD || c->state == BODY) {
         client_refuse(c, &(struct httpd_refusal){408, "the request did not come in time", ""});
     } else {
@@ -381,11 +383,7 @@ static bool has_room(void *user)
 
 static void were_full(void *user)
 {
-    const struct httpd *h = user;
-
-    if (h->limits.were_full != NULL) {
-        stat_add(h->limits.were_full, 1);
-    }
+    stat_note(((const struct httpd *)user)->limits.were_full);
 }
 
 struct httpd *httpd_new(struct ev_loop *loop, const char *address, const char *name,
@@ -402,7 +400,7 @@ struct httpd *httpd_new(struct ev_loop *loop, const char *address, const char *n
     h->hooks = *hooks;
     h->limits = *limits;
     deadline_queue_init(&h->idle, loop, HTTPD_IDLE_MS, on_idle);
-    deadline_queue_init(&h->busy, loop, HTTPD_REQUEST_MS, on_late);
+    deadline_queue_init(&h->busy, loop, limits->request_ms, on_late);
     return h;
 }
 

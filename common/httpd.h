@@ -3,7 +3,7 @@
  *
  * Runs in a libev loop. A body comes with Content-Length (else 411; 501 for
  * transfer codings) and has a limit (413); a request that is not complete in
- * HTTPD_REQUEST_MS is answered 408; a connection without a request ends silently
+ * time is answered 408; a connection without a request ends silently
  * after HTTPD_IDLE_MS. One connection's requests are served one after the other, so
  * the connections are the bound of the requests that are open; more connections
  * wait in the backlog. Refusals have the body {"error":{"code":..,"message":".."}}
@@ -18,9 +18,6 @@
 #include "common/http.h"
 #include "common/stats.h"
 
-#define HTTPD_REQUEST_MS                                                                           \
-    10000                   /* from the first byte of a request to its last, and for an answer     \
-                             */
 #define HTTPD_IDLE_MS 60000 /* between two requests */
 
 struct httpd;
@@ -46,9 +43,11 @@ struct httpd_hooks {
 
 struct httpd_limits {
     size_t connections;
-    size_t body;                   /* bytes */
-    stat_value *were_full, *heavy; /* counted: that all connections were taken, that a body was too
-                                      large; may be NULL */
+    size_t body;        /* bytes */
+    int64_t request_ms; /* from the first byte of a request to its last, and to take an answer */
+    /* Counted, each may be NULL: all connections were taken; a body was too large, a head (or its
+     * first line); a request or the taking of its answer was too slow. */
+    stat_value *were_full, *heavy, *long_head, *late;
 };
 
 /* Listens on `address` ("127.0.0.1:9380"). NULL after writing one error line that begins with

@@ -54,6 +54,7 @@ struct mq_props {
     bool persistent;      /* delivery mode 2 */
     struct mq_header headers[MQ_HEADERS_MAX];
     size_t header_count;
+    bool has_more; /* received only: there were further headers */
 };
 
 /* Adds a header; at most MQ_HEADERS_MAX (asserted: the names are ours). Slices are borrowed. */

@@ -122,6 +122,7 @@ void mq_props_read(struct mq_props *p, const amqp_basic_properties_t *from, int6
 
     *stream_offset = -1;
     p->header_count = 0;
+    p->has_more = false;
     p->timestamp_s = 0;
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         bool has = (from->_flags & texts[i].flag) != 0;
@@ -142,6 +143,8 @@ void mq_props_read(struct mq_props *p, const amqp_basic_properties_t *from, int6
             *stream_offset = h.number;
         } else if (p->header_count < MQ_HEADERS_MAX) {
             p->headers[p->header_count++] = h;
+        } else {
+            p->has_more = true;
         }
     }
 }

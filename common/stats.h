@@ -21,6 +21,14 @@ static inline void stat_add(stat_value *s, uint64_t n)
                           memory_order_relaxed);
 }
 
+/* Counts one time; NULL: nobody wants to know. */
+static inline void stat_note(stat_value *s)
+{
+    if (s != NULL) {
+        stat_add(s, 1);
+    }
+}
+
 static inline void stat_sub(stat_value *s, uint64_t n)
 {
     stat_add(s, (uint64_t)0 - n);

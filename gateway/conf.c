@@ -58,7 +58,7 @@ static const struct conf_key keys[] = {
      "that a client's machine may leave what was sent without a sign of it"},
     {"gateway", "max_head", CONF_SIZE, AT(head_max), "8k", 1024, HTTP_HEAD_CEILING,
      "of a request head; 431 above it"},
-    {"gateway", "stale", CONF_DURATION, AT(stale_ms), "10s", 100, 600000,
+    {"gateway", "stale", CONF_DURATION, AT(stale_ms), "5s", 100, 600000,
      "time from the upgrade to the connect command"},
     {"gateway", "ping", CONF_DURATION, AT(ping_ms), "25s", 100, 3600000, "between two pings"},
     {"gateway", "pong", CONF_DURATION, AT(pong_ms), "8s", 50, 3600000,
@@ -157,6 +157,8 @@ static const struct conf_key keys[] = {
      "that may call every method, at least 16 bytes; others: [api \"NAME\"]"},
     {"api", "connections", CONF_NUMBER, AT(api_connections), "256", 1, 10000,
      "of backends at once, each with one call at a time; more wait"},
+    {"api", "request", CONF_DURATION, AT(api_request_ms), "10s", 50, 600000,
+     "for a call to come, 408 above it, and for its answer to be taken"},
     {"api", "body", CONF_SIZE, AT(api_body), "1m", 128, 16 << 20, "of a call; 413 above it"},
     {"api", "wait", CONF_DURATION, AT(api_wait_ms), "5s", 50, 60000,
      "for an answer of the broker or an owner; then error 100"},
@@ -285,9 +287,6 @@ static int conf_check(struct gateway_conf *c)
     if (hooks_check(&c->hooks, error, sizeof(error)) != 0) {
         return complain(error);
     }
-    if (hooks_has(c, HOOK_CONNECT) && c->hooks.timeout_ms >= c->stale_ms) {
-        return complain("[hooks] timeout: has to be shorter than [gateway] stale");
-    }
     if (rules_any_asks(&c->rules, RULES_ASK_SUBSCRIBE) && !hooks_has(c, HOOK_SUBSCRIBE)) {
         return complain("[room] hook_subscribe: nobody could be asked: set [hooks] subscribe_url");
     }
@@ -383,11 +382,5 @@ void gateway_conf_print(void)
 
 const char *gateway_conf_default(const char *section, const char *key)
 {
-    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-        if (strcmp(keys[i].section, section) == 0 && strcmp(keys[i].name, key) == 0) {
-            return keys[i].fallback;
-        }
-    }
-    assert(false);
-    return "";
+    return conf_fallback(&table, section, key);
 }

@@ -71,6 +71,7 @@ struct gateway_conf {
     struct rules rules;
     struct hooks_conf hooks;
     char *api_listen, *api_key;
+    int64_t api_request_ms; /* for a call to come, and for its answer to be taken */
     int64_t api_connections, api_body, api_wait_ms, api_gather_ms;
     struct api_keys api_keys;
 };

@@ -117,7 +117,14 @@ static void boot_id_make(char out[BOOT_SIZE + 1])
 
 int gateway_start(struct gateway *g, const struct gateway_conf *conf, struct ev_loop *loop)
 {
-    const struct admin_hooks hooks = {g, is_live, not_ready, print_metrics};
+    const struct admin_hooks hooks = {
+        .user = g,
+        .is_live = is_live,
+        .not_ready = not_ready,
+        .metrics = print_metrics,
+        .were_full = &g->metrics.limits.met[LIMIT_ADMIN_CLIENTS],
+        .late = &g->metrics.limits.met[LIMIT_ADMIN_TIME],
+    };
     char error[160];
 
     g->conf = conf;

@@ -8,14 +8,16 @@
 #include "common/stats.h"
 
 enum limit {
-#define LIMIT(name, section, key, what, answer) LIMIT_##name,
-#define FIXED(name, label, unit, value, what, answer) LIMIT_##name,
+#define LIMIT(name, ...) LIMIT_##name,
+#define SHARE(name, ...) LIMIT_##name,
+#define FIXED(name, ...) LIMIT_##name,
+#define LOGGED(name, ...) LIMIT_##name,
 #include "gateway/limit.def"
     LIMIT_COUNT
 };
 
 struct limits {
-    stat_value met[LIMIT_COUNT]; /* by the loop's thread; LIMIT_AMQP_BODY by the consuming one */
+    stat_value met[LIMIT_COUNT]; /* by the loop's thread; LIMIT_AMQP_* by the consuming one */
 };
 
 static inline void limit_met(struct limits *l, enum limit limit)

@@ -108,7 +108,11 @@ static void serve(void *user, httpd_request request, const struct http_head *h, 
         body.at++;
         body.size--;
     }
-    if (!json_is_valid(body, PAYLOAD_DEPTH_MAX) || body.at[0] != '{') {
+    int fault = json_check(body, PAYLOAD_DEPTH_MAX);
+    if (fault != 0 || body.at[0] != '{') {
+        if (fault == JSON_TOO_DEEP) {
+            limit_met(&a->gateway->metrics.limits, LIMIT_API_DEPTH);
+        }
         refuse_body(a, request, 400, "the body is not a JSON object");
         return;
     }
@@ -173,8 +177,11 @@ int api_new(struct gateway *g, struct api **out)
     const struct httpd_limits limits = {
         .connections = (size_t)conf->api_connections,
         .body = (size_t)conf->api_body,
+        .request_ms = conf->api_request_ms,
         .were_full = &g->metrics.limits.met[LIMIT_API_CALLS],
         .heavy = &g->metrics.limits.met[LIMIT_API_BODY],
+        .long_head = &g->metrics.limits.met[LIMIT_API_HEAD],
+        .late = &g->metrics.limits.met[LIMIT_API_REQUEST],
     };
 
     *out = NULL;

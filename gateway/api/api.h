@@ -15,7 +15,9 @@
 #include "common/base.h"
 #include "proto/message.h"
 
-#define API_TASKS_MAX 20000 /* open ones: calls, and the parts of batches and broadcasts */
+#define API_TASKS_MAX 20000    /* open ones: calls, and the parts of batches and broadcasts */
+#define API_CHANNELS_MAX 10000 /* in one answer, of all gateways together */
+#define API_HISTORY_MAX 1000   /* records in one answer */
 
 struct api;
 struct gateway;

@@ -15,8 +15,6 @@
 #include "proto/json.h"
 #include "proto/line.h"
 
-#define HISTORY_LIMIT_MAX 1000
-
 struct reading {
     int64_t limit, shown;
     int64_t asked; /* records of the owner, by the last question */
@@ -70,8 +68,11 @@ void api_history(struct task *t, struct slice params)
     params_reserve(params, &scratch);
     bool is_good = param_room(params, &scratch, &q.room) && param_i64(params, "limit", &q.limit) &&
                    param_bool(params, "reverse", &q.reverse) && read_since(params, &scratch, &q);
-    if (q.limit < 0 || q.limit > HISTORY_LIMIT_MAX) {
-        q.limit = HISTORY_LIMIT_MAX;
+    if (q.limit > API_HISTORY_MAX) {
+        limit_met(&t->api->gateway->metrics.limits, LIMIT_API_HISTORY);
+    }
+    if (q.limit < 0 || q.limit > API_HISTORY_MAX) {
+        q.limit = API_HISTORY_MAX;
     }
     if (is_good) {
         t->reading = reading_new(&q);
@@ -126,7 +127,7 @@ static void ask_on(struct task *t, const struct page *page, struct slice epoch)
         .offset = page->last,
         .has_offset = true,
         .reverse = reading->is_reverse,
-        .limit = HISTORY_LIMIT_MAX, /* many may be removed: not in small steps */
+        .limit = API_HISTORY_MAX, /* many may be removed: not in small steps */
     };
 
     reading->asked = q.limit;

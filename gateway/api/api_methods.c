@@ -39,6 +39,17 @@ struct publication {
     struct slice key;
 };
 
+static bool data_is_good(const struct task *t, struct slice data)
+{
+    struct gateway *g = t->api->gateway;
+    int fault = json_check(data, (int)g->conf->max_depth);
+
+    if (fault == JSON_TOO_DEEP) {
+        limit_met(&g->metrics.limits, LIMIT_MAX_DEPTH);
+    }
+    return fault == 0;
+}
+
 /* The error to fail with, or 0. */
 static int publication_read(struct publication *p, const struct task *t, struct slice params)
 {
@@ -51,9 +62,12 @@ static int publication_read(struct publication *p, const struct task *t, struct 
         return REPLY_NOT_AVAILABLE;
     }
     if (!param_value(params, "data", "b64data", &p->payload, &data) || data.size == 0 ||
-        !json_is_valid(data, (int)conf->max_depth) ||
+        !data_is_good(t, data) ||
         !param_text(params, "idempotency_key", KEY_MAX, &p->scratch, &p->key) ||
         (p->key.size > 0 && !record_key_is_valid(p->key))) {
+        if (p->key.size > KEY_MAX) {
+            limit_met(&t->api->gateway->metrics.limits, LIMIT_KEY);
+        }
         return REPLY_BAD_REQUEST;
     }
     if (p->payload.size > (size_t)conf->max_payload) {

@@ -61,6 +61,7 @@ static void take_presence(struct task *t, struct slice rest, bool is_stats)
         return;
     }
     if (!numbers.complete) {
+        limit_met(&t->api->gateway->metrics.limits, LIMIT_PRESENCE_MAX);
         task_fail(t, REPLY_LIMIT_EXCEEDED);
         return;
     }

@@ -10,7 +10,7 @@
 #include "proto/json.h"
 #include "proto/line.h"
 
-#define CHANNELS_MAX 10000 /* of all gateways together */
+static_assert(REPORT_ROOMS_MAX >= API_CHANNELS_MAX, "one gateway can report as many as fit");
 
 struct census_room {
     UT_hash_handle hh;
@@ -43,7 +43,7 @@ static void census_add(struct census *c, const struct line *l)
     struct census_room *r;
 
     HASH_FIND(hh, c->rooms, l->room.at, l->room.size, r);
-    if (r == NULL && HASH_COUNT(c->rooms) >= CHANNELS_MAX) {
+    if (r == NULL && HASH_COUNT(c->rooms) >= API_CHANNELS_MAX) {
         c->is_too_much = true;
         return;
     }
@@ -118,6 +118,7 @@ static void on_end(struct gateway *g, uint64_t call, int64_t missing)
         return;
     }
     if (t->census != NULL && t->census->is_too_much) {
+        limit_met(&g->metrics.limits, LIMIT_API_CHANNELS);
         task_fail(t, REPLY_LIMIT_EXCEEDED);
         return;
     }

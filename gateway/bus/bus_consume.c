@@ -29,10 +29,15 @@ static struct slice news_copy(struct blob *bytes, size_t *at, struct slice s)
     return copy;
 }
 
-static void count_size(struct bus_thread *t, const struct mq_event *e)
+static void count_limits(struct bus_thread *t, const struct mq_event *e)
 {
+    struct limits *l = &t->bus->gateway->metrics.limits;
+
     if (e->too_large) {
-        limit_met(&t->bus->gateway->metrics.limits, LIMIT_AMQP_BODY);
+        limit_met(l, LIMIT_AMQP_BODY);
+    }
+    if (e->props.has_more) {
+        limit_met(l, LIMIT_AMQP_HEADERS);
     }
 }
 
@@ -42,10 +47,10 @@ static void hand_over(struct bus_thread *t, const struct mq_event *e)
     struct message m;
     const char *why = e->too_large ? "too large" : message_from_event(e, &m);
 
+    count_limits(t, e);
     if (why != NULL) {
         log_warn("message not understood role=consume reason=\"%s\" type=%s", why,
                  log_quote(e->props.type.at, e->props.type.size));
-        count_size(t, e);
         bus_tell(t, bus_news_new(t, NEWS_POISON));
         return;
     }

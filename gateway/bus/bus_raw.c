@@ -13,6 +13,7 @@
 #include "gateway/bus/bus_internal.h"
 #include "gateway/bus/raw.h"
 #include "gateway/gateway.h"
+#include "proto/json.h"
 
 #define CHANNEL_DEAD 7 /* publishes with confirms */
 
@@ -131,6 +132,11 @@ static int bury(struct bus_thread *t, const struct mq_event *e, enum raw_fault f
     stat_add(&b->gateway->metrics.raw_dead[fault], 1);
     log_warn("publish not understood reason=\"%s\" room=%s", raw_fault_label(fault),
              log_quote(e->key.at, e->key.size));
+    if (fault == RAW_TOO_LARGE && !e->too_large) {
+        limit_met(&b->gateway->metrics.limits, LIMIT_AMQP_PAYLOAD);
+    } else if (fault == RAW_NO_JSON && json_check(e->body, PAYLOAD_DEPTH_MAX) == JSON_TOO_DEEP) {
+        limit_met(&b->gateway->metrics.limits, LIMIT_AMQP_DEPTH);
+    }
     if (e->too_large) {
         limit_met(&b->gateway->metrics.limits, LIMIT_AMQP_BODY);
         /* We have no body to copy: the broker has, and takes it there. */
@@ -152,6 +158,9 @@ static int take(struct bus_thread *t, const struct mq_event *e)
     struct raw *raw;
 
     stat_add(&b->gateway->metrics.raws_redelivered, e->redelivered);
+    if (e->props.has_more) {
+        limit_met(&b->gateway->metrics.limits, LIMIT_AMQP_HEADERS);
+    }
     enum raw_fault fault = raw_read(e, (size_t)b->gateway->conf->max_payload, &raw);
     if (fault != RAW_GOOD) {
         return bury(t, e, fault);

@@ -173,6 +173,8 @@ static void answer_presence(struct questions *all, const struct open_question *q
         }
     }
     if (!numbers.complete || all->scratch.size > (size_t)all->gateway->conf->out_queue / 2) {
+        limit_met(&all->gateway->metrics.limits,
+                  numbers.complete ? LIMIT_PRESENCE_BYTES : LIMIT_PRESENCE_MAX);
         session_send_error(s, q->command_id, REPLY_LIMIT_EXCEEDED);
         return;
     }
@@ -195,8 +197,11 @@ static void answer_history(struct questions *all, const struct open_question *q,
         session_send_error(s, q->command_id, REPLY_UNRECOVERABLE_POSITION);
         return;
     }
-    while (all->scratch.size < size_max && (q->limit < 0 || count < q->limit) &&
-           record_next(&rest, true, &r) == 0) {
+    while ((q->limit < 0 || count < q->limit) && record_next(&rest, true, &r) == 0) {
+        if (all->scratch.size >= size_max) {
+            limit_met(&all->gateway->metrics.limits, LIMIT_HISTORY_BYTES);
+            break;
+        }
         if (session_sees(s, &r)) {
             codec->publication(&all->scratch, &r);
             count++;

@@ -153,6 +153,7 @@ int surveys_ask(struct surveys *all, const struct survey *q, uint64_t upto,
     struct buf own = BUF_EMPTY;
 
     if (HASH_COUNT(all->open) >= SURVEYS_MAX) {
+        limit_met(&g->metrics.limits, LIMIT_SURVEYS);
         return -1;
     }
     struct open_survey *s = mem_new(struct open_survey);
@@ -256,6 +257,8 @@ void surveys_tick(struct surveys *all)
     HASH_ITER (hh, all->open, s, next) {
         if (now >= s->until_ms) {
             bool is_known = s->expected != SURVEY_UNKNOWN;
+
+            limit_met(&all->gateway->metrics.limits, LIMIT_API_GATHER);
             survey_end(all, s, is_known ? MAX(s->expected - s->fresh, 0) : SURVEY_UNKNOWN);
         } else if (now >= s->again_ms) {
             survey_send(all, s);

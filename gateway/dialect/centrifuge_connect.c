@@ -235,7 +235,7 @@ static void ask_connect(struct session *s, const struct command *c)
 {
     struct hook_question q = {.name = c->name, .version = c->version, .data = c->data};
 
-    if (c->data.size > 0 && !json_is_valid(c->data, (int)s->gateway->conf->max_depth)) {
+    if (c->data.size > 0 && !dialect_data_is_good(s, c->data)) {
         session_close(s, CLOSE_BAD_REQUEST);
         return;
     }

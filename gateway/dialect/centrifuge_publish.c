@@ -45,7 +45,7 @@ void centrifuge_publish(struct session *s, const struct command *c, bool is_rpc)
     const struct gateway_conf *conf = s->gateway->conf;
 
     if (!dialect_room_is_good(s, c->channel) || c->data.size == 0 ||
-        !dialect_data_is_good(s, c->data) || (c->key.size > 0 && !record_key_is_valid(c->key))) {
+        !dialect_data_is_good(s, c->data) || (c->key.size > 0 && !dialect_key_is_good(s, c->key))) {
         session_send_error(s, c->id, REPLY_BAD_REQUEST);
         return;
     }

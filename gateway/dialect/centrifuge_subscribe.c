@@ -126,7 +126,7 @@ static void ask_subscribe(struct session *s, const struct command *c)
 {
     struct hook_question q = {.channel = c->channel, .data = c->data};
 
-    if (c->data.size > 0 && !json_is_valid(c->data, (int)s->gateway->conf->max_depth)) {
+    if (c->data.size > 0 && !dialect_data_is_good(s, c->data)) {
         session_send_error(s, c->id, REPLY_BAD_REQUEST);
         return;
     }

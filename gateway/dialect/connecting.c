@@ -35,6 +35,7 @@ void connecting_keep(struct session *s, struct slice message)
     struct connecting *c = s->connecting;
 
     if (c->later.size + message.size > (size_t)s->gateway->conf->max_message) {
+        limit_met(&s->gateway->metrics.limits, LIMIT_CONNECTING);
         session_close(s, CLOSE_BAD_REQUEST); /* nobody has that much to say before the reply */
         return;
     }

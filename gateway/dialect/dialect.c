@@ -128,6 +128,14 @@ bool dialect_data_is_good(struct session *s, struct slice data)
     return fault == 0;
 }
 
+bool dialect_key_is_good(struct session *s, struct slice key)
+{
+    if (key.size > KEY_MAX) {
+        limit_met(&s->gateway->metrics.limits, LIMIT_KEY);
+    }
+    return record_key_is_valid(key);
+}
+
 bool dialect_data_fits(struct session *s, struct slice data)
 {
     bool fits = data.size <= (size_t)s->gateway->conf->max_payload;

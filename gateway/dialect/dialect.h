@@ -97,6 +97,7 @@ void dialect_lost(struct subscription *sub);
 /* What a client names or says, against the limits, which count it. */
 bool dialect_room_is_good(struct session *s, struct slice room) MUST_CHECK;
 bool dialect_data_is_good(struct session *s, struct slice data) MUST_CHECK;
+bool dialect_key_is_good(struct session *s, struct slice key) MUST_CHECK;
 bool dialect_data_fits(struct session *s, struct slice data) MUST_CHECK;
 
 /* Builds the one frame (or frames) for all sessions of a dialect. */

@@ -200,7 +200,7 @@ void plain_on_text(struct session *s, struct slice text)
     bool is_good = dialect_data_is_good(s, text) && json_is_object(text);
     if (is_good) {
         key = key_of(text);
-        is_good = key.at == NULL || record_key_is_valid(key);
+        is_good = key.at == NULL || dialect_key_is_good(s, key);
     }
     if (!is_good) {
         session_send_error(s, 0, REPLY_BAD_REQUEST);

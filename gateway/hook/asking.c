@@ -13,7 +13,6 @@
 #include "gateway/hook/hooks.h"
 
 #define KEPT_BEFORE_HOLD 16384 /* bytes kept: above it the session is not read */
-#define KEPT_MAX 1048576       /* what one read can still bring, when it is compressed */
 #define ASKED_MAX 8            /* questions of one session at once */
 
 /* One question. */
@@ -270,7 +269,8 @@ void asking_keep(struct session *s, struct slice message)
     struct buf *kept = &s->asking->kept;
     uint32_t size = (uint32_t)message.size;
 
-    if (kept->size + message.size > KEPT_MAX + (size_t)s->gateway->conf->max_message) {
+    if (kept->size + message.size > ASKING_KEPT_MAX + (size_t)s->gateway->conf->max_message) {
+        limit_met(&s->gateway->metrics.limits, LIMIT_ASKING);
         session_close(s, CLOSE_TOO_MANY_REQUESTS);
         return;
     }
@@ -281,6 +281,11 @@ void asking_keep(struct session *s, struct slice message)
         stat_add(&s->gateway->metrics.hooks_held, 1);
         session_hold(s);
     }
+}
+
+bool asking_is_open(const struct session *s)
+{
+    return s->asking != NULL && s->asking->open != NULL;
 }
 
 bool asking_is_replaying(const struct session *s)

@@ -13,6 +13,9 @@
 #include "gateway/dialect/dialect.h"
 #include "gateway/hook/hook.h"
 
+/* Bytes kept beyond one message: what one read can still bring, when it is compressed. */
+#define ASKING_KEPT_MAX (1 << 20)
+
 struct blob;
 
 /* Header lines of the upgrade (hooks_headers()) that go with every question; takes them over, NULL
@@ -28,8 +31,11 @@ void asking_ask(struct session *s, enum hook which, struct slice raw, uint32_t c
 /* Whether a command has to wait, or any message of a plain session (NULL). */
 bool asking_holds(const struct session *s, const struct command *c);
 
-/* It waits. The session is closed when that is far too much. */
+/* It waits. The session is closed when that is far too much: ASKING_KEPT_MAX. */
 void asking_keep(struct session *s, struct slice message);
+
+/* True while the backend has not answered. */
+bool asking_is_open(const struct session *s);
 
 /* True while what was kept is served: it was counted when it came. */
 bool asking_is_replaying(const struct session *s);

@@ -32,8 +32,13 @@ static bool is_too_much(const struct rooms *all, const struct subscription *sub,
     const struct connecting *c = sub->session->connecting;
     size_t others = c != NULL ? c->subs.size : 0; /* rooms in the same reply */
 
-    return publications->size > 0 &&
-           others + publications->size > (size_t)all->gateway->conf->out_queue / 2;
+    bool is_over = publications->size > 0 &&
+                   others + publications->size > (size_t)all->gateway->conf->out_queue / 2;
+
+    if (is_over) {
+        limit_met(&all->gateway->metrics.limits, LIMIT_RECOVERY_BYTES);
+    }
+    return is_over;
 }
 
 static void not_recovered(struct rooms *all, struct subscription *sub)
@@ -104,8 +109,12 @@ void subscription_recover(struct rooms *all, struct subscription *sub)
     const struct buf *made = &all->made[codec->id].publications;
 
     if (!permits_see_history(sub->session, room->rule) ||
-        (!epoch_fits(joining, slice_of(room->epoch)) && !knows_more(room, joining)) ||
-        (!is_ahead && room->offset - joining->since > ROOMS_RECOVER_MAX)) {
+        (!epoch_fits(joining, slice_of(room->epoch)) && !knows_more(room, joining))) {
+        not_recovered(all, sub);
+        return;
+    }
+    if (!is_ahead && room->offset - joining->since > ROOMS_RECOVER_MAX) {
+        limit_met(&all->gateway->metrics.limits, LIMIT_RECOVERY);
         not_recovered(all, sub);
         return;
     }
@@ -162,7 +171,11 @@ static bool past_make(struct rooms *all, struct room *room, const struct past *p
         if (r.offset < next) {
             continue;
         }
-        if (r.offset != next || next - since > ROOMS_RECOVER_MAX) {
+        if (next - since > ROOMS_RECOVER_MAX) {
+            limit_met(&all->gateway->metrics.limits, LIMIT_RECOVERY);
+            return false;
+        }
+        if (r.offset != next) {
             return false;
         }
         next++;

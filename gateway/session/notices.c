@@ -134,7 +134,7 @@ static void tell(struct notices *n, const char *event, const struct session *s, 
     struct metrics *m = &n->gateway->metrics;
 
     if (notices_waiting(n) >= NOTICES_MAX) {
-        stat_add(&m->events_dropped, 1);
+        limit_met(&m->limits, LIMIT_NOTICES);
     } else {
         struct bus_out *out = mem_new(struct bus_out);
 

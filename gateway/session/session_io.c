@@ -117,7 +117,6 @@ static void session_read(struct session *s)
         bool has_inflated = stat_get(&m->unpacked_after) - before >= SESSION_UNPACK_MAX;
 
         if (--reads <= 0 || has_inflated) {
-            stat_add(&m->reads_cut, 1);
             limit_met(&m->limits, has_inflated ? LIMIT_INFLATED : LIMIT_READS);
             return;
         }

@@ -58,7 +58,10 @@ static void on_stale_due(struct deadline_queue *q, struct deadline *d)
 {
     struct session *s = container_of(d, struct session, wait);
 
-    (void)q;
+    if (s->connecting != NULL || asking_is_open(s)) {
+        deadline_start(q, d); /* it did its part in time: the answer takes a time of its own */
+        return;
+    }
     limit_met(&s->gateway->metrics.limits, LIMIT_STALE);
     session_close(s, CLOSE_STALE);
 }

@@ -214,7 +214,7 @@ async def test_a_fast_talker_has_its_share_of_a_turn(broker):
             for number in range(100):
                 await fast.send_text(f"{number}" * 5000)
             await eventually_async(lambda: len(fast.received) == 100)
-        assert gateway.metric("warren_gateway_reads_cut_total") > 0
+        assert gateway.metric("warren_gateway_limits_met_total", limit="gateway.reads") > 0
 
 
 def _limit_descriptors(service, count):

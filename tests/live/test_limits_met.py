@@ -1,27 +1,18 @@
 """Each limit of a connection is met by what is too much for it: the answer, and the counter.
 
-tests/unit/test_limits_met.c and test_limits_said.c have those of a session; the last tests here see
-that none is forgotten.
+tests/unit/test_limits_*.c have those of a session and of calls, test_partition_limits.c those of a
+partition; test_limits_told.py sees that none is forgotten.
 """
 
 import random
-import re
 import socket
-import sys
 import zlib
 from contextlib import ExitStack
-from pathlib import Path
 
+import pika
 import pytest
 from kit import Deployment, certs, eventually, raw
 from kit.api import KEY, Api
-from kit.services import build_folder
-
-_TOP = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(_TOP / "tests"))
-
-import limits  # noqa: E402 (needs the path)
-import settings  # noqa: E402
 
 _FAMILY = "warren_gateway_limits_met_total"
 _REFUSALS = 256
@@ -221,22 +212,62 @@ def test_a_message_of_the_broker_has_so_many_bytes(broker, strict):
     strict.one.wait_metric(_FAMILY, 1, limit="amqp_body")
 
 
+def test_a_message_of_the_broker_has_so_many_headers(broker, strict):
+    with broker.channel() as channel:
+        for count in (12, 13):
+            assert _met(strict.one, "amqp_headers") == 0
+            headers = {f"x-{n}": n for n in range(count)}
+            channel.basic_publish(f"{strict.prefix}.publish", "room", b"{}",
+                                  pika.BasicProperties(headers=headers))
+    strict.one.wait_metric(_FAMILY, 1, limit="amqp_headers")
+
+
+def test_what_other_programs_publish_has_so_many_bytes_and_levels(broker, strict):
+    for name, least in (("amqp_payload", b'"%s"' % (b"x" * (65536 - 2))),
+                        ("amqp_depth", b"[" * 64 + b"]" * 64)):
+        assert _met(strict.one, name) == 0
+        more = least.replace(b'"', b'"x', 1) if name == "amqp_payload" else b"[" + least + b"]"
+        with broker.channel() as channel:
+            for body in (least, more):
+                channel.basic_publish(f"{strict.prefix}.publish", "room", body)
+        strict.one.wait_metric(_FAMILY, 1, limit=name)
+
+
 def test_a_call_has_limits(strict):
     api = Api(strict.one)
     assert api.request("/api/channels", '{"pattern": "a"}')[0] == 200
     assert _met(strict.one, "api.connections") == 0
     with raw.knock(strict.one, port=strict.one.api_port):  # has to wait
         eventually(lambda: _met(strict.one, "api.connections") == 1)
+    for met, size, status in ((0, 7900, 200), (1, 8200, 431)):
+        assert api.request("/api/channels", "{}", headers={"X-Big": "x" * size})[0] == status
+        assert _met(strict.one, "api_head") == met
     assert _met(strict.one, "api.body") == 0
     assert api.request("/api/channels", '{"pattern": "' + "a" * 102400 + '"}')[0] == 413
     assert _met(strict.one, "api.body") == 1
+    for depth, status in ((64, 200), (65, 400)):
+        body = '{"pattern": "a", "more": ' + "[" * (depth - 1) + "]" * (depth - 1) + "}"
+        assert api.request("/api/channels", body)[0] == status
+        assert _met(strict.one, "api_depth") == (0 if status == 200 else 1)
     many = '{"commands": [' + ",".join(["{}"] * 20001) + "]}"
-    answer = Api(strict.one).request("/api/batch", many)[1]
+    answer = api.request("/api/batch", many)[1]
     assert answer["error"]["code"] == 111
     assert _met(strict.one, "api_tasks") == 1
-    answer = Api(strict.one).request("/api/presence", '{"channel": "a"}')[1]
+    answer = api.request("/api/presence", '{"channel": "a"}')[1]
     assert answer["error"]["code"] == 100  # there is no owner to ask
     assert _met(strict.one, "api.wait") == 1
+
+
+def test_a_call_has_so_much_time(broker):
+    running = Deployment(broker, gateways=1, broadcasters=0, gateway={"api.request": "300ms"})
+    gateway = running.gateways[0]
+    gateway.open_api(KEY)
+    with running:
+        assert _met(gateway, "api.request") == 0
+        with raw.knock(gateway, port=gateway.api_port) as slow:
+            slow.sendall(b"POST /api/info HT")
+            assert _status(raw.rest(slow)) == 408
+        assert _met(gateway, "api.request") == 1
 
 
 def test_a_gateway_has_room_for_so_many(broker, tmp_path):
@@ -259,53 +290,3 @@ def test_a_gateway_has_room_for_so_many(broker, tmp_path):
         with raw.knock(gateway) as last:
             assert raw.rest(last) == b""
         assert _met(gateway, "refusals") == 1
-
-
-# And none is forgotten.
-
-# Settings with a number that are no limit for anybody outside.
-_NO_LIMITS = {
-    "topology.partitions", "topology.log_max_bytes",  # of the broker's topology
-    # the gateway's own pace
-    "gateway.ping", "gateway.drain", "gateway.drain_accept", "gateway.refresh_wait",
-    "gateway.defer_accept", "api.gather",
-    "gateway.compression_level", "gateway.compression_min", "gateway.compression_memory",
-    "gateway.recent", "gateway.recent_bytes", "auth.remember",  # memory that saves work
-    "auth.leeway",  # makes limits wider
-    # part of a rate
-    "gateway.message_burst", "gateway.publish_burst", "gateway.user_publish_burst",
-    "hooks.connections", "hooks.breaker_wait",
-    # of the broadcaster
-    "room.history_size", "room.history_ttl", "room.join_leave_rate", "room.idempotency_window",
-    "room.presence_max",
-}
-
-
-def test_every_setting_with_a_number_is_a_limit_or_known_to_be_none():
-    numbers = {f"{section}.{key}" for (section, key), (default, _) in
-               settings.keys(build_folder(), settings.PROGRAMS["gateway"]).items()
-               if re.fullmatch(r"\d+([kmgsdh]|ms)?", default) and not _.startswith("(")}
-    known = {name for name in limits.limits(build_folder()) if "." in name}
-    assert numbers - known - _NO_LIMITS == set()
-    assert known <= numbers
-
-
-def test_every_limit_is_a_metric_and_stands_in_readme(strict):
-    readme = (_TOP / "README.md").read_text(encoding="utf-8")
-    missing = [row for row in limits.table(build_folder()) if row not in readme]
-    assert not missing, "tests/limits.py prints what README should say"
-    printed = strict.one.metrics()
-    for name in limits.limits(build_folder()):
-        assert f'{_FAMILY}{{limit="{name}"}}' in printed
-
-
-def test_every_limit_is_met_in_some_test():
-    names = re.findall(r'^(?:LIMIT|FIXED)\((\w+), "(\w+)", (?:"(\w+)")?', (
-        _TOP / "gateway/limit.def").read_text(encoding="utf-8"), re.MULTILINE)
-    units = "".join(file.read_text(encoding="utf-8")
-                    for file in (_TOP / "tests/unit").glob("*.c"))
-    lives = "".join(file.read_text(encoding="utf-8")
-                    for file in (_TOP / "tests/live").glob("test_*.py"))
-    for name, first, second in names:
-        label = f"{first}.{second}" if second else first
-        assert f"LIMIT_{name}" in units or f'"{label}"' in lives, label

@@ -112,7 +112,7 @@ async def test_a_room_above_its_rate_of_joins_is_not_told_of_them(warren):
         await ann.subscribe("hushed:1", join_leave=True)
         await bob.subscribe("hushed:1", join_leave=True)
         await eventually_async(lambda: sum(
-            b.metric("warren_broadcaster_joins_leaves_held_total")
+            b.metric("warren_broadcaster_limits_met_total", limit="room.join_leave_rate")
             for b in warren.broadcasters) >= 2)
         await bob.publish("hushed:1", "end")
         await ann.expect_pub("hushed:1", "end")

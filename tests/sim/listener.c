@@ -120,7 +120,7 @@ void listener_judge(struct sim *s)
     for (size_t i = 0; i < s->told.count; i++) {
         look_at(s, s->told.at[i], next);
     }
-    uint64_t given_up = stat_get(&s->stats.events_given_up);
+    uint64_t given_up = stat_get(&s->stats.limits.met[OWNER_LIMIT_EVENTS]);
     for (size_t n = 0; n < s->publish_count && s->plan.listens; n++) {
         if (s->publishes[n].times > 0 && !s->publishes[n].is_told) {
             missing++;

@@ -86,6 +86,16 @@ void kit_settle(struct kit *k);
     } while (false)
 void kit_turn_slowly(struct kit *k);
 
+/* Lets so much time pass; timers of the loop notice. */
+static inline void kit_wait(struct kit *k, int64_t ms)
+{
+    int64_t until = clock_mono_ms() + ms;
+
+    while (clock_mono_ms() < until) {
+        kit_turn_slowly(k);
+    }
+}
+
 /* Waits for the next tick of the gateway. */
 void kit_tick(struct kit *k);
 

@@ -19,6 +19,7 @@ static struct net_addr address;
 static ev_timer give_up;
 static bool live, large;
 static const char *reason;
+static stat_value were_full, too_late;
 
 struct peer {
     int fd;
@@ -71,9 +72,11 @@ static void free_address(char text[NET_TEXT_MAX])
 static int begin(void **state)
 {
     (void)state;
-    static const struct admin_hooks hooks = {&live, is_live, not_ready, metrics};
+    static const struct admin_hooks hooks = {&live,   is_live,    not_ready,
+                                             metrics, &were_full, &too_late};
     char text[NET_TEXT_MAX];
 
+    were_full = too_late = 0;
     loop = ev_loop_new(0);
     ev_timer_init(&give_up, on_give_up, GIVE_UP_S, 0);
     ev_timer_start(loop, &give_up);
@@ -256,25 +259,26 @@ static void a_second_request_gets_no_second_answer(void **state)
 static void one_more_than_the_limit_waits_for_its_turn(void **state)
 {
     (void)state;
-    struct peer idle[ADMIN_CLIENTS_MAX], late;
+    struct peer idle[ADMIN_CLIENTS_MAX], last;
 
     for (int i = 0; i < ADMIN_CLIENTS_MAX; i++) {
         peer_open(&idle[i], SLICE_NONE, 0);
     }
-    peer_open(&late, SLICE_LIT("GET /live" REST), 100);
+    peer_open(&last, SLICE_LIT("GET /live" REST), 100);
     for (int i = 0; i < 100; i++) {
         ev_run(loop, EVRUN_NOWAIT);
     }
-    assert_int_equal(late.got.size, 0);
+    assert_int_equal(last.got.size, 0);
+    assert_int_equal(stat_get(&were_full), 1);
     peer_close(&idle[7]);
-    assert_non_null(strstr(peer_finish(&late), "ok\n"));
+    assert_non_null(strstr(peer_finish(&last), "ok\n"));
     for (int i = 0; i < ADMIN_CLIENTS_MAX; i++) {
         if (i != 7) {
             assert_false(idle[i].is_over);
             peer_close(&idle[i]);
         }
     }
-    peer_close(&late);
+    peer_close(&last);
 }
 
 static void a_client_that_says_nothing_is_let_go(void **state)
@@ -285,6 +289,7 @@ static void a_client_that_says_nothing_is_let_go(void **state)
     peer_open(&slow, SLICE_LIT("GET /live HTT"), 100);
     assert_string_equal(peer_finish(&silent), "");
     assert_string_equal(peer_finish(&slow), "");
+    assert_int_equal(stat_get(&too_late), 2);
     peer_close(&silent);
     peer_close(&slow);
 }
@@ -306,7 +311,7 @@ static void freeing_ends_open_connections(void **state)
 static void a_bad_address_is_an_error(void **state)
 {
     (void)state;
-    static const struct admin_hooks hooks = {&live, is_live, not_ready, metrics};
+    static const struct admin_hooks hooks = {&live, is_live, not_ready, metrics, NULL, NULL};
     char taken[NET_TEXT_MAX];
     net_text(&address, taken);
     assert_null(admin_new(loop, "nonsense", &hooks));

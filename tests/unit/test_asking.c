@@ -74,6 +74,7 @@ static void who_says_far_too_much_in_few_bytes_is_closed(void **state)
         peer_send_frame(&ann, COMPRESSED_TEXT, packed.at, packed.size);
     }
     peer_expect(&ann, "close 3013 too many requests");
+    assert_int_equal(stat_get(&k.gateway.metrics.limits.met[LIMIT_ASKING]), 1);
     assert_int_equal(open_questions(&k), 0);
     kit_expect_none(&k, MESSAGE_PUBLISH);
     peer_end(&ann);
@@ -211,6 +212,27 @@ static void what_stands_behind_a_refused_connect_is_forgotten(void **state)
     kit_end(&k);
 }
 
+static void who_waits_for_the_backend_is_not_stale(void **state)
+{
+    struct kit k;
+    struct peer ann;
+    (void)state;
+
+    kit_init(&k);
+    k.conf.hooks.connect_url = url;
+    k.conf.hooks.timeout_ms = 60000;
+    k.conf.stale_ms = 1500;
+    kit_start(&k);
+    peer_open(&ann, &k, DIALECT_CENTRIFUGE, "", "");
+    peer_send(&ann, "{\"id\":1,\"connect\":{}}");
+    KIT_UNTIL(&k, open_questions(&k) == 1);
+    kit_wait(&k, 2 * k.conf.stale_ms);
+    peer_expect_nothing(&ann);
+    assert_int_equal(open_questions(&k), 1);
+    peer_end(&ann);
+    kit_end(&k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -219,6 +241,7 @@ int main(void)
         cmocka_unit_test(who_is_late_is_given_up_and_what_waited_is_asked_about),
         cmocka_unit_test(one_session_asks_about_few_subscribes_at_once),
         cmocka_unit_test(whatever_waits_is_served_in_order),
+        cmocka_unit_test(who_waits_for_the_backend_is_not_stale),
         cmocka_unit_test(what_stands_behind_a_refused_connect_is_forgotten),
         cmocka_unit_test(pongs_and_the_end_are_heard_meanwhile),
     };

@@ -14,6 +14,8 @@
 
 #define GIVE_UP_S 50.0
 #define BODY_MAX 100
+#define HASTY_MS 300
+#define PATIENT_MS 60000
 #define CONNECTIONS 3
 #define HEAD_OF(size) "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: " size "\r\n"
 #define CALL(size, body) HEAD_OF(size) "\r\n" body
@@ -26,6 +28,7 @@ static ev_timer give_up;
 static bool answers_later, has_given_up;
 static httpd_request kept[CONNECTIONS + 1];
 static size_t kept_count;
+static stat_value were_full, heavy, long_head, too_late;
 static struct buf served; /* the bodies, each in brackets */
 
 static struct httpd_refusal judge(void *user, const struct http_head *h)
@@ -74,13 +77,21 @@ static void free_address(char text[NET_TEXT_MAX])
     net_text(&address, text);
 }
 
-static int begin(void **state)
+static int begin_with(bool is_hasty)
 {
-    (void)state;
     static const struct httpd_hooks hooks = {&served, judge, serve};
-    static const struct httpd_limits limits = {.connections = CONNECTIONS, .body = BODY_MAX};
+    const struct httpd_limits limits = {
+        .connections = CONNECTIONS,
+        .body = BODY_MAX,
+        .request_ms = is_hasty ? HASTY_MS : PATIENT_MS,
+        .were_full = &were_full,
+        .heavy = &heavy,
+        .long_head = &long_head,
+        .late = &too_late,
+    };
     char text[NET_TEXT_MAX];
 
+    were_full = heavy = long_head = too_late = 0;
     loop = ev_loop_new(0);
     ev_timer_init(&give_up, on_give_up, GIVE_UP_S, 0);
     ev_timer_start(loop, &give_up);
@@ -93,6 +104,19 @@ static int begin(void **state)
         httpd = httpd_new(loop, text, "[test]", &limits, &hooks);
     }
     return httpd != NULL ? 0 : -1;
+}
+
+static int begin(void **state)
+{
+    (void)state;
+    return begin_with(false);
+}
+
+/* With little time for a request. */
+static int begin_hasty(void **state)
+{
+    (void)state;
+    return begin_with(true);
 }
 
 static int end(void **state)
@@ -391,7 +415,6 @@ static void one_more_than_the_limit_waits_for_its_turn(void **state)
     buf_deinit(&got);
 }
 
-/* Both at once, for each waits HTTPD_REQUEST_MS. */
 static void a_request_that_does_not_come_whole_is_answered_408(void **state)
 {
     (void)state;
@@ -408,6 +431,8 @@ static void a_request_that_does_not_come_whole_is_answered_408(void **state)
     hear_all(body, &got);
     assert_int_equal(strncmp(got.at, "HTTP/1.1 408 ", 13), 0);
     assert_served("[g]");
+    assert_int_equal(stat_get(&too_late), 2);
+    assert_int_equal(stat_get(&heavy) + stat_get(&long_head) + stat_get(&were_full), 0);
     buf_deinit(&got);
     close(head);
     close(body);
@@ -466,7 +491,8 @@ int main(void)
         TEST(a_body_may_be_as_large_as_the_limit),
         TEST(who_waits_for_a_word_before_its_body_gets_it),
         TEST(one_more_than_the_limit_waits_for_its_turn),
-        TEST(a_request_that_does_not_come_whole_is_answered_408),
+        cmocka_unit_test_setup_teardown(a_request_that_does_not_come_whole_is_answered_408,
+                                        begin_hasty, end),
         TEST(freeing_ends_connections_in_every_state),
         TEST(a_bad_address_is_an_error),
     };

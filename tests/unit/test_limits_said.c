@@ -137,6 +137,32 @@ static void a_room_has_a_name_of_so_many_bytes(void **state)
     kit_end(&k);
 }
 
+static void a_key_has_so_many_bytes(void **state)
+{
+    BEGIN("ann");
+    struct buf command = BUF_EMPTY;
+
+    for (int size = KEY_MAX; size <= KEY_MAX + 1; size++) {
+        buf_clear(&command);
+        buf_addf(&command,
+                 "{\"id\":7,\"publish\":{\"channel\":\"" ROOM
+                 "\",\"data\":1,\"idempotency_key\":\"%0*d\"}}",
+                 size, 0);
+        buf_add_char(&command, '\0');
+        peer_send(&a, command.at);
+        if (size == KEY_MAX) {
+            expect_published(&a, 7);
+            expect_met(&k, LIMIT_KEY, 0);
+        } else {
+            expect_error(&a, 7, "107,\"message\":\"bad request\"");
+            expect_met(&k, LIMIT_KEY, 1);
+        }
+    }
+    buf_deinit(&command);
+    peer_end(&a);
+    kit_end(&k);
+}
+
 static void history_is_given_up_to_so_many_records(void **state)
 {
     BEGIN("ann");
@@ -257,6 +283,7 @@ int main(void)
         cmocka_unit_test(a_command_has_so_many_levels),
         cmocka_unit_test(an_object_of_a_command_has_so_many_members),
         cmocka_unit_test(a_room_has_a_name_of_so_many_bytes),
+        cmocka_unit_test(a_key_has_so_many_bytes),
         cmocka_unit_test(history_is_given_up_to_so_many_records),
         cmocka_unit_test(a_session_asks_so_many_questions_at_once),
         cmocka_unit_test(a_session_may_be_wrong_so_often),

@@ -102,6 +102,7 @@ static void further_headers_are_ignored_but_for_the_stream_offset(void **state)
     amqp_basic_properties_t from = with_headers(e, ARRAY_LEN(e));
     mq_props_read(&p, &from, &offset);
     assert_int_equal(p.header_count, MQ_HEADERS_MAX);
+    assert_true(p.has_more);
     assert_int_equal(offset, ARRAY_LEN(e) - 1);
 }
 

@@ -157,7 +157,7 @@ static void too_many_and_refused_ones_are_dropped_and_counted(void **state)
     for (size_t i = 0; i < NOTICES_MAX + 5; i++) {
         notices_disconnect(k.gateway.notices, peer_session(&ann), 1000, "bye");
     }
-    assert_int_equal(stat_get(&m->events_dropped), 5);
+    assert_int_equal(stat_get(&m->limits.met[LIMIT_NOTICES]), 5);
     assert_int_equal(notices_waiting(k.gateway.notices), NOTICES_MAX);
     k.bus.is_full = false;
     notices_tick(k.gateway.notices);

@@ -137,6 +137,7 @@ static void history_answers_what_was_asked_and_says_if_it_is_all(void **state)
             assert_int_equal(past.offsets[n], first <= last ? first + n : first - n);
         }
     }
+    assert_int_equal(stat_get(&w->kit.stats.limits.met[OWNER_LIMIT_HISTORY_SIZE]), 2);
 }
 
 /* A log of many messages, of which a take-over reads the end only. */
@@ -206,6 +207,7 @@ static void a_question_that_needs_the_log_waits_for_it_and_not_for_ever(void **s
     struct slice rest = answer->m.body;
     assert_int_equal(line_next(&rest, &top), 0);
     assert_false(top.complete);
+    assert_int_equal(stat_get(&w->kit.stats.limits.met[OWNER_LIMIT_QUESTION_WAIT]), 1);
     ask_for_r0(w);
     assert_ptr_equal(kit_last(w->g, MESSAGE_PAST), answer);
     kit_run(&w->kit, w->o);
@@ -224,7 +226,7 @@ static void a_log_that_stays_silent_is_not_waited_for(void **state)
     for (int i = 0; i < 60; i++) {
         kit_tick(&w->kit, w->o, 100);
     }
-    assert_int_equal(stat_get(&w->kit.stats.lookback_stalls), 1);
+    assert_int_equal(stat_get(&w->kit.stats.limits.met[OWNER_LIMIT_LOG_SILENCE]), 1);
     assert_false(w->o->is_reading);
     assert_int_equal(kept(w, 0), 4); /* who asks makes it try again */
 }
@@ -323,6 +325,7 @@ static void memory_is_bounded_and_the_oldest_goes_first(void **state)
     assert_true(kept(w, 0) > 0); /* read back from the log for who asks, as much as there is room */
     assert_true(kept(w, 1) > 0);
     assert_true(stat_get(&w->kit.stats.fetches) >= 2);
+    assert_true(stat_get(&w->kit.stats.limits.met[OWNER_LIMIT_MEMORY]) > 0);
     assert_true(stat_get(&w->kit.stats.history_memory) <= 4000);
     for (uint32_t room = 2; room < KIT_ROOMS; room++) {
         say(w, room, 9);

@@ -250,7 +250,7 @@ static void keys_older_than_the_tail_of_the_log_survive_owners(void **state)
             assert_true(o->is_released);
         }
     }
-    assert_int_equal(stat_get(&k->stats.keys_evicted), 0);
+    assert_int_equal(stat_get(&k->stats.limits.met[OWNER_LIMIT_KEYS]), 0);
 }
 
 static void a_key_is_known_for_the_window_and_not_longer(void **state)
@@ -312,7 +312,7 @@ static void the_newest_keys_are_known_when_there_are_too_many(void **state)
             publish(k, LANE_A, life * 1000 + i + 1, key);
             kit_run(k, o);
         }
-        assert_int_equal(stat_get(&k->stats.keys_evicted), life == 0 ? 30 : 110);
+        assert_int_equal(stat_get(&k->stats.limits.met[OWNER_LIMIT_KEYS]), life == 0 ? 30 : 110);
         if (life == 0) {
             kit_leave(k, o);
             kit_run(k, o);

@@ -284,7 +284,7 @@ static void a_silent_gateway_is_dropped_with_all_that_hangs_on_it(void **state)
     kit_tick(&w->kit, w->o, 2000);
     assert_int_equal(partition_gateways(w->o->machine), 1);
     assert_int_equal(partition_rooms(w->o->machine), 0); /* nobody spoke in them */
-    assert_int_equal(stat_get(&w->kit.stats.leases_expired), 1);
+    assert_int_equal(stat_get(&w->kit.stats.limits.met[OWNER_LIMIT_LEASE]), 1);
 }
 
 static void a_clock_that_jumps_keeps_no_dead_gateway(void **state)

@@ -168,7 +168,30 @@ static void a_few_moves_are_kept_and_no_more(void **state)
         count++;
     }
     assert_int_equal(count, MOVES_PAST_MAX);
+    assert_int_equal(stat_get(&w->kit.stats.limits.met[OWNER_LIMIT_MOVES_PAST]),
+                     1000 - MOVES_PAST_MAX);
     assert_true(slice_equal(line.client, SLICE_LIT("c999")));
+}
+
+static void where_nothing_is_told_nothing_is_told_later(void **state)
+{
+    struct kit_world *w = *state;
+
+    attach(w, w->h, MEMBER("c1"));
+    attach(w, w->g, FOLLOW_ON);
+    expect(w, "");
+}
+
+/* A world whose rooms have a rate of 0. */
+static int start_hushed(void **state)
+{
+    struct kit_world *w = mem_new(struct kit_world);
+
+    kit_init(&w->kit, 1);
+    w->kit.conf.moves_max = 0;
+    kit_world_settle(w);
+    *state = w;
+    return 0;
 }
 
 static void a_leave_that_no_owner_has_heard_of_is_told(void **state)
@@ -311,7 +334,8 @@ static void a_crowd_that_comes_is_a_few_messages(void **state)
     assert_int_equal(partition_members(w->o->machine), crowd);
     assert_in_range(w->g->inbox.count - before, 1, 3);
     assert_int_equal(stat_get(&w->kit.stats.moves_told), w->kit.conf.moves_max);
-    assert_int_equal(stat_get(&w->kit.stats.moves_held), crowd - w->kit.conf.moves_max);
+    assert_int_equal(stat_get(&w->kit.stats.limits.met[OWNER_LIMIT_MOVES]),
+                     crowd - w->kit.conf.moves_max);
     kit_tick(&w->kit, w->o, 1000); /* another second, another hundred */
     kit_world_tell(w, w->h, MESSAGE_LEAVE, LEFT("c7"));
     w->read = w->g->inbox.count;
@@ -387,6 +411,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, kit_world_start, kit_test_stop)
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(where_nothing_is_told_nothing_is_told_later, start_hushed,
+                                        kit_test_stop),
         TEST(joins_and_leaves_of_all_gateways_are_told_in_order),
         TEST(what_was_told_is_told_with_everything_about_the_member),
         TEST(who_wants_nothing_any_more_is_told_nothing),

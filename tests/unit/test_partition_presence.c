@@ -84,6 +84,7 @@ static void a_crowd_is_counted_and_not_listed(void **state)
     assert_false(numbers(w->g).complete);
     assert_int_equal(numbers(w->g).clients, max + 1);
     assert_int_equal(numbers(w->g).users, 7);
+    assert_int_equal(stat_get(&w->kit.stats.limits.met[OWNER_LIMIT_PRESENCE_MAX]), 1);
 }
 
 static void numbers_can_be_had_without_the_list(void **state)

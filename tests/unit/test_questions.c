@@ -10,6 +10,13 @@
 #define LATE                                                                                       \
     "{\"id\":7,\"error\":{\"code\":100,\"message\":\"internal server error\",\"temporary\":true}}"
 
+#define TOO_MUCH "{\"id\":7,\"error\":{\"code\":106,\"message\":\"limit exceeded\"}}"
+
+static uint64_t met(const struct kit *k, enum limit limit)
+{
+    return stat_get(&k->gateway.metrics.limits.met[limit]);
+}
+
 static void begin(struct kit *k, struct peer *p)
 {
     kit_begin(k);
@@ -50,7 +57,13 @@ static void presence_is_what_the_owner_says(void **state)
     peer_send(&ann, "{\"id\":7,\"presence\":{\"channel\":\"" ROOM "\"}}");
     kit_answer(&k, MESSAGE_PRESENCE, MESSAGE_PRESENT,
                "{\"room\":\"" ROOM "\",\"clients\":100000,\"users\":7}\n"); /* a crowd */
-    peer_expect(&ann, "{\"id\":7,\"error\":{\"code\":106,\"message\":\"limit exceeded\"}}");
+    peer_expect(&ann, TOO_MUCH);
+    assert_int_equal(met(&k, LIMIT_PRESENCE_MAX), 1);
+    k.conf.out_queue = 40;
+    peer_send(&ann, "{\"id\":7,\"presence\":{\"channel\":\"" ROOM "\"}}");
+    kit_answer(&k, MESSAGE_PRESENCE, MESSAGE_PRESENT, NUMBERS("1", "1") MEMBER("c1", "ann"));
+    peer_expect(&ann, TOO_MUCH);
+    assert_int_equal(met(&k, LIMIT_PRESENCE_BYTES), 1);
     end(&k, &ann);
 }
 
@@ -116,10 +129,12 @@ static void history_is_what_the_owner_says(void **state)
     peer_send(&ann, "{\"id\":7,\"history\":{\"channel\":\"" ROOM "\"}}");
     kit_answer(&k, MESSAGE_HISTORY, MESSAGE_PAST, "{\"room\":\"" ROOM "\",\"offset\":0}\n");
     peer_expect(&ann, "{\"id\":7,\"history\":{\"publications\":[],\"epoch\":\"\",\"offset\":0}}");
+    assert_int_equal(met(&k, LIMIT_HISTORY_BYTES), 0);
     k.conf.out_queue = 40; /* a page is cut rather than the session */
     peer_send(&ann, "{\"id\":7,\"history\":{\"channel\":\"" ROOM "\",\"limit\":2}}");
     kit_answer(&k, MESSAGE_HISTORY, MESSAGE_PAST, body.at);
     assert_null(strstr(peer_next(&ann), "},{"));
+    assert_int_equal(met(&k, LIMIT_HISTORY_BYTES), 1);
     buf_deinit(&body);
     end(&k, &ann);
 }

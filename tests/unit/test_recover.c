@@ -315,6 +315,7 @@ static void what_is_too_much_is_not_recovered_and_not_asked_for(void **state)
     peer_expect_part(&keeper, "\"subscribe\"");
     come_back(&ann, &k, "k1", 699);
     peer_expect(&ann, NOT_RECOVERED(1000));
+    assert_int_equal(stat_get(&k.gateway.metrics.limits.met[LIMIT_RECOVERY]), 1);
     peer_end(&ann);
     kit_expect_none(&k, MESSAGE_HISTORY);
     come_back(&ann, &k, "k1", 700); /* exactly so many as an answer may hold */
@@ -330,6 +331,8 @@ static void what_is_too_much_is_not_recovered_and_not_asked_for(void **state)
     peer_end(&ann);
     come_back(&ann, &k, "k1", 1000); /* the same from the gateway's memory */
     peer_expect(&ann, NOT_RECOVERED(1080));
+    assert_int_equal(stat_get(&k.gateway.metrics.limits.met[LIMIT_RECOVERY]), 1);
+    assert_int_equal(stat_get(&k.gateway.metrics.limits.met[LIMIT_RECOVERY_BYTES]), 2);
     peer_end(&ann);
     end(&k, &keeper);
 }

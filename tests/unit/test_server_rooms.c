@@ -135,6 +135,8 @@ static void what_was_missed_in_all_rooms_together_is_bounded(void **state)
     peer_expect_part(&ann, "\"subs\":{");
     assert_int_equal(occurrences(ann.message.at, "\"was_recovering\":true"), KIT_PARTITIONS);
     assert_int_equal(occurrences(ann.message.at, "\"recovered\":true"), 1);
+    assert_int_equal(stat_get(&k.gateway.metrics.limits.met[LIMIT_RECOVERY_BYTES]),
+                     KIT_PARTITIONS - 1);
     buf_deinit(&claims);
     buf_deinit(&subs);
     peer_end(&ann);
@@ -215,6 +217,25 @@ static void a_room_whose_owner_is_silent_is_an_internal_error(void **state)
     kit_end(&k);
 }
 
+static void who_waits_for_its_rooms_is_not_stale(void **state)
+{
+    (void)state;
+    struct kit k;
+    struct peer ann;
+
+    kit_init(&k);
+    k.conf.stale_ms = 1500;
+    kit_start(&k);
+    connect_with(&ann, &k, "\"channels\":[\"a\"]", "", "");
+    kit_wait(&k, 2 * k.conf.stale_ms);
+    kit_drop(&k, MESSAGE_ATTACH); /* the link was begun anew meanwhile, and will be again */
+    kit_position(&k, "a", "e1", 0);
+    peer_expect_part(&ann, "{\"id\":1,\"connect\":{");
+    assert_int_equal(stat_get(&k.gateway.metrics.limits.met[LIMIT_STALE]), 0);
+    peer_end(&ann);
+    kit_end(&k);
+}
+
 static void a_session_that_ends_while_it_waits_leaves_nothing(void **state)
 {
     (void)state;
@@ -242,6 +263,7 @@ static void nobody_has_much_to_say_before_the_reply(void **state)
         peer_send(&ann, "{\"id\":2,\"unsubscribe\":{\"channel\":\"c\"}}");
     }
     peer_expect(&ann, "close 3501 bad request");
+    assert_int_equal(stat_get(&k.gateway.metrics.limits.met[LIMIT_CONNECTING]), 1);
     peer_end(&ann);
     kit_end(&k);
 }
@@ -460,6 +482,7 @@ int main(void)
         cmocka_unit_test(who_loses_a_room_before_the_reply_is_to_come_again),
         cmocka_unit_test(what_cannot_be_had_ends_the_session),
         cmocka_unit_test(a_room_whose_owner_is_silent_is_an_internal_error),
+        cmocka_unit_test(who_waits_for_its_rooms_is_not_stale),
         cmocka_unit_test(a_session_that_ends_while_it_waits_leaves_nothing),
         cmocka_unit_test(nobody_has_much_to_say_before_the_reply),
         cmocka_unit_test(the_server_puts_sessions_into_a_room_and_takes_them_out),

@@ -154,6 +154,7 @@ static void who_does_not_report_is_missing_after_a_while(void **state)
         kit_skip(1000);
         surveys_tick(k.gateway.surveys);
         assert_true(told.ends == 1 && told.missing == cases[i].missing);
+        assert_int_equal(stat_get(&k.gateway.metrics.limits.met[LIMIT_API_GATHER]), i + 1);
         assert_int_equal(stat_get(&k.gateway.metrics.reports_missing) - before,
                          cases[i].missing > 0 ? cases[i].missing : 1);
         kit_drop(&k, MESSAGE_SURVEY);
@@ -217,7 +218,9 @@ static void too_many_questions_are_refused(void **state)
     for (int i = 0; i < SURVEYS_MAX; i++) {
         assert_int_equal(surveys_ask(k.gateway.surveys, &survey, 0, &asker, 7), 0);
     }
+    assert_int_equal(stat_get(&k.gateway.metrics.limits.met[LIMIT_SURVEYS]), 0);
     assert_int_equal(surveys_ask(k.gateway.surveys, &survey, 0, &asker, 7), -1);
+    assert_int_equal(stat_get(&k.gateway.metrics.limits.met[LIMIT_SURVEYS]), 1);
     kit_end(&k);
 }
 

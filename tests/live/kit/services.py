@@ -177,6 +177,7 @@ class Gateway(Service):
             "gateway.id": name,
             "gateway.listen": f"127.0.0.1:{self.port}",
             "gateway.drain": "1s",
+            "gateway.stale": "60s",  # slow machines are no stale sessions
             "gateway.drain_accept": "0s",
             "gateway.admin": f"127.0.0.1:{self.admin_port}",
         }

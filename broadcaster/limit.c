@@ -1,0 +1,42 @@
+/* limit.c: see limit.h. */
+#include "broadcaster/limit.h"
+
+#include "broadcaster/conf.h"
+#include "broadcaster/dead.h"
+#include "broadcaster/followers.h"
+#include "broadcaster/intake.h"
+#include "broadcaster/lookback.h"
+#include "broadcaster/mail.h"
+#include "broadcaster/moves.h"
+#include "broadcaster/partition.h"
+#include "broadcaster/waiting.h"
+#include "common/admin.h"
+#include "common/limit.h"
+#include "common/mq.h"
+
+static const struct limit_row rows[OWNER_LIMITS] = {
+#define LIMIT(name, ...) LIMIT_ROW_SETTING(__VA_ARGS__),
+#define SHARE(name, ...) LIMIT_ROW_SHARE(__VA_ARGS__),
+#define FIXED(name, ...) LIMIT_ROW_FIXED(__VA_ARGS__),
+#define LOGGED(name, ...) LIMIT_ROW_LOGGED(__VA_ARGS__),
+#include "broadcaster/limit.def"
+};
+
+static const struct limit_table table = {rows, OWNER_LIMITS, "warren_broadcaster_limits_met_total",
+                                         broadcaster_conf_default};
+
+const char *owner_limit_label(enum owner_limit limit)
+{
+    assert(limit < OWNER_LIMITS);
+    return rows[limit].label;
+}
+
+void owner_limits_print(void)
+{
+    limit_table_print(&table);
+}
+
+void owner_limits_print_met(const struct owner_limits *l, struct buf *out)
+{
+    limit_table_print_met(&table, l->met, out);
+}
