@@ -22,6 +22,7 @@
 #define AUDIENCE_NAMES_MAX 32     /* roles of a record's audience, and users */
 #define AUDIENCE_MAX 4096         /* bytes of a record's `audience`, and of its `roles` */
 #define JSON_DEPTH_MAX 16         /* levels of a command or an envelope */
+#define INFO_DEPTH_MAX 15         /* levels of an `info`: it stands inside of an envelope */
 #define PAYLOAD_DEPTH_MAX 64      /* levels of a payload */
 #define PARTITIONS_MAX 256
 #define BATCH_RECORDS_MAX 4096      /* records in one batch */
@@ -29,6 +30,7 @@
 #define APPEND_BYTES_MAX (1 << 20)  /* an append takes no further batch above this */
 
 static_assert(PAYLOAD_MAX <= PAYLOAD_CEILING, "the default payload is legal");
+static_assert(INFO_DEPTH_MAX < JSON_DEPTH_MAX, "an envelope with its info is not too deep");
 static_assert(BATCH_BYTES_MAX + PAYLOAD_CEILING + 2 * INFO_MAX < (16 << 20),
               "a batch fits an AMQP body");
 

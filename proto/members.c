@@ -101,7 +101,7 @@ static bool read_member(struct scan *s, const struct member_table *table,
     case MEMBER_VALUE:
         return scan_value(s, PAYLOAD_DEPTH_MAX - 1, slice) && slice->size <= m->max;
     case MEMBER_OBJECT:
-        return scan_value(s, JSON_DEPTH_MAX - 1, slice) && json_is_object(*slice) &&
+        return scan_value(s, INFO_DEPTH_MAX, slice) && json_is_object(*slice) &&
                slice->size <= m->max;
     case MEMBER_U64:
     case MEMBER_TOLD:

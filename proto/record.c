@@ -58,6 +58,11 @@ bool record_epoch_is_possible(struct slice epoch)
     return epoch.size <= EPOCH_MAX && is_plain(epoch);
 }
 
+bool record_info_is_valid(struct slice info)
+{
+    return info.size <= INFO_MAX && json_is_object(info) && json_is_valid(info, INFO_DEPTH_MAX);
+}
+
 void record_encode(struct buf *out, const struct record *r)
 {
     size_t size = FRAMING_MAX + r->room.size + r->epoch.size + r->user.size + r->client.size +
@@ -176,7 +181,7 @@ static bool read_bool(struct scan *s, bool *out)
 
 static bool read_info(struct scan *s, struct slice *out)
 {
-    return scan_value(s, JSON_DEPTH_MAX - 1, out) && out->at[0] == '{' && out->size <= INFO_MAX;
+    return scan_value(s, INFO_DEPTH_MAX, out) && out->at[0] == '{' && out->size <= INFO_MAX;
 }
 
 static bool read_member(struct scan *s, enum member member, struct record *r)
@@ -264,4 +269,18 @@ int record_next(struct slice *rest, bool is_numbered, struct record *out)
     }
     *rest = left;
     return 0;
+}
+
+bool record_encode_checked(struct buf *out, const struct record *r)
+{
+    size_t before = out->size;
+    struct record again;
+
+    record_encode(out, r);
+    struct slice rest = {out->at + before, out->size - before};
+    if (record_next(&rest, false, &again) == 0 && rest.size == 0) {
+        return true;
+    }
+    out->size = before;
+    return false;
 }

@@ -51,8 +51,17 @@ bool record_key_is_valid(struct slice key);
 /* True if a client can have this epoch from us (or none): short, and written as it is. */
 bool record_epoch_is_possible(struct slice epoch);
 
+/* True if it can be the `info` or `chan_info` of a record or a member: a JSON object of at most
+ * INFO_MAX bytes and INFO_DEPTH_MAX levels. Whatever becomes one is asked this, for who reads it
+ * refuses all else, and what stands beside it. */
+bool record_info_is_valid(struct slice info);
+
 /* Appends both lines. */
 void record_encode(struct buf *out, const struct record *r);
+
+/* Appends a record that is not numbered yet, if record_next() will take it: then true. Else nothing
+ * is appended. Whoever puts records of many people into one body does it with this. */
+bool record_encode_checked(struct buf *out, const struct record *r) MUST_CHECK;
 
 enum record_answer {
     RECORD_END = 1, /* nothing is left */

@@ -92,8 +92,9 @@ static void publish_to(struct task *t, struct slice room, const struct publicati
         .payload = buf_slice(&p->payload),
     };
 
-    if (lanes_publish(t->api->gateway->lanes, &r, &(struct publish_origin){.call = t->id}) != 0) {
-        task_fail(t, REPLY_INTERNAL);
+    int answer = lanes_publish(t->api->gateway->lanes, &r, &(struct publish_origin){.call = t->id});
+    if (answer != 0) {
+        task_fail(t, lanes_error(answer));
     } /* else api_published() */
 }
 

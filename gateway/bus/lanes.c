@@ -101,6 +101,19 @@ static void lanes_count(struct lanes *l, int64_t change)
     stat_set(&l->gateway->metrics.publishes_waiting, l->waiting);
 }
 
+/* One of our doors let through what it should not. */
+static void note_bad(struct lanes *l, const struct record *r)
+{
+    static struct log_limit limit;
+
+    stat_add(&l->gateway->metrics.publishes_refused_bad, 1);
+    if (log_allowed(&limit)) {
+        log_error("publish not readable room=%.*s session=%.*s info=%zu chan_info=%zu payload=%zu",
+                  SLICE_ARG(r->room), SLICE_ARG(r->client), r->info.size, r->chan_info.size,
+                  r->payload.size);
+    }
+}
+
 int lanes_publish(struct lanes *l, const struct record *r, const struct publish_origin *origin)
 {
     struct lane *lane = &l->of_partition[room_partition(r->room, l->count)];
@@ -113,7 +126,10 @@ int lanes_publish(struct lanes *l, const struct record *r, const struct publish_
         limit_met(&l->gateway->metrics.limits, LIMIT_BATCH);
         return LANES_FULL;
     }
-    record_encode(&lane->open, r);
+    if (!record_encode_checked(&lane->open, r)) {
+        note_bad(l, r);
+        return LANES_BAD;
+    }
     waiters_add(&lane->waiting, &(struct waiter){
                                     .origin = *origin,
                                     .size = (uint32_t)(lane->open.size - before),

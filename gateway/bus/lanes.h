@@ -29,6 +29,7 @@ struct lanes *lanes_free(struct lanes *l);
 
 enum lanes_answer {
     LANES_FULL = 1, /* too much waits: refuse with a temporary error */
+    LANES_BAD = 2,  /* the owner would not read it, nor what is in the same batch */
 };
 
 /* Whom to tell how it went. */
@@ -41,9 +42,16 @@ struct publish_origin {
 };
 
 /* Appends a record to the open batch of its room's partition. The publisher is told through
- * dialect_published(). 0 or LANES_FULL. */
+ * dialect_published(). 0 or an answer. What the doors check can be read: LANES_BAD is the wall
+ * behind them, and is counted and logged. */
 int lanes_publish(struct lanes *l, const struct record *r,
                   const struct publish_origin *origin) MUST_CHECK;
+
+/* What a publisher is told of such an answer. */
+static inline enum reply_error lanes_error(int answer)
+{
+    return answer == LANES_BAD ? REPLY_BAD_REQUEST : REPLY_INTERNAL;
+}
 
 /* The connection that publishes is up (again) or down. */
 void lanes_up(struct lanes *l);

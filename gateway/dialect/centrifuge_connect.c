@@ -274,7 +274,7 @@ void centrifuge_admitted(struct session *s, const struct command *c, struct buf 
     assert(is_readable); /* it was, before the question */
     (void)is_readable;
     if (asking_take_identity(s, c->id, a)) {
-        claim_add_raw(&data, json_get(a->result, "data"), false);
+        claim_add_raw(&data, json_get(a->result, "data"));
         connect_known(s, c->id, &positions, data.size > 0 ? blob_copy(data.at, data.size) : NULL);
     }
     buf_deinit(&data);

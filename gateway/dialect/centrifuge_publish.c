@@ -31,10 +31,11 @@ static void publish(struct session *s, const struct command *c, bool is_rpc, str
         .payload = buf_slice(&payload),
     };
     permits_stamp(s, &r);
-    if (lanes_publish(s->gateway->lanes, &r,
-                      &(struct publish_origin){
-                          .session = s->handle, .command_id = c->id, .is_rpc = is_rpc}) != 0) {
-        session_send_error(s, c->id, REPLY_INTERNAL);
+    int answer = lanes_publish(
+        s->gateway->lanes, &r,
+        &(struct publish_origin){.session = s->handle, .command_id = c->id, .is_rpc = is_rpc});
+    if (answer != 0) {
+        session_send_error(s, c->id, lanes_error(answer));
     }
     buf_deinit(&info);
     buf_deinit(&payload);

@@ -75,8 +75,8 @@ static void subscribe_with_token(struct session *s, const struct command *c,
         session_close(s, CLOSE_INVALID_TOKEN);
         return;
     }
-    claim_add_raw(&info, jwt_text(&claims, claims.info), true);
-    claim_add_raw(&data, jwt_text(&claims, claims.data), false);
+    claim_add_info(&info, jwt_text(&claims, claims.info));
+    claim_add_raw(&data, jwt_text(&claims, claims.data));
     entry->info = buf_slice(&info);
     entry->data = buf_slice(&data);
     entry->by_token = true;
@@ -147,8 +147,8 @@ void centrifuge_let_in(struct session *s, const struct command *c, const struct 
         session_send_error(s, c->id, REPLY_PERMISSION_DENIED);
         return;
     }
-    claim_add_raw(&info, granted.info, true);
-    claim_add_raw(&data, granted.data, false);
+    claim_add_info(&info, granted.info);
+    claim_add_raw(&data, granted.data);
     entry.info = buf_slice(&info);
     entry.data = buf_slice(&data);
     entry.expires_s = granted.expires_s;

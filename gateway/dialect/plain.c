@@ -59,7 +59,7 @@ void plain_let_in(struct session *s, struct slice room, const struct hook_answer
     if (hook_result_subscribe(a->result, &granted) != 0) {
         asking_complain(s, HOOK_SUBSCRIBE, 0, "bad result");
     } else if (may_go_in(s, room)) {
-        claim_add_raw(&info, granted.info, true);
+        claim_add_info(&info, granted.info);
         go_in(s, room, buf_slice(&info), granted.expires_s);
     }
     buf_deinit(&info);
@@ -144,8 +144,10 @@ static void publish(struct session *s, struct slice payload, struct slice key)
         .payload = payload,
     };
     permits_stamp(s, &r);
-    if (lanes_publish(s->gateway->lanes, &r, &(struct publish_origin){.session = s->handle}) != 0) {
-        session_send_error(s, 0, REPLY_INTERNAL);
+    int answer =
+        lanes_publish(s->gateway->lanes, &r, &(struct publish_origin){.session = s->handle});
+    if (answer != 0) {
+        session_send_error(s, 0, lanes_error(answer));
     }
     buf_deinit(&info);
 }

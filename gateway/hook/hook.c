@@ -9,6 +9,7 @@
 #include "gateway/token/granted.h"
 #include "proto/json.h"
 #include "proto/limits.h"
+#include "proto/record.h"
 #include "proto/reply.h"
 
 #define MEMBERS_MAX 64
@@ -198,7 +199,7 @@ int hook_result_subscribe(struct slice result, struct hook_subscribe *out)
 
     *out = (struct hook_subscribe){.info = is_null(info) ? SLICE_NONE : info,
                                    .data = is_null(data) ? SLICE_NONE : data};
-    if ((out->info.size > 0 && (!json_is_object(info) || info.size > INFO_MAX)) ||
+    if ((out->info.size > 0 && !record_info_is_valid(info)) ||
         (!is_null(override) && !json_is_object(override)) ||
         (!is_null(expires) && (!json_i64(expires, &out->expires_s) || out->expires_s < 0))) {
         return HOOK_RESULT_BAD;

@@ -187,14 +187,15 @@ static void subscription_settle(struct rooms *all, struct subscription *sub)
     }
 }
 
+/* Whatever door the info came through: what owners would not read is not kept. */
 static struct grant *grant_new(struct slice info)
 {
-    struct grant *grant = mem_zalloc(1, sizeof(*grant) + info.size);
+    size_t size = record_info_is_valid(info) ? info.size : 0;
+    struct grant *grant = mem_zalloc(1, sizeof(*grant) + size);
 
-    assert(info.size <= INFO_MAX);
-    grant->info_size = (uint16_t)info.size;
-    if (info.size > 0) {
-        memcpy(grant->info, info.at, info.size);
+    grant->info_size = (uint16_t)size;
+    if (size > 0) {
+        memcpy(grant->info, info.at, size);
     }
     return grant;
 }

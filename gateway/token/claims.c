@@ -19,6 +19,8 @@
 #define NUMBER_MAX 64               /* characters of a number that is a time */
 #define MEMBERS_MAX 256             /* of a payload */
 
+static_assert(JWT_DEPTH_MAX - 1 <= INFO_DEPTH_MAX, "a payload has no info that is too deep");
+static_assert(JWT_TEXTS_MAX <= INFO_MAX, "nor one that is too long");
 static_assert(JWT_TEXTS_MAX >= JWT_TOKEN_MAX / 4 * 3, "a payload's bytes are kept once at most");
 static_assert(sizeof(((struct jwt_claims *)0)->user) == USER_MAX + 1, "a user fits");
 static_assert(sizeof(((struct jwt_claims *)0)->name) == NAME_MAX_BYTES + 1, "and a name");
@@ -288,11 +290,11 @@ static bool keep_json(struct reading *r, struct slice value, struct jwt_text *to
     return true;
 }
 
-static bool keep_base64(struct reading *r, struct slice value, struct jwt_text *to)
+static bool keep_base64(struct reading *r, struct slice value, int levels, struct jwt_text *to)
 {
     struct buf bytes = BUF_EMPTY;
     bool is_good = decode(r, value) && base64_decode(&bytes, buf_slice(&r->scratch)) == 0 &&
-                   json_is_valid(buf_slice(&bytes), JWT_DEPTH_MAX);
+                   json_is_valid(buf_slice(&bytes), levels);
 
     if (is_good) {
         *to = keep(r->claims, buf_slice(&bytes));
@@ -308,7 +310,7 @@ static bool read_info(struct reading *r, struct slice value)
 
 static bool read_b64info(struct reading *r, struct slice value)
 {
-    return keep_base64(r, value, &r->claims->info);
+    return keep_base64(r, value, INFO_DEPTH_MAX, &r->claims->info);
 }
 
 static bool read_data(struct reading *r, struct slice value)
@@ -318,7 +320,7 @@ static bool read_data(struct reading *r, struct slice value)
 
 static bool read_b64data(struct reading *r, struct slice value)
 {
-    return keep_base64(r, value, &r->claims->data);
+    return keep_base64(r, value, JWT_DEPTH_MAX, &r->claims->data);
 }
 
 static bool read_override(struct reading *r, struct slice value)

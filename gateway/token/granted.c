@@ -7,11 +7,19 @@
 #include "common/mem.h"
 #include "gateway/token/base64.h"
 #include "proto/json.h"
+#include "proto/record.h"
 #include "proto/room.h"
 
-void claim_add_raw(struct buf *out, struct slice value, bool objects_only)
+void claim_add_raw(struct buf *out, struct slice value)
 {
-    if (value.size > 0 && (!objects_only || json_is_object(value))) {
+    if (value.size > 0) {
+        json_add_flat(out, value);
+    }
+}
+
+void claim_add_info(struct buf *out, struct slice value)
+{
+    if (record_info_is_valid(value)) {
         json_add_flat(out, value);
     }
 }
@@ -37,7 +45,7 @@ static char *take_text(struct buf *b)
 
 /* The member `name` of an entry of `subs`, or what its base64 form stands for. */
 static char *entry_value(struct slice entry, const char *name, const char *b64_name,
-                         bool objects_only)
+                         void (*add)(struct buf *out, struct slice value))
 {
     struct buf value = BUF_EMPTY, decoded = BUF_EMPTY;
     struct slice raw = json_get(entry, name), coded = json_get(entry, b64_name);
@@ -47,7 +55,7 @@ static char *entry_value(struct slice entry, const char *name, const char *b64_n
         json_is_valid(buf_slice(&decoded), JWT_DEPTH_MAX)) {
         raw = buf_slice(&decoded);
     }
-    claim_add_raw(&value, raw, objects_only);
+    add(&value, raw);
     char *text = take_text(&value);
     buf_deinit(&value);
     buf_deinit(&decoded);
@@ -72,8 +80,8 @@ static void add_room(struct granted *g, struct slice room, struct slice entry)
     struct granted_room *to = &g->at[g->count++];
 
     to->room = mem_copy_text(room.at, room.size);
-    to->info = entry_value(entry, "info", "b64info", true);
-    to->data = entry_value(entry, "data", "b64data", false);
+    to->info = entry_value(entry, "info", "b64info", claim_add_info);
+    to->data = entry_value(entry, "data", "b64data", claim_add_raw);
     to->wants_moves = override_wants_moves(json_get(entry, "override"));
 }
 

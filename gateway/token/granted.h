@@ -11,7 +11,7 @@ struct buf;
 
 struct granted_room {
     char *room;       /* owns */
-    char *info;       /* owns; chan_info: a raw JSON object, or "" */
+    char *info;       /* owns; chan_info: record_info_is_valid(), or "" */
     char *data;       /* owns; raw JSON for the client, or "" */
     bool wants_moves; /* override.force_push_join_leave */
 };
@@ -31,8 +31,11 @@ bool granted_has(const struct granted *g, struct slice room);
 /* Whether an `override` claim (raw JSON object, or empty) asks for joins and leaves. */
 bool override_wants_moves(struct slice override);
 
-/* Appends a claim's raw JSON without line breaks; nothing if it is empty, or, with `objects_only`,
- * no object. */
-void claim_add_raw(struct buf *out, struct slice value, bool objects_only);
+/* Appends a claim's raw JSON without line breaks; nothing if it is empty. */
+void claim_add_raw(struct buf *out, struct slice value);
+
+/* The same of what becomes an `info` or `chan_info`; nothing if it cannot be one
+ * (record_info_is_valid()). */
+void claim_add_info(struct buf *out, struct slice value);
 
 #endif

@@ -24,11 +24,11 @@ static char *escaped(const char *text)
     return copy;
 }
 
-static char *object_of(struct slice info)
+static char *info_of(struct slice info)
 {
     struct buf b = BUF_EMPTY;
 
-    claim_add_raw(&b, info, true);
+    claim_add_info(&b, info);
     char *copy = mem_copy_text(b.size > 0 ? b.at : "", b.size);
     buf_deinit(&b);
     return copy;
@@ -74,7 +74,7 @@ struct identity *identity_new(const struct jwt_claims *claims)
     i->issued_s = claims->issued_s;
     i->mark = identity_mark(slice_of(i->user));
     i->expires_s = claims->expires_s;
-    i->info = object_of(jwt_text(claims, claims->info));
+    i->info = info_of(jwt_text(claims, claims->info));
     i->granted = granted_new(claims);
     if (claims->id.size > 0) {
         struct slice id = jwt_text(claims, claims->id);

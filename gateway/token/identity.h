@@ -18,7 +18,7 @@ struct identity {
     char *roles_list;        /* owns; them as a JSON array; "" when there are none */
     uint64_t mark;           /* of the user and all roles: identity_mark() */
     int64_t expires_s;       /* 0: never */
-    char *info;              /* owns; conn_info of the token: a raw JSON object; "": it has none */
+    char *info;              /* owns; conn_info: record_info_is_valid(); "": it has none */
     struct granted *granted; /* owns; rooms that the token puts the session into; NULL: none */
 };
 

@@ -10,7 +10,9 @@
 #include <cmocka.h>
 
 #include "common/buf.h"
+#include "gateway/token/base64.h"
 #include "gateway/token/claims.h"
+#include "proto/limits.h"
 
 #define NOW 1000000
 #define TIME "\"exp\":1000100"
@@ -142,6 +144,33 @@ static void base64_forms_win_and_have_to_hold_json(void **state)
         if (read_as(JWT_CONNECTION, payload, &c) != CLAIMS_INVALID) {
             fail_msg("passes: %s", payload);
         }
+    }
+}
+
+/* Whether a payload with this member passes; its value is the base64 of a list of so many levels.
+ */
+static bool passes_coded(const char *name, int levels)
+{
+    char list[64], payload[256];
+    struct jwt_claims c;
+    struct buf digits = BUF_EMPTY;
+
+    snprintf(list, sizeof(list), "%.*s%.*s", levels, "[[[[[[[[[[[[[[[[[[[[", levels,
+             "]]]]]]]]]]]]]]]]]]]]");
+    base64_encode(&digits, list, strlen(list));
+    snprintf(payload, sizeof(payload), "{" CLAIMS ",\"%s\":\"%.*s\"}", name,
+             SLICE_ARG(buf_slice(&digits)));
+    buf_deinit(&digits);
+    return read_as(JWT_CONNECTION, payload, &c) == 0;
+}
+
+static void base64_is_no_way_to_bring_what_is_deeper(void **state)
+{
+    (void)state;
+
+    for (int levels = 1; levels <= 20; levels++) {
+        assert_int_equal(passes_coded("b64info", levels), levels <= INFO_DEPTH_MAX);
+        assert_int_equal(passes_coded("b64data", levels), levels <= JWT_DEPTH_MAX);
     }
 }
 
@@ -290,6 +319,7 @@ int main(void)
         cmocka_unit_test(a_subscription_token_names_its_room),
         cmocka_unit_test(one_kind_is_never_taken_for_the_other),
         cmocka_unit_test(base64_forms_win_and_have_to_hold_json),
+        cmocka_unit_test(base64_is_no_way_to_bring_what_is_deeper),
         cmocka_unit_test(each_claim_has_its_shape),
         cmocka_unit_test(lists_have_a_limit),
         cmocka_unit_test(a_payload_of_nothing_but_texts_fits),

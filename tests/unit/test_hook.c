@@ -244,6 +244,28 @@ static void info_is_as_long_as_others_can_carry_it(void **state)
     buf_deinit(&result);
 }
 
+static void info_is_as_deep_as_others_can_carry_it(void **state)
+{
+    struct buf result = BUF_EMPTY;
+    struct hook_subscribe s;
+    (void)state;
+
+    for (int levels = 1; levels < PAYLOAD_DEPTH_MAX; levels++) {
+        buf_clear(&result);
+        buf_add_lit(&result, "{\"info\":");
+        for (int i = 0; i < levels; i++) {
+            buf_add_lit(&result, "{\"a\":");
+        }
+        buf_add_char(&result, '1');
+        for (int i = 0; i <= levels; i++) {
+            buf_add_char(&result, '}');
+        }
+        assert_int_equal(hook_result_subscribe(buf_slice(&result), &s),
+                         levels <= INFO_DEPTH_MAX ? 0 : HOOK_RESULT_BAD);
+    }
+    buf_deinit(&result);
+}
+
 static void a_question_is_one_object(void **state)
 {
     struct buf out = BUF_EMPTY;
@@ -343,6 +365,7 @@ int main(void)
         cmocka_unit_test(a_result_of_connect_that_makes_no_sense_is_bad),
         cmocka_unit_test(a_result_of_subscribe_has_info_data_and_an_end),
         cmocka_unit_test(info_is_as_long_as_others_can_carry_it),
+        cmocka_unit_test(info_is_as_deep_as_others_can_carry_it),
         cmocka_unit_test(a_question_is_one_object),
         cmocka_unit_test(a_url_is_http_or_https_and_no_more),
         cmocka_unit_test(what_the_settings_cannot_mean_is_told),
