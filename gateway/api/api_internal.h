@@ -105,6 +105,9 @@ void api_info(struct task *t, struct slice params);
 void api_order(struct task *t, struct slice params);
 void api_remove(struct task *t, struct slice params);
 
+/* Tells all gateways; the task ends when they have obeyed, or could not be told. */
+void api_send_order(struct task *t, const struct order *o);
+
 /* api_questions.c: the answer of an owner to one of these. */
 void api_take_answer(struct task *t, const struct message *m);
 

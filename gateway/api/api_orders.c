@@ -11,6 +11,7 @@
 #include "gateway/token/granted.h"
 #include "proto/json.h"
 #include "proto/order.h"
+#include "proto/record.h"
 #include "proto/room.h"
 
 #define TTL_MAX_S (INT64_C(100) * 365 * 86400)
@@ -63,8 +64,7 @@ static bool read_raw(struct slice params, struct buf *scratch, struct order *o)
     return param_value(params, "info", "b64info", scratch, &o->info) &&
            param_value(params, "data", "b64data", scratch, &o->data) &&
            param_clients(params, "whitelist", scratch, &o->whitelist) &&
-           (o->info.size == 0 || (json_is_object(o->info) && o->info.size <= INFO_MAX)) &&
-           o->data.size <= PAYLOAD_MAX;
+           (o->info.size == 0 || record_info_is_valid(o->info)) && o->data.size <= PAYLOAD_MAX;
 }
 
 /* Can be written without escapes. */
@@ -122,6 +122,17 @@ static bool is_whole(const struct order *o)
     return false;
 }
 
+void api_send_order(struct task *t, const struct order *o)
+{
+    int r = control_send(t->api->gateway->control, o, t->id);
+
+    if (r != 0) {
+        task_fail(t, r == CONTROL_FULL  ? REPLY_LIMIT_EXCEEDED
+                     : r == CONTROL_BAD ? REPLY_BAD_REQUEST
+                                        : REPLY_INTERNAL);
+    } /* else on_ordered() of api.c */
+}
+
 void api_order(struct task *t, struct slice params)
 {
     struct buf scratch = BUF_EMPTY;
@@ -138,11 +149,7 @@ void api_order(struct task *t, struct slice params)
     } else if (!is_good || !is_whole(&o)) {
         task_fail(t, REPLY_BAD_REQUEST);
     } else {
-        int r = control_send(t->api->gateway->control, &o, t->id);
-
-        if (r != 0) {
-            task_fail(t, r == CONTROL_FULL ? REPLY_LIMIT_EXCEEDED : REPLY_INTERNAL);
-        } /* else on_ordered() of api.c */
+        api_send_order(t, &o);
     }
     buf_deinit(&scratch);
 }

@@ -9,7 +9,6 @@
 #include "gateway/api/api_internal.h"
 #include "gateway/bus/questions.h"
 #include "gateway/gateway.h"
-#include "gateway/order/control.h"
 #include "proto/order.h"
 
 #define KEPT_MS                                                                                    \
@@ -62,10 +61,6 @@ void api_take_position(struct task *t, struct slice room, struct slice epoch, ui
     } else if (offset == 0) {
         task_succeed(t); /* nothing was said at all */
     } else {
-        int r = control_send(g->control, &o, t->id);
-
-        if (r != 0) {
-            task_fail(t, r == CONTROL_FULL ? REPLY_LIMIT_EXCEEDED : REPLY_INTERNAL);
-        } /* else on_ordered() of api.c */
+        api_send_order(t, &o);
     }
 }

@@ -88,6 +88,14 @@ static bool has_room_for(const struct control *c, const struct order *o)
     return !adds_to_standing(o) || standing_has_room(c->standing, kind_of(o));
 }
 
+/* An order that nobody can read would be answered as if all had obeyed it. */
+static bool can_be_read(struct slice line)
+{
+    struct order again;
+
+    return order_next(&line, &again) == 0 && line.size == 0;
+}
+
 int control_send(struct control *c, const struct order *o, uint64_t call)
 {
     struct buf line = BUF_EMPTY;
@@ -99,9 +107,12 @@ int control_send(struct control *c, const struct order *o, uint64_t call)
         return CONTROL_FULL;
     }
     order_encode(&line, o);
-    uint64_t request = sends_add(c->sends, buf_slice(&line), -1, call);
+    int r = CONTROL_BAD;
+    if (can_be_read(buf_slice(&line))) {
+        r = sends_add(c->sends, buf_slice(&line), -1, call) != 0 ? 0 : -1;
+    }
     buf_deinit(&line);
-    return request != 0 ? 0 : -1;
+    return r;
 }
 
 void control_up(struct control *c)

@@ -46,9 +46,10 @@ void control_set_teller(struct control *c, control_told *told, void *user);
 
 enum control_answer {
     CONTROL_FULL = 1, /* too much stands already */
+    CONTROL_BAD = 2,  /* no gateway could read it */
 };
 
-/* Sends an order to all gateways, this one included. `call`: 0, or who is told. 0, CONTROL_FULL or
+/* Sends an order to all gateways, this one included. `call`: 0, or who is told. 0, an answer, or
  * -1: nobody can be told anything now. */
 int control_send(struct control *c, const struct order *o, uint64_t call) MUST_CHECK;
 

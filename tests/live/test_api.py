@@ -1,5 +1,6 @@
 """The HTTP API of the gateways: what a backend asks for, on whichever gateway."""
 
+import base64
 import json
 import socket
 
@@ -243,6 +244,30 @@ async def test_values_can_come_in_base64(warren, api):
         answer = api[0].broadcast(channels=["coded"], b64data="WzRd")
         assert answer["responses"] == [{"result": {}}]
         await bea.expect_pub("coded", [4])
+
+
+def _nested(levels):
+    value = 1
+    for _ in range(levels):
+        value = {"a": value}
+    return value
+
+
+def _coded(levels):
+    return base64.b64encode(json.dumps(_nested(levels)).encode()).decode()
+
+
+async def test_what_no_gateway_could_read_is_refused(warren, api):
+    async with await CentrifugeClient.connect(warren.gateways[0], warren.token("deep")) as deep:
+        for number, (most, more) in enumerate((
+                ({"info": _nested(15)}, {"info": _nested(16)}),
+                ({"b64info": _coded(15)}, {"b64info": _coded(16)}),
+                ({"b64data": _coded(63)}, {"b64data": _coded(64)}))):
+            with pytest.raises(ApiError) as error:
+                api[1].subscribe(user="deep", channel=f"deep:{number}", **more)
+            assert error.value.code == 107, more
+            assert api[1].subscribe(user="deep", channel=f"deep:{number}", **most) == {}
+            await deep.expect_push("subscribe", f"deep:{number}")
 
 
 async def test_some_sessions_of_a_user_can_be_spared(warren, api):

@@ -4,6 +4,7 @@
  */
 #include "common/mem.h"
 #include "gateway/bus/lanes.h"
+#include "gateway/order/control.h"
 #include "gateway/session/session_ops.h"
 #include "proto/line.h"
 #include "tests/unit/gateway_kit.h"
@@ -253,6 +254,28 @@ static void a_record_that_cannot_be_read_gets_into_no_batch(void **state)
     kit_end(&k);
 }
 
+static void an_order_that_cannot_be_read_is_not_sent(void **state)
+{
+    struct kit k;
+    char text[TEXT_MAX];
+    struct order o = {.kind = ORDER_SUBSCRIBE, .user = SLICE_LIT("ann"), .room = SLICE_LIT(ROOM)};
+    (void)state;
+
+    kit_begin(&k);
+    for (int levels = 1; levels <= PAYLOAD_DEPTH_MAX; levels++) {
+        o.data = SLICE_NONE;
+        o.info = slice_of(nested(text, levels));
+        assert_int_equal(control_send(k.gateway.control, &o, 0),
+                         levels <= INFO_DEPTH_MAX ? 0 : CONTROL_BAD);
+        o.info = SLICE_NONE;
+        o.data = slice_of(text);
+        assert_int_equal(control_send(k.gateway.control, &o, 0),
+                         levels < PAYLOAD_DEPTH_MAX ? 0 : CONTROL_BAD);
+        kit_drop(&k, MESSAGE_CONTROL);
+    }
+    kit_end(&k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -261,6 +284,7 @@ int main(void)
         cmocka_unit_test(what_a_subscription_token_says_can_be_read),
         cmocka_unit_test(what_else_is_said_of_a_member_is_kept_only_if_it_can_be_read),
         cmocka_unit_test(a_record_that_cannot_be_read_gets_into_no_batch),
+        cmocka_unit_test(an_order_that_cannot_be_read_is_not_sent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
