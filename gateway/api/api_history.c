@@ -14,6 +14,7 @@
 #include "proto/codec.h"
 #include "proto/json.h"
 #include "proto/line.h"
+#include "proto/record.h"
 
 struct reading {
     int64_t limit, shown;
@@ -55,7 +56,8 @@ static bool read_since(struct slice params, struct buf *scratch, struct question
     }
     q->has_offset = true;
     bool is_good = json_is_object(since) && param_i64(since, "offset", &offset) && offset >= 0 &&
-                   param_text(since, "epoch", EPOCH_MAX, scratch, &q->epoch);
+                   param_text(since, "epoch", EPOCH_MAX, scratch, &q->epoch) &&
+                   record_epoch_is_possible(q->epoch); /* the owner is told it as it is */
     q->offset = (uint64_t)offset;
     return is_good;
 }

@@ -118,6 +118,11 @@ async def test_what_was_said_can_be_read(warren, api):
     with pytest.raises(ApiError) as error:
         api[0].history(channel="past", limit=2, since={"offset": 2, "epoch": "other"})
     assert error.value.code == 112
+    for epoch in ('a"b', "a\\b", "a\nb", '","limit":9,"a', "caf\u00e9", "x" * 17, 7):
+        with pytest.raises(ApiError) as error:
+            api[0].history(channel="past", limit=2, since={"offset": 2, "epoch": epoch})
+        assert error.value.code == 107, epoch
+    assert api[0].history(channel="past", since={"offset": 2, "epoch": ""})["offset"] == 5
 
 
 def test_each_gateway_tells_about_all(warren, api):
