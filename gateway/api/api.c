@@ -116,12 +116,18 @@ static void serve(void *user, httpd_request request, const struct http_head *h, 
         refuse_body(a, request, 400, "the body is not a JSON object");
         return;
     }
+    /* The keys may have been changed while the body came. */
+    const struct api_method *method = method_of(h);
     const char *allow = allowed(a, h);
-    if (allow == NULL) { /* the keys were changed while the body came */
+    if (allow == NULL) {
         refuse_body(a, request, 401, "a key is needed: X-API-Key");
         return;
     }
-    task_call(a, method_of(h), allow, request, body);
+    if (!api_keys_allow(allow, slice_of(method->name))) {
+        refuse_body(a, request, 403, "this key may not do that");
+        return;
+    }
+    task_call(a, method, allow, request, body);
 }
 
 /* Nothing came in time: with a publish nobody knows whether it will be. */

@@ -1,10 +1,12 @@
 """SIGHUP: settings change while conversations go on."""
 
 import signal
+from contextlib import ExitStack, contextmanager
 
 import pytest
 from kit import CentrifugeClient, Closed, CommandError, Deployment, PlainClient
 from kit.api import KEY, Api
+from kit.raw import knock, request, rest
 
 _OLD = "o" * 40
 _NEW = "n" * 40
@@ -201,3 +203,35 @@ def test_keys_of_the_api_are_changed(broker):
         assert old.request("/api/info")[0] == 401  # on a connection that was there before
         assert new.publish(channel="desk", data=1) == {}
         assert new.request("/api/ban")[0] == 403 and Api(gateway).info()
+
+
+def test_a_call_is_judged_by_the_keys_that_hold_when_it_is_whole(broker):
+    def config(keys):
+        return "".join(f'[api "{name}"]\nkey = {key}\nallow = {allow}\n'
+                       for name, key, allow in keys)
+
+    first = (("a", "a" * 40, "publish"), ("b", "b" * 40, "publish"), ("c", "c" * 40, "publish"))
+    then = (("a", "a" * 40, "info"), ("b", "d" * 40, "publish"), ("c", "c" * 40, "publish"))
+    body = b'{"channel":"desk","data":1}'
+    running = Deployment(broker, gateways=1, broadcasters=1, config=config(first))
+    gateway = running.gateways[0]
+    gateway.open_api(KEY)
+    with running, ExitStack() as calls:
+        open_calls = [calls.enter_context(_let_in(gateway, key, "/api/publish", len(body)))
+                      for _, key, _ in first]
+        running.config.write_text(config(then), encoding="utf-8")
+        _reload(gateway)
+        for call, status in zip(open_calls, (403, 401, 200)):
+            call.sendall(body)
+            assert rest(call).startswith(b"HTTP/1.1 %d " % status)
+
+
+@contextmanager
+def _let_in(gateway, key, path, size):
+    """A call whose head was good, and whose body has not come yet."""
+    with knock(gateway, port=gateway.api_port) as call:
+        call.sendall(request(f"POST {path} HTTP/1.1", {
+            "Host": "a", "X-API-Key": key, "Content-Length": str(size),
+            "Expect": "100-continue", "Connection": "close"}))
+        assert call.recv(1024).startswith(b"HTTP/1.1 100 ")
+        yield call
