@@ -5,12 +5,15 @@ bad/; it gives the answer, or a dict of the answers to the cases of the row: the
 be the one that stands here, or stand here itself. Answers: of HTTP the status and what headers are
 special; of WebSockets the frames; of commands the error or the result; "error 107 .." goes on,
 "close 3501 .." does not. After each row whoever talks on the same gateway was not disturbed, and
-its sessions, rooms, connections, descriptors and memory are those of before.
+its sessions, rooms, connections, descriptors and memory are those of before; those of the owner of
+what is said, too, where it is the owner that is tried. What is done quickly is done again and again
+then, and nothing of it may be kept.
 
 Where an answer is one that client libraries rely on, rather than a stricter one, "SDK" says so.
 """
 
 import json
+import time
 
 import pytest
 from bad import amqp, commands, door, frames, late, place, tokens
@@ -22,15 +25,19 @@ from bad.late import Late
 from bad.place import DOOR, INSIDE, LATE, MESSAGE_MAX, ORIGIN, TLS
 from bad.tokens import changed, claims, headed, hs, shown
 from kit.raw import BINARY, CLOSE, PING, PONG, closing, frame
+from kit.witness import Belongings
 
 _401 = '401, WWW-Authenticate: Bearer error="invalid_token"'
 _3500 = "close 3500 invalid token"
 _REFUSED = (_401, _3500)  # in the request, and in the connect command
 _3501 = "close 3501 bad request"
+_3507 = "close 3507 permission denied"
 _107 = "error 107 bad request"
 _BROKEN = "close 1002 protocol error"
 _NOT_UTF8 = "close 1007 not UTF-8"
 _TOO_BIG = "close 1009 message too big"
+_QUICK, _LOOK = 0.03, 0.03  # seconds: of a row that is done again, for so long
+_KEPT = 4096  # bytes: whoever talks meanwhile has more or less of it
 _RESET = '{"subscribe":{"recoverable":true,"positioned":true,"epoch":"E","offset":3,' \
     '"was_recovering":true}}'
 
@@ -81,8 +88,11 @@ _HANDSHAKE = [
     (24, DOOR, "//ws, dots, escaped path, absolute form",
      asked(*[head(f"GET {path} HTTP/1.1") for path in (
          "//ws", "/ws/../ws", "/%77s", "http://x/ws")]), "404"),
-    (25, DOOR, "too many of one address", door.crowd_of_one, "0 more, 429, Retry-After: N"),
-    (26, DOOR, "server full", door.crowd_of_all, "503, Retry-After: N"),
+    (25, DOOR, "too many of one address, at once or one after the other",
+     commands.all_of(crowd=door.crowd_of_one, rate=door.rate_of_one),
+     {"crowd": "0 more, 429, Retry-After: N", "rate": "429, Retry-After: N"}),
+    (26, DOOR, "server full, or about to end",
+     commands.all_of(full=door.crowd_of_all, ends=door.draining), "503, Retry-After: N"),
 ]
 
 _COMPRESSION = [
@@ -145,8 +155,13 @@ _FRAMES = [
     (50, INSIDE, "too many fragments, or empty ones",
      echoed(first(b"x") + more(b"y", False) * 16, first(b"") + more(b"", False) * 101),
      "close 1008 too many fragments"),
-    (51, LATE, "head of a big frame, then silence", Late(frames.half), "close 3012 no pong"),
-    (52, INSIDE, "ping flood", frames.pings, "pong p, close 1008 too many control frames"),
+    (51, LATE, "head of a big frame, then silence; memory, to what has come",
+     commands.all_of(end=Late(frames.half), memory=frames.halves),
+     {"end": "close 3012 no pong", "memory": "at most twice"}),
+    (52, INSIDE, "pings: too many, alone, and of one who does not read",
+     commands.all_of(flood=frames.pings, alone=frames.lone_pings, unread=frames.unread_pings),
+     {"flood": "close 1008 too many control frames", "alone": "pong 0, pong 1, pong 2",
+      "unread": "pong 4, text last"}),
     (53, INSIDE, "empty Close", echoed(frame(b"", CLOSE)), "close"),
     (54, INSIDE, "Close of one byte", echoed(frame(b"x", CLOSE)), _BROKEN),
     (55, INSIDE, "Close with a code that is none",
@@ -155,10 +170,19 @@ _FRAMES = [
     (56, INSIDE, "Close with a good code",
      echoed(**{str(code): closing(code, b"bye") for code in (1000, 1003, 1007, 1014, 3000, 4999)}),
      {str(code): f"close {code}" for code in (1000, 1003, 1007, 1014, 3000, 4999)}),
-    (57, INSIDE, "Close whose reason is not UTF-8, or cut in a character",
-     echoed(closing(1000, b"a\xff"), closing(1000, b"a\xe2\x82")), _NOT_UTF8),
+    (57, INSIDE, "Close whose reason is not UTF-8, or cut in a character, or comes in pieces",
+     commands.all_of(whole=echoed(closing(1000, b"a\xff"), closing(1000, b"a\xe2\x82")),
+                     bad=frames.in_pieces(closing(1000, "grüße €".encode() + b"\xff und mehr")),
+                     cut=frames.in_pieces(closing(1000, "grüße €".encode()[:-1])),
+                     good=frames.in_pieces(closing(1000, "grüße, 10 € 😀 und mehr".encode()))),
+     {"whole": _NOT_UTF8, "bad": _NOT_UTF8, "cut": _NOT_UTF8, "good": "close 1000"}),
     (58, INSIDE, "data after a Close", frames.after_close, 'close 1000, text {"said":"after"}'),
-    (59, LATE, "no answer to our Close", Late(frames.unanswered), "close 3501 bad request, end"),
+    (59, LATE, "no answer to our Close, after a command, a frame, or from who is gone",
+     commands.all_of(command=Late(frames.unanswered(frame(b"not json"))),
+                     frame=Late(frames.unanswered(b"\x81\x05hello", "/echo")),
+                     gone=Late(frames.never_answers)),
+     {"command": "close 3501 bad request, reset", "frame": f"{_BROKEN}, end, reset",
+      "gone": "reset"}),
     (60, LATE, "no pong in time", Late(frames.no_pong), "text {}, close 3012 no pong"),
     (61, INSIDE, "binary frame where text is spoken", frames.binary,
      "close 1003 text messages only"),
@@ -245,7 +269,11 @@ _ROOMS = [
     (84, INSIDE, "faster than the rate", commands.flood,
      "error 111 too many requests temporary retry_after=1, close 3013 too many requests"),
     (85, INSIDE, "same publish id, other content", commands.other_content, _107),
-    (86, INSIDE, "put out while connected", commands.kicked, "close 3503 force disconnect"),
+    (86, INSIDE, "put out or banned while connected",
+     commands.all_of(out=commands.put_out("disconnect"), banned=commands.put_out("ban"),
+                     lifted=commands.let_in),
+     {"out": ("close 3503 force disconnect", "is let in"), "banned": (_3507, _3507),
+      "lifted": "is let in"}),
 ]
 
 _TOKENS = [
@@ -259,10 +287,15 @@ _TOKENS = [
            changed(lambda token: token[:-8]), tokens.es(tokens.der),
            tokens.es(lambda r, s, _: tokens.pair(0, s)),
            tokens.es(lambda r, s, _: tokens.pair(0, 0)), tokens.es(tokens.above_order)), _REFUSED),
-    (92, DOOR, "2, 4, 5 parts; padding; + and /; tail that is not canonical",
-     shown(changed(lambda token: token.rsplit(".", 1)[0]), changed(lambda token: token + ".AAAA"),
-           changed(lambda token: token + ".AAAA.AAAA"), changed(lambda token: token + "="),
-           changed(lambda token: token[:-2] + "+/"), changed(tokens.last_bit)), _REFUSED),
+    (92, DOOR, "2, 4, 5 parts; padding; + and /; newline; tail that is not canonical",
+     commands.all_of(
+         forms=shown(
+             changed(lambda token: token.rsplit(".", 1)[0]), changed(lambda token: token + ".AAAA"),
+             changed(lambda token: token + ".AAAA.AAAA"), changed(lambda token: token + "="),
+             changed(lambda token: token[:-2] + "+/"), changed(tokens.last_bit)),
+         newline=shown(changed(lambda token: token + "\n"),
+                       changed(lambda token: token.replace(".", ".\n", 1)))),
+     {"forms": _REFUSED, "newline": ("400", _3500)}),
     (93, DOOR, "exp past, absent, string, 1e400, year 9999",  # SDK: 109, so that it gets another
      shown(past=hs(exp=1000), absent=hs(exp=None), string=hs(exp="tomorrow"),
            huge=lambda place: hs(text=claims(exp=0).replace('"exp": 0', '"exp":1e400'))(place),
@@ -276,9 +309,10 @@ _TOKENS = [
      shown(hs(iss="https://other.example"), hs(iss=None), hs(aud=None), hs(aud="mail"),
            hs(aud=["mail", "news"])), _REFUSED),
     (96, DOOR, "kid unknown, a path, SQL, 10 KB",
-     shown(*[headed(kid=kid) for kid in ("nobody", "../../dev/null", "' or 1=1 --")],
-           big=headed(kid="x" * 10240)),
-     {"0": _REFUSED, "1": _REFUSED, "2": _REFUSED, "big": ("431", _3500)}),
+     commands.all_of(
+         words=shown(*[headed(kid=kid) for kid in ("nobody", "../../dev/null", "' or 1=1 --")]),
+         big=shown(headed(kid="x" * 10240)), files=tokens.kids_of_a_file),
+     {"words": _REFUSED, "big": ("431", _3500), "files": _REFUSED}),
     (97, DOOR, "jku, jwk, x5u",
      commands.all_of(strangers=shown(
          tokens.strange(jku="https://evil.example/k"),
@@ -322,8 +356,16 @@ _BROKER = [
       "who comes": "is let in"}),
     (109, INSIDE, "basic.nack on publish", amqp.full,
      {"behind it": "error 100 internal server error temporary", "in doubt": '{"publish":{}}'}),
-    (110, INSIDE, "connection closed by force", amqp.closed, "on"),
-    (111, INSIDE, "log record of a lower term, or twice", amqp.forged, ["true", "on", "on"]),
+    (110, INSIDE, "connection closed by force, or silent; channel closed with 404, 405, 406",
+     commands.all_of(closed=amqp.closed, not_found=amqp.not_found, locked=amqp.locked,
+                     foreign=amqp.foreign, silent=Late(amqp.silent)),
+     {"closed": "on", "not_found": "dead: no records, on", "locked": "on",
+      "foreign": "ends with 1, on", "silent": '{"publish":{}}, in doubt, on'}),
+    (111, INSIDE, "log record of a lower term, or twice; a gap in its numbers, or a link's",
+     commands.all_of(forged=amqp.forged, log=amqp.log_gap, link=amqp.link_gap,
+                     delivery=amqp.delivery_gap),
+     {"forged": ["true", "on", "on"], "log": ["before", "behind a gap", "on"], "link": "on",
+      "delivery": 1}),
     (112, INSIDE, "consumer cancelled; two owners",
      commands.all_of(cancelled=amqp.cancelled, two=amqp.two_owners),
      {"cancelled": "on", "two": ["by the other", "on"]}),
@@ -361,12 +403,26 @@ def _here(broker, tmp_path_factory):
 def _tried(here, row):
     """The place, at the row's gateway; and nothing of the row is left there."""
     here.where = row[1]
+    had_outage = row[0] in amqp.OUTAGES
+    before = [Belongings(here.gateway)]
+    if row in _BROKER:
+        before.append(Belongings(here.owner, amqp.GROWTH.get(row[0])))
     yield here
-    here.witnesses[row[1]].is_undisturbed()
+    for name, witness in here.witnesses.items():
+        if name == row[1] or had_outage:
+            witness.is_undisturbed(had_outage)
+    for belongings in before:
+        belongings.are_back()
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[f"{row[0]:03}: {row[2]}" for row in ROWS])
 def test_row(tried, row):
     do, answer = row[3:]
+    begin = time.monotonic()
     found = do(tried)
+    took = time.monotonic() - begin
     assert found == _of_each(found, answer)
+    if took < _QUICK and row[1] != LATE:
+        times = min(200, max(3, int(_LOOK / took)))
+        kept = tried.witnesses[row[1]].keeps(lambda: do(tried), times)
+        assert kept < max(_KEPT / times, 64), f"{kept:.0f} bytes of each of {times} times"

@@ -10,21 +10,30 @@ from urllib.parse import quote
 
 import pika
 import pytest
-from kit import Deployment, eventually
+from kit import PATIENCE, Deployment, eventually
+from kit.relay import IN, OUT
 from kit.witness import memory
 from pika_gateway import ROOMS, record
 
 from bad import words
 from bad.commands import Client, command
-from bad.place import BATCHES_MAX, ORIGIN
+from bad.place import BATCHES_MAX, CUT, ORIGIN
 
+OUTAGES = range(107, 113)  # rows in which nobody owns what is said, or the broker takes nothing
+# Bytes that a row may leave with the owner, if not the usual ones: the library keeps the room of
+# what stood in line, be it one body (and the row itself looks what more it costs) or a log that is
+# read when a connection is made anew.
+GROWTH = {104: 64 << 20, 110: 16 << 20, 112: 16 << 20}
 LOBBY = ROOMS.index("lobby")
 GOOD = record("lobby", "1")
 _OWNED = "warren_broadcaster_owned_partitions"
 _DEAD = "warren_broadcaster_dead_total"
+_GAPS = "warren_broadcaster_link_gaps_total"
+_LOST_RACES = "warren_broadcaster_lost_races_total"
 _LOSSES = "warren_broadcaster_losses_total"
 _RECONNECTS = "warren_broadcaster_reconnects_total"
 _CONNECTS = "warren_gateway_bus_connects_total"
+_HOLES = "warren_gateway_link_holes_total"
 _PARTITIONS = len(ROOMS)
 
 
@@ -207,6 +216,71 @@ def closed(place):
     return _goes_on(place)
 
 
+def not_found(place):
+    """The broker closes the channel of the owner's dead letters with 404; what was on it is not
+    lost."""
+    before = place.owner.metric(_RECONNECTS)
+    place.byhand.channel.exchange_delete(f"{place.byhand.prefix}.dead")
+    Letter("").send(place.byhand)
+    place.owner.wait_metric(_RECONNECTS, lambda now: now > before)
+    why, _ = _dead_letter(place)
+    return f"dead: {why}, {_goes_on(place)}"
+
+
+def locked(place):
+    """A stranger has an owner's lock: it is refused with 405, and tries again."""
+    owner, lock = place.owner, f"{place.byhand.prefix}.owner.{LOBBY}"
+    before = owner.metric(_LOST_RACES)
+    owner.pause()
+    try:
+        _close(place, f"warren-broadcaster {owner.name}")
+        eventually(lambda: _has_lock(place, lock), what="the stranger has the lock")
+    finally:
+        owner.resume()
+    owner.wait_metric(_LOST_RACES, lambda now: now > before)
+    owner.wait_metric(_OWNED, _PARTITIONS - 1)
+    place.byhand.channel.queue_delete(lock)
+    return _goes_on(place)
+
+
+def _has_lock(place, lock):
+    channel = place.byhand.connection.channel()
+    try:
+        channel.queue_declare(lock, exclusive=True)
+    except pika.exceptions.ChannelClosedByBroker:
+        return False
+    channel.close()
+    return True
+
+
+def foreign(place):
+    """Somebody is configured with another number of partitions: 406, and he ends."""
+    stranger = place.warren.add_broadcaster(start=False, topology__partitions=2 * _PARTITIONS)
+    stranger.start(wait=False)
+    code = stranger.process.wait(PATIENCE)
+    stranger.process = None
+    stranger.check_log()
+    assert "was made with other settings (another number of partitions?)" in stranger.log_text()
+    return f"ends with {code}, {_goes_on(place)}"
+
+
+def silent(place):
+    """Both connections of a gateway are cut without a word, in the middle of what is said."""
+    at = SimpleNamespace(gateway=place.gateways[CUT])
+    before = at.gateway.metric(_CONNECTS)
+    with Client.on(at) as client:
+        assert "subscribe" in client.do(command("subscribe", 3, channel="cut"))
+        for kind in ("publish", "consume"):
+            place.relay.cut(IN, OUT, who=f"warren-gateway {at.gateway.name} {kind}")
+        client.send(command("publish", 8, channel="cut", data="in doubt"))
+        at.gateway.wait_metric(_CONNECTS, lambda now: now >= before + 2)
+        place.relay.heal()
+        found = words.reply(client.reply(8))
+        client.say(9, "cut", "on")
+        heard = client.do(command("history", channel="cut", limit=9))["history"]["publications"]
+    return ", ".join([found, *(pub["data"] for pub in heard)])
+
+
 def _goes_on(place):
     """The next record of the lobby, as soon as it is served."""
     place.owner.wait_metric(_OWNED, _PARTITIONS)
@@ -247,6 +321,66 @@ def forged(place):
         place.owner.start()
         _goes_on(place)
     return history(place, 3)
+
+
+def log_gap(place):
+    """An append whose number is not the next one, of a gateway that nobody knows; and an owner who
+    reads it."""
+    attach(place)
+    _said(place, "before")
+    properties, body = _last_append(place)
+    envelope, *more = body.decode().splitlines()
+    offset = json.loads(envelope)["offset"]
+    body = body.replace(b'"before"', b'"behind a gap"').replace(
+        b'"offset":%d' % offset, b'"offset":%d' % (offset + 1))
+    assert more == ['"before"']
+    headers = properties.headers
+    place.byhand.send("log", LOBBY, "append", {
+        **headers, "number": headers["number"] + 5, "lanes": "00000000000000bb:1"}, body)
+    place.owner.kill()
+    place.owner.start()
+    _goes_on(place)
+    return history(place, 3)
+
+
+def link_gap(place):
+    """A gateway's message with a number that is not the next one: it has to begin anew."""
+    attach(place)
+    _said(place, "before")
+    before = place.owner.metric(_GAPS)
+    place.byhand.forget()
+    place.byhand.number += 1
+    place.byhand.say(LOBBY, "alive")
+    place.owner.wait_metric(_GAPS, before + 1)
+    place.byhand.expect("owner", lambda message: message.headers["partition"] == LOBBY)
+    return _goes_on(place)
+
+
+def delivery_gap(place):
+    """The same of an owner's message to a gateway, which begins anew; nobody misses anything."""
+    name = place.gateway.name
+    before = place.gateway.metric(_HOLES)
+    with Client.on(place) as client, place.warren.broker.channel() as channel:
+        assert "subscribe" in client.do(command("subscribe", 3, channel="lobby"))
+        spy = channel.queue_declare("", exclusive=True).method.queue
+        channel.queue_bind(spy, f"{place.warren.prefix}.gateway.{name}")
+        first = client.say(4, "lobby", "before")["offset"]
+        properties, body = eventually(lambda: _delivery(channel, spy), what="the delivery")
+        headers = properties.headers
+        properties.headers = {**headers, "number": headers["number"] + 5}
+        channel.basic_publish(f"{place.warren.prefix}.gateways", name, body, properties)
+        place.gateway.wait_metric(_HOLES, lambda now: now > before)
+        last = client.say(5, "lobby", "on")["offset"]
+        return last - first
+
+
+def _delivery(channel, queue):
+    """The next delivery to the lobby that is there."""
+    while True:
+        method, properties, body = channel.basic_get(queue, auto_ack=True)
+        if method is None or (properties.type == "deliver" and
+                              properties.headers["partition"] == LOBBY and body):
+            return method and (properties, body)
 
 
 def cancelled(place):

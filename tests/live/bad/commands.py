@@ -1,9 +1,11 @@
 """Commands of the Centrifuge protocol, and what rooms and rates have to do with them."""
 
+import itertools
 import json
 import time
 
 import pika
+from kit import eventually
 from kit.raw import CLOSE, TEXT, Peer, frame
 
 from bad import words
@@ -11,6 +13,7 @@ from bad.place import ORIGIN, ROOMS_MAX
 
 _PATH = "/connection/websocket"
 _CONNECT = '{"id":1,"connect":{}}'
+_requests = itertools.count(1)
 
 
 def command(method, number=7, **members):
@@ -225,6 +228,7 @@ def all_of(**parts):
     """Several things of one row, each with its own answer."""
     def do(place):
         return {name: part(place) for name, part in parts.items()}
+    do.parts = parts.values()
     return do
 
 
@@ -239,19 +243,42 @@ def flood(place):
         return ", ".join([*dict.fromkeys(found), messages])
 
 
-def kicked(place):
-    """An operator has somebody put out."""
-    with Client.on(place, "bob") as client, place.warren.broker.channel() as channel:
+def _order(place, **order):
+    """An operator orders something of all gateways."""
+    with place.warren.broker.channel() as channel:
         channel.confirm_delivery()
         channel.basic_publish(
-            f"{place.warren.prefix}.control", "", b'{"do":"disconnect","user":"bob"}\n',
+            f"{place.warren.prefix}.control", "", json.dumps(order) + "\n",
             pika.BasicProperties(
                 type="control", content_type="application/x-ndjson", delivery_mode=2,
                 headers={"gateway": "operator", "boot": "00000000000000aa",
-                         "request": 1, "time": int(time.time() * 1000)}))
-        while not isinstance(end := client.messages(), str):
-            pass
-        return end
+                         "request": next(_requests), "time": int(time.time() * 1000)}))
+
+
+def put_out(do):
+    """Somebody is in, and then that order is about him: his end, and what he is told who comes
+    again."""
+    def act(place):
+        with Client.on(place, "mallory") as client:
+            _order(place, do=do, user="mallory")
+            while not isinstance(end := client.messages(), str):
+                pass
+        with Peer.open(place.gateway, _PATH, Origin=ORIGIN,
+                       Authorization=f"Bearer {place.token('mallory')}") as peer:
+            peer.send(frame(_CONNECT.encode()))
+            again = peer.next()
+        return end, "is let in" if again[0] == TEXT else words.frame(again)
+    return act
+
+
+def let_in(place):
+    """A ban is lifted."""
+    _order(place, do="unban", user="mallory")
+
+    def is_in():
+        with Client.on(place, "mallory"):
+            return "is let in"
+    return eventually(is_in, what="he is in")
 
 
 def never_reads(place):

@@ -1,11 +1,14 @@
 """Requests, and those who make none: what is asked at the door of a gateway."""
 
+import signal
 import ssl
+from contextlib import ExitStack
 
-from kit.raw import HEAD, ask, closing, frame, knock, request, rest
+from kit import PATIENCE, eventually
+from kit.raw import HEAD, Peer, ask, closing, frame, knock, request, rest
 
 from bad import words
-from bad.place import CONNECTIONS, ORIGIN, PER_ADDRESS, TLS
+from bad.place import ADDRESS_RATE, CONNECTIONS, LATE, ORIGIN, PER_ADDRESS, TLS
 
 
 def head(line="GET /ws HTTP/1.1", *more, **change):
@@ -131,6 +134,36 @@ def crowd_of_one(place):
     """One more of an address than there may be."""
     count, answer = _crowd(place, ["127.0.0.20"])
     return f"{count - PER_ADDRESS} more, {answer}"
+
+
+def rate_of_one(place):
+    """One address comes again and again: what is different in the end, for it alone."""
+    def come(source):
+        return words.refusal(ask(place.gateways[LATE], head("GET /nowhere HTTP/1.1"), source))
+
+    for _ in range(20 * ADDRESS_RATE):  # a slow machine needs more than one window of time
+        if (answer := come("127.0.0.50")) != "404":
+            break
+    assert come("127.0.0.51") == "404"
+    return answer
+
+
+def draining(place):
+    """A request that is whole when its gateway has begun to end."""
+    gateway = place.warren.add_gateway(gateway__drain="60s", gateway__handshake="60s")
+    with ExitStack() as stack:
+        for _ in range(10):
+            stack.enter_context(Peer.open(gateway, "/echo"))
+        late = stack.enter_context(knock(gateway))
+        gateway.wait_metric("warren_gateway_handshakes", 1)
+        gateway.send_signal(signal.SIGTERM)
+        eventually(lambda: "gateway draining" in gateway.log_text(), what="it drains")
+        late.sendall(head("GET /echo HTTP/1.1", Authorization=None))
+        answer = words.refusal(rest(late))
+    assert gateway.process.wait(PATIENCE) == 0  # when the last session has gone
+    gateway.process = None
+    gateway.check_log()
+    return answer
 
 
 def crowd_of_all(place):

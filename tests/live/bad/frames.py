@@ -1,13 +1,21 @@
 """Frames and compressed data, at the echo service unless said otherwise."""
 
+import socket
 import struct
+import time
 import zlib
+from contextlib import ExitStack
 
-from kit.raw import BINARY, CLOSE, PING, TEXT, Peer, closing, frame
+from kit import eventually
+from kit.raw import BINARY, CLOSE, PING, PONG, TEXT, Peer, closing, frame, send_in_pieces
+from kit.witness import memory
 
 from bad import words
+from bad.place import BIG_MESSAGE_MAX, CLOSE_WAIT, DOOR, ORIGIN
 
 PATH = "/connection/websocket"
+_PAGE = b"x" * 60000
+_CLOSED = 7  # the state of TCP
 CONNECT = frame(b'{"id":1,"connect":{}}')
 PMD = "permessage-deflate"
 
@@ -91,13 +99,86 @@ def half(place):
         return words.frame(peer.until_closed()[-1])
 
 
+def halves(place):
+    """Heads of big frames, a quarter of each, and silence: what all of it costs."""
+    part = BIG_MESSAGE_MAX // 4 + 100  # no power of two: what grows by doubling has room to spare
+    gateway, count = place.gateways[DOOR], 12
+    received = "warren_gateway_bytes_in_total"
+    with ExitStack() as stack:
+        peers = [stack.enter_context(Peer.open(
+            gateway, "/echo", source=f"127.0.0.{40 + number % 2}", Origin=ORIGIN,
+            Authorization=f"Bearer {place.token()}")) for number in range(count)]
+        came, before = gateway.metric(received), memory(gateway)
+        begun = frame(b"x" * BIG_MESSAGE_MAX)[:part]
+        for peer in peers:
+            peer.send(begun)
+        gateway.wait_metric(received, lambda now: now >= came + count * part)
+        grown = memory(gateway) - before
+    return "at most twice" if grown <= 2 * count * part + (1 << 20) else f"{grown} for {part}"
+
+
 def pings(place):
-    """More pings than there may be: the last answer, and what others there were."""
+    """More pings than there may be: the first ones are answered, in their order, and the end."""
     with Peer.open(place.gateway, "/echo") as peer:
-        peer.send(frame(b"p", PING) * 2000)
-        found = [words.frame(one) for one in peer.until_closed()]
-    assert len(found) < 1000, "an answer to each"
-    return ", ".join(dict.fromkeys(found))
+        peer.send(b"".join(frame(b"%d" % number, PING) for number in range(2000)))
+        *pongs, end = peer.until_closed()
+    assert pongs == [(PONG, b"%d" % number) for number in range(len(pongs))]
+    assert 0 < len(pongs) < 1000, "an answer to each"
+    return words.frame(end)
+
+
+def lone_pings(place):
+    """Pings of a client that reads: each is answered."""
+    with Peer.open(place.gateway, "/echo") as peer:
+        found = []
+        for number in range(3):
+            peer.send(frame(b"%d" % number, PING))
+            found.append(peer.next())
+        return words.frames(found)
+
+
+def unread_pings(place):
+    """Pings of a client that reads nothing until they have come: what it finds then."""
+    with Peer.open(place.gateway, "/echo") as peer:
+        sent = _until_unread(place.gateway, peer)
+        before, _ = _echoed_and_sent(place.gateway)
+        peer.send(b"".join(frame(b"%d" % number, PING) for number in range(5)) + frame(b"last"))
+        eventually(lambda: _echoed_and_sent(place.gateway)[0] == before + 1, what="all has come")
+        found = [peer.next() for _ in range(sent + 2)]
+        assert all(one == (TEXT, _PAGE) for one in found[:sent])
+        return words.frames(found[sent:])
+
+
+def _echoed_and_sent(gateway):
+    """How many messages were no commands, and so of those who talk to the echo; bytes sent."""
+    now = gateway.metrics()
+    return (now["warren_gateway_messages_in_total"] - now["warren_gateway_commands_total"],
+            now["warren_gateway_bytes_out_total"])
+
+
+def _until_unread(gateway, peer):
+    """Talks to the echo until two or three of its answers, at least, wait in the gateway; how many
+    there are in all. (What others are sent meanwhile is little.)"""
+    texts, begin = _echoed_and_sent(gateway)
+    sent = 0
+
+    def waiting():
+        now, out = _echoed_and_sent(gateway)
+        assert now == texts + sent
+        return 1 + max(0, sent * len(_PAGE) - (out - begin))
+    while sent == 0 or eventually(waiting, what="it has come") < 2.5 * len(_PAGE):
+        sent += 1
+        peer.send(frame(_PAGE))
+    return sent
+
+
+def in_pieces(case):
+    """What comes back for these bytes when three of them are read at a time."""
+    def do(place):
+        with Peer.open(place.gateway, "/echo") as peer:
+            send_in_pieces(peer.connection, case, 3)
+            return words.frames(peer.until_closed())
+    return do
 
 
 def after_close(place):
@@ -116,11 +197,32 @@ def after_close(place):
     return words.frames(found)
 
 
-def unanswered(place):
-    """Our Close gets no answer."""
+def unanswered(case, path=PATH):
+    """Our Close gets no answer: all that comes, and how TCP ends, not before its time."""
+    def do(place):
+        with Peer.open(place.gateway, path) as peer:
+            begin = time.monotonic()
+            peer.send(case)
+            found = [*iter(peer.next, None), *([] if peer.was_reset else [None])]
+            end = _end(peer.connection)
+            assert time.monotonic() - begin > CLOSE_WAIT * 0.9
+        return ", ".join([words.frames(found), end])
+    return do
+
+
+def never_answers(place):
+    """Somebody who reads nothing any more, as if his machine was gone: how TCP ends."""
     with Peer.open(place.gateway, PATH) as peer:
         peer.send(frame(b"not json"))
-        return words.frames([peer.next(), peer.next()])
+        return _end(peer.connection)
+
+
+def _end(connection):
+    """Waits for the reset: with it nothing of TCP is left, here or there."""
+    def state():
+        return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+    eventually(lambda: state() == _CLOSED, what="a reset")
+    return "reset"
 
 
 def no_pong(place):

@@ -31,9 +31,15 @@ class _At:
         return getattr(self._place, name)
 
 
+def _late_of(do):
+    if isinstance(do, Late):
+        return [do]
+    return [late for part in getattr(do, "parts", ()) for late in _late_of(part)]
+
+
 def begin(place, rows):
     """Begins what is late in these rows of (.., where, words, do, ..)."""
-    late = [(where, do) for _, where, _, do, _ in rows if isinstance(do, Late)]
+    late = [(where, part) for _, where, _, do, _ in rows for part in _late_of(do)]
     pool = ThreadPoolExecutor(max(len(late), 1))
     for where, do in late:
         do.begin(_At(place, where), pool)

@@ -3,6 +3,9 @@
 import socket
 import struct
 from contextlib import contextmanager
+from pathlib import Path
+
+import process
 
 from kit.waiting import PATIENCE
 
@@ -78,11 +81,33 @@ def ask(gateway, data, source="127.0.0.1"):
         return rest(connection)
 
 
+def _queued(here, there):
+    """(not acknowledged, not read) bytes of the end `here` of a connection of this machine."""
+    ends = [f"{struct.unpack('<I', socket.inet_aton(host))[0]:08X}:{port:04X}"
+            for host, port in (here, there)]
+    for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]:
+        _, *found, _, queues = line.split()[:5]
+        if found == ends:
+            return tuple(int(size, 16) for size in queues.split(":"))
+    return 0, 0
+
+
+def send_in_pieces(connection, data, size):
+    """Sends bytes so that the other side, on this machine, reads so many of them at a time."""
+    here, there = connection.getsockname(), connection.getpeername()
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for at in range(0, len(data), size):
+        connection.sendall(data[at:at + size])
+        process.until(lambda: _queued(here, there)[0] == 0 and _queued(there, here)[1] == 0,
+                      PATIENCE, "it is read", pause=0.002)
+
+
 class Peer:
     """The client's end of a WebSocket."""
 
     def __init__(self, connection):
         self.connection = connection
+        self.was_reset = False  # and so TCP has ended
         self.head = b""
         self._came = b""
 
@@ -128,6 +153,7 @@ class Peer:
         try:
             chunk = self.connection.recv(65536)
         except ConnectionResetError:
+            self.was_reset = True
             return False
         self._came += chunk
         return bool(chunk)
