@@ -28,6 +28,7 @@ static const uint8_t session_moves[] = {
 static void session_stop_waiting(struct session *s)
 {
     users_leave(s->gateway->users, s);
+    s->awaits_pong = false;
     deadline_stop(&s->ping);
     deadline_stop(&s->wait);
     deadline_stop(&s->expiry);
@@ -279,7 +280,7 @@ static void on_pong(void *user)
 {
     struct session *s = user;
 
-    if (s->native_pings) {
+    if (s->state == SESSION_OPEN && s->native_pings) {
         session_pong(s);
     }
 }
