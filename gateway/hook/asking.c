@@ -12,8 +12,7 @@
 #include "gateway/gateway.h"
 #include "gateway/hook/hooks.h"
 
-#define KEPT_BEFORE_HOLD 16384 /* bytes kept: above it the session is not read */
-#define ASKED_MAX 8            /* questions of one session at once */
+#define ASKED_MAX 8 /* questions of one session at once */
 
 /* One question. */
 struct asked {
@@ -181,7 +180,7 @@ static void go_on(struct session *s)
     } else if (k->kept.size > 0) {
         replay(s);
     }
-    if (s->state == SESSION_OPEN && k->is_holding && k->kept.size <= KEPT_BEFORE_HOLD) {
+    if (s->state == SESSION_OPEN && k->is_holding && k->kept.size <= ASKING_KEPT_MAX) {
         k->is_holding = false;
         session_release(s);
     }
@@ -269,16 +268,11 @@ void asking_keep(struct session *s, struct slice message)
     struct buf *kept = &s->asking->kept;
     uint32_t size = (uint32_t)message.size;
 
-    if (kept->size + message.size > ASKING_KEPT_MAX + (size_t)s->gateway->conf->max_message) {
-        limit_met(&s->gateway->metrics.limits, LIMIT_ASKING);
-        session_close(s, CLOSE_TOO_MANY_REQUESTS);
-        return;
-    }
     buf_add(kept, &size, sizeof(size));
     buf_add_slice(kept, message);
-    if (kept->size > KEPT_BEFORE_HOLD && !s->asking->is_holding) {
+    if (kept->size > ASKING_KEPT_MAX && !s->asking->is_holding) {
         s->asking->is_holding = true;
-        stat_add(&s->gateway->metrics.hooks_held, 1);
+        limit_met(&s->gateway->metrics.limits, LIMIT_ASKING);
         session_hold(s);
     }
 }

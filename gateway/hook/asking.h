@@ -3,9 +3,9 @@
  *
  * A question is about one command. While it is out, later commands of the session are kept, so that
  * nothing is overtaken: only pongs are served, and subscribe commands to other rooms, a few of
- * which may be asked about at the same time. What is kept is bounded: beyond that the session is
- * not read. When an answer is there the command is served, or refused, and then what was kept, in
- * order.
+ * which may be asked about at the same time. What is kept is bounded: beyond that nothing is taken
+ * from the session, so that it is 16k and one message more. When an answer is there the command is
+ * served, or refused, and then what was kept, in order.
  */
 #ifndef WARREN_GATEWAY_HOOK_ASKING_H
 #define WARREN_GATEWAY_HOOK_ASKING_H
@@ -13,8 +13,7 @@
 #include "gateway/dialect/dialect.h"
 #include "gateway/hook/hook.h"
 
-/* Bytes kept beyond one message: what one read can still bring, when it is compressed. */
-#define ASKING_KEPT_MAX (1 << 20)
+#define ASKING_KEPT_MAX 16384 /* bytes kept: above it nothing more is taken from the session */
 
 struct blob;
 
@@ -31,7 +30,7 @@ void asking_ask(struct session *s, enum hook which, struct slice raw, uint32_t c
 /* Whether a command has to wait, or any message of a plain session (NULL). */
 bool asking_holds(const struct session *s, const struct command *c);
 
-/* It waits. The session is closed when that is far too much: ASKING_KEPT_MAX. */
+/* It waits. */
 void asking_keep(struct session *s, struct slice message);
 
 /* True while the backend has not answered. */

@@ -48,8 +48,7 @@ void session_enter(struct session *s, enum session_state next)
         asking_end(s);
         rooms_leave_all(s);
         session_stop_waiting(s);
-        session_release(s); /* its close frame is behind what waits */
-        session_unstrain(s);
+        session_let_go(s); /* its close frame is behind what waits */
         deadline_start(&all->close_wait, &s->wait);
         session_mark_dirty(s);
         break;
@@ -217,14 +216,8 @@ void session_pong(struct session *s)
 
 /* What the frames of the peer mean. */
 
-static void on_text(void *user, struct slice text)
+static void serve_text(struct session *s, struct slice text)
 {
-    struct session *s = user;
-
-    if (s->state != SESSION_OPEN) {
-        return;
-    }
-    stat_add(&s->gateway->metrics.messages_in, 1);
     switch ((enum dialect)s->dialect) {
     case DIALECT_CENTRIFUGE:
         centrifuge_on_message(s, text);
@@ -243,14 +236,8 @@ static void on_text(void *user, struct slice text)
     }
 }
 
-static void on_binary(void *user, struct slice data)
+static void serve_binary(struct session *s, struct slice data)
 {
-    struct session *s = user;
-
-    if (s->state != SESSION_OPEN) {
-        return;
-    }
-    stat_add(&s->gateway->metrics.messages_in, 1);
     switch ((enum dialect)s->dialect) {
     case DIALECT_CENTRIFUGE:
     case DIALECT_PLAIN:
@@ -265,6 +252,32 @@ static void on_binary(void *user, struct slice data)
     case DIALECT_COUNT:
         assert(false);
     }
+}
+
+/* A message counts as one, or as many as the commands in it: beyond the rate the next one has to
+ * wait, though it has come. */
+static void take_message(struct session *s, struct slice message,
+                         void (*serve)(struct session *s, struct slice message))
+{
+    if (s->state != SESSION_OPEN) {
+        return;
+    }
+    struct metrics *m = &s->gateway->metrics;
+    uint64_t commands = stat_get(&m->commands);
+
+    stat_add(&m->messages_in, 1);
+    serve(s, message);
+    session_charge(s, MAX(1, stat_get(&m->commands) - commands));
+}
+
+static void on_text(void *user, struct slice text)
+{
+    take_message(user, text, serve_text);
+}
+
+static void on_binary(void *user, struct slice data)
+{
+    take_message(user, data, serve_binary);
 }
 
 static void on_ping(void *user, struct slice data)
@@ -327,7 +340,15 @@ static int unpack(void *user, struct slice payload, size_t size_max, struct slic
 {
     struct session *s = user;
 
-    return compress_undo(&s->gateway->compress, payload, size_max, message);
+    if (s->state != SESSION_OPEN) {
+        *message = SLICE_NONE; /* nobody would hear it */
+        return 0;
+    }
+    int r = compress_undo(&s->gateway->compress, payload, size_max, message);
+    if (r == 0) {
+        session_charge_inflated(s, message->size);
+    }
+    return r;
 }
 
 static const struct ws_events session_events = {
@@ -345,15 +366,13 @@ void session_take_bytes(struct session *s, const char *at, size_t size)
     if (s->state == SESSION_DEAD) {
         return;
     }
-    struct metrics *m = &s->gateway->metrics;
-    uint64_t messages = stat_get(&m->messages_in), commands = stat_get(&m->commands);
-    int64_t now_ms = clock_mono_ms();
+    struct sessions *all = s->gateway->sessions;
 
-    stat_add(&m->bytes_in, size);
-    ws_feed(&s->ws, &s->gateway->sessions->ws_loop, at, size, now_ms, &session_events, s);
-    messages = stat_get(&m->messages_in) - messages;
-    commands = stat_get(&m->commands) - commands;
-    if (messages > 0 || commands > 0) {
-        session_charge(s, MAX(messages, commands), now_ms);
+    all->taken_ms = clock_mono_ms();
+    size_t taken = ws_feed(&s->ws, &all->ws_loop, at, size, all->taken_ms, &session_events, s);
+    stat_add(&s->gateway->metrics.bytes_in, taken);
+    if (taken < size) {
+        assert(s->early == NULL);
+        s->early = blob_copy(at + taken, size - taken);
     }
 }

@@ -92,7 +92,7 @@ struct session {
     struct asking *asking;         /* owns; asking.h; NULL: nothing was asked about it yet */
     struct ws ws;
     struct outq out;
-    struct blob *early;     /* owns: input that is held and was read already; NULL: none */
+    struct blob *early;     /* owns: input that was read already and has to wait; NULL: none */
     struct deadline ping;   /* next ping, or the first one */
     struct deadline wait;   /* stale, pong or close: one of them at a time */
     struct deadline expiry; /* of the token and of subscriptions' */
@@ -163,7 +163,7 @@ void session_watch_expiry(struct session *s);
 void session_connected(struct session *s);
 
 /* Takes nothing from the peer until it is released; closing releases it too. What was read already
- * (`early`, copied) is kept. */
+ * is kept (`early`). */
 void session_hold(struct session *s);
 void session_release(struct session *s);
 

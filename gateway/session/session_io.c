@@ -57,12 +57,12 @@ bool session_is_paced(const struct session *s)
 static bool bucket_is_full(const struct session *s, int64_t now_ms)
 {
     const struct gateway_conf *conf = s->gateway->conf;
-    int64_t each_us = MAX(1, 1000000 / conf->message_rate);
+    int64_t each_us = MAX(1, 1000000 / MAX(1, conf->message_rate));
 
-    return s->spent_us - now_ms * 1000 > conf->message_burst * each_us;
+    return conf->message_rate > 0 && s->spent_us - now_ms * 1000 > conf->message_burst * each_us;
 }
 
-/* What was read before it was held. */
+/* What was read before it had to wait. */
 static void session_take_early(struct session *s)
 {
     struct blob *early = s->early;
@@ -96,7 +96,7 @@ static bool session_read_once(struct session *s)
     if (size > 0) {
         session_take_bytes(s, all->read_buffer, (size_t)size);
         /* A short read emptied the socket; of TLS it is a record, and there may be others. */
-        return s->state != SESSION_DEAD && !s->is_held && !session_is_paced(s) &&
+        return s->state != SESSION_DEAD && !s->ws.is_full &&
                ((size_t)size == sizeof(all->read_buffer) || s->tls != NULL);
     }
     if (size == -EAGAIN || size == -EINTR) {
@@ -110,14 +110,11 @@ static bool session_read_once(struct session *s)
 static void session_read(struct session *s)
 {
     struct metrics *m = &s->gateway->metrics;
-    uint64_t before = stat_get(&m->unpacked_after);
     int64_t reads = s->gateway->conf->reads_max;
 
     while (s->state != SESSION_DEAD && session_read_once(s)) {
-        bool has_inflated = stat_get(&m->unpacked_after) - before >= SESSION_UNPACK_MAX;
-
-        if (--reads <= 0 || has_inflated) {
-            limit_met(&m->limits, has_inflated ? LIMIT_INFLATED : LIMIT_READS);
+        if (--reads <= 0) {
+            limit_met(&m->limits, LIMIT_READS);
             return;
         }
     }
@@ -136,9 +133,12 @@ static void on_io(struct ev_loop *loop, ev_io *watcher, int events)
     if (events & EV_WRITE) {
         session_mark_dirty(s);
     }
-    if ((events & EV_READ) != 0 && !s->is_held) {
+    if ((events & EV_READ) != 0 && !s->ws.is_full) {
+        s->gateway->sessions->inflated = 0;
         session_take_early(s);
-        session_read(s);
+        if (!s->ws.is_full) {
+            session_read(s);
+        }
     }
 }
 
@@ -155,6 +155,7 @@ static void session_watch(struct session *s, bool is_blocked)
 {
     int events = (s->is_held || session_is_paced(s) ? 0 : EV_READ) | (is_blocked ? EV_WRITE : 0);
 
+    s->ws.is_full = (events & EV_READ) == 0; /* what was read already waits, too */
     if ((s->io.events & (EV_READ | EV_WRITE)) == events) {
         return;
     }
@@ -162,6 +163,10 @@ static void session_watch(struct session *s, bool is_blocked)
     ev_io_set(&s->io, s->io.fd, events);
     if (events != 0) {
         ev_io_start(s->gateway->loop, &s->io);
+    }
+    if ((events & EV_READ) != 0 && s->early != NULL) {
+        /* Not from here: whoever lets it go on is in the middle of something. */
+        ev_feed_event(s->gateway->loop, &s->io, EV_READ);
     }
 }
 
@@ -184,16 +189,27 @@ void session_release(struct session *s)
     }
     s->is_held = false;
     session_watch(s, is_blocked(s));
-    if (s->early != NULL) {
-        /* Not from here: whoever releases it is in the middle of something. */
-        ev_feed_event(s->gateway->loop, &s->io, EV_READ);
-    }
+}
+
+void session_let_go(struct session *s)
+{
+    s->is_held = false;
+    session_unstrain(s);
+    session_watch(s, is_blocked(s));
+}
+
+/* Nothing is taken until the wait of that queue is over. */
+static void session_pause(struct session *s, struct deadline_queue *q)
+{
+    deadline_start(q, &strain_of(s)->pace);
+    session_watch(s, is_blocked(s));
 }
 
 /* Too much came: the socket is left alone until the bucket has room again. */
-void session_charge(struct session *s, uint64_t count, int64_t now_ms)
+void session_charge(struct session *s, uint64_t count)
 {
     const struct gateway_conf *conf = s->gateway->conf;
+    int64_t now_ms = s->gateway->sessions->taken_ms;
 
     if (conf->message_rate == 0 || s->state != SESSION_OPEN) {
         return;
@@ -201,15 +217,21 @@ void session_charge(struct session *s, uint64_t count, int64_t now_ms)
     /* The bucket is the moment at which it will be empty again. */
     int64_t each_us = MAX(1, 1000000 / conf->message_rate);
     s->spent_us = MAX(s->spent_us, now_ms * 1000) + (int64_t)count * each_us;
-    if (!bucket_is_full(s, now_ms)) {
-        return;
-    }
-    struct session_strain *strain = strain_of(s);
-    if (!deadline_waits(&strain->pace)) {
+    if (bucket_is_full(s, now_ms)) {
         stat_add(&s->gateway->metrics.paced, 1);
         limit_met(&s->gateway->metrics.limits, LIMIT_MESSAGE_RATE);
-        deadline_start(&s->gateway->sessions->paced, &strain->pace);
-        session_watch(s, is_blocked(s));
+        session_pause(s, &s->gateway->sessions->paced);
+    }
+}
+
+void session_charge_inflated(struct session *s, size_t size)
+{
+    struct sessions *all = s->gateway->sessions;
+
+    all->inflated += size;
+    if (all->inflated >= SESSION_UNPACK_MAX) {
+        limit_met(&s->gateway->metrics.limits, LIMIT_INFLATED);
+        session_pause(s, &all->rested);
     }
 }
 
@@ -217,8 +239,9 @@ void sessions_on_pace_due(struct deadline_queue *q, struct deadline *d)
 {
     struct session *s = container_of(d, struct session_strain, pace)->session;
 
+    (void)q;
     if (bucket_is_full(s, clock_mono_ms())) {
-        deadline_start(q, d);
+        deadline_start(&s->gateway->sessions->paced, d);
         return;
     }
     session_watch(s, is_blocked(s));

@@ -23,6 +23,7 @@
 
 #define EXPIRY_LOOK_MS 1000
 #define PACE_MS 50 /* between two looks at those who spoke too fast */
+#define REST_MS 1  /* others have their turn, and there is a next one */
 
 static void on_ping_due(struct deadline_queue *q, struct deadline *d)
 {
@@ -169,6 +170,7 @@ struct sessions *sessions_new(struct gateway *g)
     deadline_queue_init(&all->stale, g->loop, conf->stale_ms, on_stale_due);
     deadline_queue_init(&all->close_wait, g->loop, conf->close_wait_ms, on_close_due);
     deadline_queue_init(&all->paced, g->loop, PACE_MS, sessions_on_pace_due);
+    deadline_queue_init(&all->rested, g->loop, REST_MS, sessions_on_pace_due);
     deadline_queue_init(&all->late, g->loop, conf->out_queue_age_ms, sessions_on_late_due);
     deadline_queue_init(&all->expiry, g->loop, EXPIRY_LOOK_MS, on_expiry_due);
     for (size_t i = 0; i < DIALECT_COUNT; i++) {
@@ -204,6 +206,7 @@ struct sessions *sessions_free(struct sessions *all)
     deadline_queue_deinit(&all->stale);
     deadline_queue_deinit(&all->close_wait);
     deadline_queue_deinit(&all->paced);
+    deadline_queue_deinit(&all->rested);
     deadline_queue_deinit(&all->late);
     deadline_queue_deinit(&all->expiry);
     for (size_t i = 0; i < DIALECT_COUNT; i++) {
@@ -308,9 +311,8 @@ void sessions_open(struct sessions *all, const struct session_opening *o)
     if (s->dialect == DIALECT_PLAIN && session_is_open(s)) {
         plain_open(s, o->room);
     }
-    if (o->early.size > 0 && s->is_held) {
-        s->early = blob_copy(o->early.at, o->early.size);
-    } else if (o->early.size > 0) {
+    if (o->early.size > 0) {
+        all->inflated = 0;
         session_take_bytes(s, o->early.at, o->early.size);
     }
 }

@@ -31,10 +31,13 @@ struct sessions {
     struct deadline_queue ping; /* every ping_ms */
     struct deadline_queue pong, stale, close_wait;
     struct deadline_queue paced;  /* sessions that are not read for a while */
+    struct deadline_queue rested; /* those that have had their share of a turn */
     struct deadline_queue late;   /* those whose peers do not take what is queued */
     struct deadline_queue expiry; /* once a second: looks at the token's end */
     struct blob *ping_frames[DIALECT_COUNT];
     struct ws_loop ws_loop;
+    int64_t taken_ms;   /* when the bytes came that are being taken */
+    size_t inflated;    /* bytes, in this turn, for the session that is being read */
     struct buf scratch; /* texts of replies while they are built */
     char read_buffer[SESSION_READ_SIZE];
 };
@@ -54,10 +57,13 @@ void session_begin(struct session *s);
 /* Writes what is queued and watches for writability if needed. */
 void session_flush(struct session *s);
 
-/* `count` messages came: beyond [gateway] message_rate and message_burst it is not read for a
- * while.
- */
-void session_charge(struct session *s, uint64_t count, int64_t now_ms);
+/* While its bytes are taken: `count` messages came: beyond [gateway] message_rate and message_burst
+ * nothing more is taken for a while. */
+void session_charge(struct session *s, uint64_t count);
+
+/* The same: so many bytes were inflated: beyond SESSION_UNPACK_MAX nothing more is taken in this
+ * turn. */
+void session_charge_inflated(struct session *s, size_t size);
 
 /* True while it is not read. */
 bool session_is_paced(const struct session *s);
@@ -65,11 +71,15 @@ bool session_is_paced(const struct session *s);
 /* Ends all waits of session_io.c. */
 void session_unstrain(struct session *s);
 
+/* The same, and it is read, whatever it was that had to wait. */
+void session_let_go(struct session *s);
+
 /* For the queues of that name. */
 void sessions_on_pace_due(struct deadline_queue *q, struct deadline *d);
 void sessions_on_late_due(struct deadline_queue *q, struct deadline *d);
 
-/* Bytes that came from the peer. */
+/* Bytes that came from the peer; those that have to wait are kept as `early`, which must be free.
+ */
 void session_take_bytes(struct session *s, const char *at, size_t size);
 
 #endif

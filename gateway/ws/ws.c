@@ -362,11 +362,16 @@ static struct ws_engine *engine_give(struct ws_loop *loop, struct ws_engine *e)
     return NULL;
 }
 
-void ws_feed(struct ws *w, struct ws_loop *loop, const char *at, size_t size, int64_t now_ms,
-             const struct ws_events *events, void *user)
+size_t ws_feed(struct ws *w, struct ws_loop *loop, const char *at, size_t size, int64_t now_ms,
+               const struct ws_events *events, void *user)
 {
-    if (w->is_closed || size == 0) {
-        return;
+    size_t left = size;
+
+    if (w->is_closed) {
+        return size;
+    }
+    if (w->is_full || size == 0) {
+        return 0;
     }
     if (w->engine == NULL) {
         w->engine = engine_take(loop);
@@ -378,16 +383,19 @@ void ws_feed(struct ws *w, struct ws_loop *loop, const char *at, size_t size, in
     e->user = user;
     e->now_ms = now_ms;
 
-    while (size > 0 && !w->is_closed) {
-        size_t taken = take_some(e, at, size);
+    while (left > 0 && !w->is_closed && !w->is_full) {
+        size_t taken = take_some(e, at, left);
         at += taken;
-        size -= taken;
+        left -= taken;
     }
     if (w->is_closed) {
         w->engine = engine_free(e);
-    } else if (e->head.size == 0 && !e->in_message) {
+        return size;
+    }
+    if (e->head.size == 0 && !e->in_message) {
         w->engine = engine_give(loop, e);
     }
+    return size - left;
 }
 
 void ws_loop_deinit(struct ws_loop *loop)

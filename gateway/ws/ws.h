@@ -45,15 +45,16 @@ struct ws {
     struct ws_engine *engine; /* owns; NULL while idle */
     uint32_t control_second;  /* of the clock: when control_count began */
     uint16_t control_count;
-    bool is_closed;  /* a close frame came or a violation was found: what follows is ignored */
-    bool may_packed; /* permessage-deflate was negotiated: messages may come with RSV1 */
+    bool is_closed : 1;  /* a close frame came or a violation was found: what follows is ignored */
+    bool is_full : 1;    /* set and cleared by the owner: it takes nothing more now */
+    bool may_packed : 1; /* permessage-deflate was negotiated: messages may come with RSV1 */
 };
 
-#define WS_IDLE ((struct ws){NULL, 0, 0, false, false})
+#define WS_IDLE ((struct ws){NULL, 0, 0, false, false, false})
 
 /* What happened; called from ws_feed(), in order. The slices are valid during the call. A callback
  * may not call ws_feed() or ws_deinit() of the same connection, but may set ws.is_closed to have
- * the rest ignored. */
+ * the rest ignored, and ws.is_full to have it left alone. */
 struct ws_events {
     void (*on_text)(void *user, struct slice text); /* a whole message, valid UTF-8 */
     void (*on_binary)(void *user, struct slice data);
@@ -69,9 +70,10 @@ struct ws_events {
     int (*unpack)(void *user, struct slice payload, size_t size_max, struct slice *message);
 };
 
-/* Takes bytes from the peer. `now_ms` for the rate of control frames. */
-void ws_feed(struct ws *w, struct ws_loop *loop, const char *at, size_t size, int64_t now_ms,
-             const struct ws_events *events, void *user);
+/* Takes bytes from the peer. `now_ms` for the rate of control frames. Returns how many were taken:
+ * all, unless ws.is_full was set; then the rest is the caller's, who brings it again. */
+size_t ws_feed(struct ws *w, struct ws_loop *loop, const char *at, size_t size, int64_t now_ms,
+               const struct ws_events *events, void *user);
 
 /* True when no message or frame is in progress. */
 static inline bool ws_is_idle(const struct ws *w)

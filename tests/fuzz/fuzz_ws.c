@@ -1,7 +1,7 @@
 /*
- * fuzz_ws.c: WebSocket frames of a client: however they are cut, what is reported is the same; a
- * text is UTF-8; and what a client frames comes out as it went in. With and without
- * permessage-deflate.
+ * fuzz_ws.c: WebSocket frames of a client: however they are cut, and whenever who hears them takes
+ * a rest, what is reported is the same; a text is UTF-8; and what a client frames comes out as it
+ * went in. With and without permessage-deflate.
  */
 #include "gateway/ws/deflate.h"
 #include "gateway/ws/ws.h"
@@ -18,6 +18,7 @@ static struct deflate *deflate;
 
 struct listener {
     struct ws ws;
+    bool rests; /* is full after each message */
     struct buf heard;
 };
 
@@ -28,6 +29,11 @@ static void hear(struct listener *l, const char *what, struct slice bytes)
     buf_add_u64(&l->heard, bytes.size);
     buf_add_char(&l->heard, ':');
     buf_add_slice(&l->heard, bytes);
+}
+
+static void rest(struct listener *l)
+{
+    l->ws.is_full = l->rests;
 }
 
 /* Another decoder than the one that judged the text. */
@@ -55,12 +61,14 @@ static void on_text(void *user, struct slice text)
     FUZZ_CHECK(text.size <= MESSAGE_MAX);
     check_utf8(text);
     hear(user, "text", text);
+    rest(user);
 }
 
 static void on_binary(void *user, struct slice data)
 {
     FUZZ_CHECK(data.size <= MESSAGE_MAX);
     hear(user, "binary", data);
+    rest(user);
 }
 
 static void on_ping(void *user, struct slice data)
@@ -108,6 +116,19 @@ static const struct ws_events events = {
     .unpack = on_unpack,
 };
 
+/* Who rests is brought the rest until all is taken. */
+static void feed(struct listener *l, const char *at, size_t size)
+{
+    do {
+        l->ws.is_full = false;
+        size_t taken = ws_feed(&l->ws, &loop, at, size, 1000, &events, l);
+        FUZZ_CHECK(taken <= size && taken > 0);
+        FUZZ_CHECK(taken == size || (l->rests && l->ws.is_full && !l->ws.is_closed));
+        at += taken;
+        size -= taken;
+    } while (size > 0);
+}
+
 /* `cuts`: 0 for one byte at a time, SIZE_MAX for all at once, else at random. What was heard before
  * is forgotten. */
 static void listen_to(struct listener *l, bool may_packed, const char *at, size_t size,
@@ -120,7 +141,7 @@ static void listen_to(struct listener *l, bool may_packed, const char *at, size_
         size_t part = cuts == 0 ? 1 : cuts == SIZE_MAX ? size : fuzz_part(&cuts, size);
         const char one = *at, *copy = part == 1 ? &one : fuzz_copy(at, part);
 
-        ws_feed(&l->ws, &loop, copy, part, 1000, &events, l);
+        feed(l, copy, part);
         if (copy != &one) {
             fuzz_free(copy);
         }
@@ -173,6 +194,7 @@ static void check_cuts(const uint8_t *data, size_t size, bool may_packed, uint64
 
     listen_to(&whole, may_packed, (const char *)data, size, SIZE_MAX);
     for (struct fuzz_ways cut = fuzz_ways(seed, ARRAY_LEN(cuts)); cut.is < cut.end; cut.is++) {
+        parts.rests = (cuts[cut.is] & 1) != 0;
         listen_to(&parts, may_packed, (const char *)data, size, cuts[cut.is]);
         FUZZ_CHECK(slice_equal(buf_slice(&whole.heard), buf_slice(&parts.heard)));
     }

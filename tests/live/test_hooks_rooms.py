@@ -149,7 +149,11 @@ async def test_plain_sessions_publish_what_the_backend_makes_of_it(warren, backe
 async def test_publishes_keep_their_order(warren, backend, many):
     """However many there are: more than are kept wait in their socket."""
     gateway = warren.gateways[0]
-    held = gateway.metric("warren_gateway_hook_held_total")
+
+    def held():
+        return gateway.metric("warren_gateway_limits_met_total", limit="asking")
+
+    before = held()
     backend.hang()
     async with await _connect(warren, 0, "ann") as ann, await _connect(warren, 1, "bob") as bob:
         room = f"say:many{many}"
@@ -161,8 +165,7 @@ async def test_publishes_keep_their_order(warren, backend, many):
         await ann.send(ann.command("publish", channel=room, data="last"))
         await eventually_async(lambda: backend.asked)
         if many > 1000:
-            await eventually_async(
-                lambda: gateway.metric("warren_gateway_hook_held_total") == held + 1)
+            await eventually_async(lambda: held() == before + 1)
         backend.go_on()
         await bob.expect_pub(room, "last")
         assert [pub["data"] for pub in bob.pubs(room)] == [*range(0, many, 100), "last"]

@@ -216,6 +216,29 @@ static void what_a_violation_left_is_nobody_elses(void **state)
     buf_deinit(&bytes);
 }
 
+static void who_is_full_takes_nothing_and_then_the_rest(void **state)
+{
+    (void)state;
+    struct listener l = {.heard = BUF_EMPTY, .rests = true};
+    struct buf bytes = BUF_EMPTY;
+
+    add_xs(&bytes, FIN | TEXT, 2);
+    size_t first = bytes.size;
+    add_xs(&bytes, FIN | TEXT, 1);
+    assert_int_equal(ws_feed(&l.ws, &loop, bytes.at, bytes.size, 0, &events, &l), first);
+    assert_true(ws_is_idle(&l.ws));
+    assert_int_equal(ws_feed(&l.ws, &loop, bytes.at + first, bytes.size - first, 0, &events, &l),
+                     0);
+    assert_true(ws_is_idle(&l.ws));
+    l.ws.is_full = false;
+    assert_int_equal(ws_feed(&l.ws, &loop, bytes.at + first, bytes.size - first, 0, &events, &l),
+                     bytes.size - first);
+    l.ws.is_closed = true; /* and is_full: nobody is to bring it again */
+    assert_int_equal(ws_feed(&l.ws, &loop, bytes.at, bytes.size, 0, &events, &l), bytes.size);
+    expect_heard(&l, "text(xx)text(x)", "with a rest", first);
+    buf_deinit(&bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -229,6 +252,7 @@ int main(void)
         cmocka_unit_test(a_connection_is_idle_between_messages_only),
         cmocka_unit_test(a_message_that_comes_whole_takes_no_memory_but_the_first),
         cmocka_unit_test(what_a_violation_left_is_nobody_elses),
+        cmocka_unit_test(who_is_full_takes_nothing_and_then_the_rest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,9 +1,9 @@
 /*
  * ws_peer.h: streams of WebSocket frames for tests, and what was heard of them.
  *
- * Every stream is fed whole, byte by byte, and cut in two at every position;
- * what is reported must be the same each time. What was reported is kept as a
- * line of text.
+ * Every stream is fed whole, byte by byte, to one who rests after each thing that
+ * it hears, and cut in two at every position; what is reported must be the same
+ * each time. What was reported is kept as a line of text.
  */
 #ifndef WARREN_TESTS_UNIT_WS_PEER_H
 #define WARREN_TESTS_UNIT_WS_PEER_H
@@ -31,6 +31,7 @@ struct listener {
     struct ws ws;
     struct buf heard;
     bool stops_at_text;      /* closes at the first message, as a session does that refuses it */
+    bool rests;              /* is full after each thing that it hears */
     struct deflate *deflate; /* borrowed; NULL: permessage-deflate was not negotiated */
 };
 
@@ -42,6 +43,7 @@ static inline void hear(struct listener *l, const char *what, struct slice bytes
     buf_addf(&l->heard, "%s(", what);
     buf_add_slice(&l->heard, bytes);
     buf_add_lit(&l->heard, ")");
+    l->ws.is_full = l->rests;
 }
 
 static inline void on_text(void *user, struct slice text)
@@ -156,7 +158,15 @@ static inline void add_frame(struct buf *out, const struct frame *f)
 
 static inline void feed(struct listener *l, const char *at, size_t size)
 {
-    ws_feed(&l->ws, &loop, at, size, 5000, &events, l);
+    size_t taken;
+
+    do {
+        l->ws.is_full = false;
+        taken = ws_feed(&l->ws, &loop, at, size, 5000, &events, l);
+        assert_true(taken == size || (l->rests && taken > 0));
+        at += taken;
+        size -= taken;
+    } while (size > 0);
 }
 
 static inline struct listener listener_new(bool stops_at_text)
@@ -192,6 +202,9 @@ static inline void expect(struct slice stream, const char *want, bool stops_at_t
         feed(&l, stream.at + i, 1);
     }
     expect_heard(&l, want, "byte by byte", 1);
+    l.rests = true;
+    feed(&l, stream.at, stream.size);
+    expect_heard(&l, want, "with rests", stream.size);
     for (size_t cut = 1; cut < stream.size; cut++) {
         feed(&l, stream.at, cut);
         feed(&l, stream.at + cut, stream.size - cut);
