@@ -17,7 +17,8 @@ DOORS = {
     r"amqp|rabbitmq-c/": r"common/mq\w*\.[ch]",
     r"curl/": r"gateway/hook/ask\.c",
     r"jansson\.h": r"gateway/(token/jwks|libraries)\.c",
-    r"openssl/": r"gateway/((token/(key|verdicts)|libraries|edge/upgrade)\.c|edge/tls\w*\.[ch])",
+    r"openssl/": r"gateway/((token/(key|verdicts)|libraries|edge/upgrade)\.c|edge/tls\w*\.[ch])"
+                 r"|tests/unit/tls_client\.h",
     r"http_parser\.h": r"common/http\.c",
     r"ini\.h": r"common/conf\.c",
     r"xxhash\.h": r"common/hash\.[ch]",

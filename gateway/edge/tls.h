@@ -54,7 +54,9 @@ int tls_handshake(struct tls_peer *p) MUST_CHECK;
 /* True when what we send is encrypted by the kernel. After TLS_DONE. */
 bool tls_is_in_kernel(const struct tls_peer *p);
 
-/* See transport.h. `size` is at least a whole record: 16384. */
+/* See transport.h. `size` is at least a whole record: 16384. Takes one record that needs an answer
+ * of TLS itself (a new key, a wish to renegotiate) at most, and answers -EAGAIN behind it: what is
+ * still in the socket shows at the next poll. */
 ssize_t tls_read(struct tls_peer *p, void *at, size_t size) MUST_CHECK;
 int tls_flush(struct tls_peer *p, struct outq *q) MUST_CHECK;
 

@@ -87,6 +87,7 @@ static SSL_CTX *new_context(struct tls *t)
     SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_ENABLE_KTLS |
                                SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
     SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_clear_mode(c, SSL_MODE_AUTO_RETRY); /* or records without data keep tls_read() busy */
     SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF); /* tickets need no memory of ours */
     SSL_CTX_set_num_tickets(c, 1);
     SSL_CTX_set_default_passwd_cb(c, no_password);

@@ -1,0 +1,57 @@
+/*
+ * test_tls.c: TLS clients whose records come in an order that a browser's never do.
+ */
+#include <errno.h>
+
+#include "gateway/session/sessions_internal.h"
+#include "tests/unit/tls_client.h"
+
+static void one_read_takes_one_record_that_brings_no_data(void **state)
+{
+    enum { KEYS = 50 };
+    struct tls_client c;
+    char bytes[16384];
+    ssize_t got;
+    unsigned reads = 0;
+    (void)state;
+
+    tls_client_open(&c);
+    tls_client_change_keys(&c, KEYS, false);
+    tls_client_write(&c, "hello", 5);
+    while ((got = tls_read(c.peer, bytes, sizeof(bytes))) == -EAGAIN && reads <= KEYS) {
+        reads++;
+    }
+    assert_int_equal(got, 5);
+    assert_int_equal(reads, KEYS);
+    assert_int_equal(tls_read(c.peer, bytes, sizeof(bytes)), -EAGAIN);
+    tls_client_end(&c);
+}
+
+static void who_changes_keys_again_and_again_is_still_served(void **state)
+{
+    struct kit k;
+    struct tls_client c;
+    (void)state;
+
+    kit_begin(&k);
+    struct session *s = tls_client_join(&c, &k);
+    for (int round = 1; round <= 3; round++) {
+        tls_client_change_keys(&c, 20, true);
+        tls_client_write(&c, "\x81\x82\0\0\0\0hi", 8);
+        KIT_UNTIL(&k, tls_client_hear(&c) && c.heard.size > 0);
+        assert_true(slice_equal(buf_slice(&c.heard), SLICE_LIT("\x81\x02hi")));
+        assert_true(session_is_open(s));
+        buf_clear(&c.heard);
+    }
+    tls_client_end(&c);
+    kit_end(&k);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_read_takes_one_record_that_brings_no_data),
+        cmocka_unit_test(who_changes_keys_again_and_again_is_still_served),
+    };
+    return cmocka_run_group_tests(tests, set_up_tls, tear_down_tls);
+}
