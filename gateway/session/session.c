@@ -126,14 +126,12 @@ static bool session_is_behind(const struct session *s, const struct blob *frame)
     return s->out.bytes > 0 && s->out.bytes + frame->size > (uint64_t)s->gateway->conf->out_queue;
 }
 
-/* Much came for it in one turn: it is slow only if its socket takes no more. */
+/* Much came for it in one turn: it is slow only if its socket takes no more. That something waited
+ * after the last flush does not tell: it may have been more than a turn's share. */
 static void session_catch_up(struct session *s, const struct blob *frame)
 {
     uint64_t written = OUTQ_TURN_BYTES;
 
-    if ((s->io.events & EV_WRITE) != 0) {
-        return; /* the socket took no more already */
-    }
     while (s->state == SESSION_OPEN && session_is_behind(s, frame) && written >= OUTQ_TURN_BYTES) {
         uint64_t before = s->out.bytes;
 

@@ -2,8 +2,10 @@
  * test_closing.c: sessions that are on their way out: what still reaches them, and what is still
  * said to them.
  */
+#include <sys/socket.h>
+
 #include "gateway/session/sessions_internal.h"
-#include "tests/unit/gateway_kit.h"
+#include "tests/unit/limits_kit.h"
 
 #define OPCODE_PONG 0xa
 
@@ -29,9 +31,55 @@ static void a_pong_does_not_put_off_the_end(void **state)
     kit_end(&k);
 }
 
+/* Takes what is in the socket, without a turn of the loop. */
+static size_t drain(struct peer *p)
+{
+    static char bytes[65536];
+    size_t sum = 0;
+    ssize_t size;
+
+    while ((size = recv(p->fd, bytes, sizeof(bytes), 0)) > 0) {
+        sum += (size_t)size;
+    }
+    return sum;
+}
+
+static void who_has_taken_everything_is_not_slow_because_something_waits(void **state)
+{
+    enum { LIMIT = 100000, PART = 10000 };
+    static char text[LIMIT - PART / 2];
+    (void)state;
+    struct kit k;
+    struct peer p;
+
+    kit_init(&k);
+    k.conf.out_queue = LIMIT;
+    kit_start(&k);
+    peer_open(&p, &k, DIALECT_ECHO, "ann", "");
+    struct session *s = peer_session(&p);
+    memset(text, 'x', sizeof(text));
+    while ((s->io.events & EV_WRITE) == 0) { /* what the socket takes, and a little more */
+        session_send_text(s, (struct slice){text, PART});
+        kit_turn(&k);
+    }
+    assert_in_range(s->out.bytes, 1, PART + 4);
+    assert_true(drain(&p) > 0);
+    session_send_text(s, (struct slice){text, sizeof(text)});
+    assert_true(session_is_open(s));
+    /* Who takes nothing is: the socket is asked, and takes a part. */
+    for (int i = 0; i < 10 && session_is_open(s); i++) {
+        session_send_text(s, (struct slice){text, sizeof(text)});
+    }
+    assert_int_equal(s->reason, CLOSE_SLOW);
+    assert_int_equal(met(&k, LIMIT_OUT_QUEUE), 1);
+    peer_end(&p);
+    kit_end(&k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_has_taken_everything_is_not_slow_because_something_waits),
         cmocka_unit_test(a_pong_does_not_put_off_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
