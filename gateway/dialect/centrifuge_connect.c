@@ -7,11 +7,14 @@
  * does it over: rooms that the new token does not name are left, and those that only
  * it names are entered, both told by pushes.
  */
+#include <stdio.h>
+
 #include "common/blob.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "gateway/dialect/centrifuge_internal.h"
 #include "gateway/dialect/connecting.h"
+#include "gateway/edge/address.h"
 #include "gateway/edge/tries.h"
 #include "gateway/hook/asking.h"
 #include "gateway/hook/hooks.h"
@@ -33,11 +36,14 @@ uint32_t centrifuge_ttl_s(int64_t expires_s)
 
 static void note_bad_token(struct session *s, const char *why)
 {
+    struct slice address = address_of_peer(s->peer); /* what a balancer names has no port */
+    char text[sizeof(s->peer)];
     struct net_addr peer;
 
     stat_add(&s->gateway->metrics.tokens_refused, 1);
     log_debug("token refused session=%s reason=\"%s\"", s->client, why);
-    if (net_parse(&peer, s->peer) == 0) {
+    (void)snprintf(text, sizeof(text), "%.*s", SLICE_ARG(address));
+    if (net_parse_ip(&peer, text) == 0) {
         tries_add(s->gateway->tries, &peer, clock_mono_ms());
     }
 }

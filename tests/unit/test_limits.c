@@ -1,4 +1,5 @@
 /* test_limits.c: what sessions may do by rules, and how much of it by limits. */
+#include "gateway/edge/tries.h"
 #include "gateway/session/users.h"
 #include "tests/unit/gateway_kit.h"
 
@@ -263,6 +264,38 @@ static void a_payload_that_names_nobody_properly_is_refused_where_it_may_name_so
     kit_end(&k);
 }
 
+static void bad_tokens_count_for_the_address_with_and_without_a_port(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *peer, *address;
+    } cases[] = {
+        {"192.0.2.7:4711", "192.0.2.7"},
+        {"192.0.2.8", "192.0.2.8"}, /* as a balancer tells it in a header */
+        {"[2001:db8::7]:4711", "2001:db8::7"},
+        {"[2001:db9::8]", "2001:db9::8"},
+    };
+    struct kit k;
+
+    kit_init(&k);
+    k.conf.bad_tokens = 1;
+    kit_start(&k);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct net_addr a;
+        struct peer p;
+
+        assert_int_equal(net_parse_ip(&a, cases[i].address), 0);
+        assert_false(tries_is_over(k.gateway.tries, &a, clock_mono_ms()));
+        peer_open(&p, &k, DIALECT_CENTRIFUGE, "", "");
+        snprintf(peer_session(&p)->peer, sizeof(peer_session(&p)->peer), "%s", cases[i].peer);
+        peer_send(&p, "{\"id\":1,\"connect\":{\"token\":\"a.b.c\"}}");
+        peer_expect(&p, "close 3500 invalid token");
+        assert_true(tries_is_over(k.gateway.tries, &a, clock_mono_ms()));
+        peer_end(&p);
+    }
+    kit_end(&k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -274,6 +307,7 @@ int main(void)
         cmocka_unit_test(presence_and_history_are_for_those_whom_the_room_names),
         cmocka_unit_test(
             a_payload_that_names_nobody_properly_is_refused_where_it_may_name_somebody),
+        cmocka_unit_test(bad_tokens_count_for_the_address_with_and_without_a_port),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
