@@ -184,8 +184,8 @@ void session_hold(struct session *s)
 
 void session_release(struct session *s)
 {
-    if (!s->is_held || (s->is_going && s->state == SESSION_OPEN)) {
-        return;
+    if (s->state != SESSION_OPEN || !s->is_held || s->is_going) {
+        return; /* one that is closing was let go, and nobody watches a dead one */
     }
     s->is_held = false;
     session_watch(s, is_blocked(s));

@@ -76,11 +76,32 @@ static void who_has_taken_everything_is_not_slow_because_something_waits(void **
     kit_end(&k);
 }
 
+static void nobody_watches_a_dead_session_again(void **state)
+{
+    (void)state;
+    struct kit k;
+    struct peer p;
+
+    kit_begin(&k);
+    peer_open(&p, &k, DIALECT_ECHO, "ann", "");
+    struct session *s = peer_session(&p);
+    session_hold(s);
+    session_close(s, CLOSE_PEER_GONE);
+    assert_int_equal(s->state, SESSION_DEAD);
+    session_release(s); /* what it waited for comes in the same turn */
+    assert_false(ev_is_active(&s->io));
+    kit_settle(&k);
+    assert_null(peer_session(&p));
+    peer_end(&p);
+    kit_end(&k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_has_taken_everything_is_not_slow_because_something_waits),
         cmocka_unit_test(a_pong_does_not_put_off_the_end),
+        cmocka_unit_test(nobody_watches_a_dead_session_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
