@@ -102,7 +102,12 @@ static bool session_read_once(struct session *s)
     if (size == -EAGAIN || size == -EINTR) {
         return size == -EINTR;
     }
-    session_lose(s, (int)size);
+    if (size == 0 && s->out.count > 0) {
+        session_flush(s); /* who ends its side may still hear what this turn has for it */
+    }
+    if (s->state != SESSION_DEAD) {
+        session_lose(s, (int)size);
+    }
     return false;
 }
 

@@ -7,6 +7,7 @@
 #include "gateway/session/sessions_internal.h"
 #include "tests/unit/limits_kit.h"
 
+#define OPCODE_CLOSE 0x8
 #define OPCODE_PONG 0xa
 
 static void a_pong_does_not_put_off_the_end(void **state)
@@ -96,12 +97,37 @@ static void nobody_watches_a_dead_session_again(void **state)
     kit_end(&k);
 }
 
+/* What was read last was as long as a read can be, so that the end of it shows in the same turn. */
+static void who_ends_its_side_hears_the_answers_to_what_it_said(void **state)
+{
+    enum { HEAD = 8, CLOSE_FRAME = 8, SIZE = SESSION_READ_SIZE - HEAD - CLOSE_FRAME };
+    static char text[SIZE + 1];
+    (void)state;
+    struct kit k;
+    struct peer p;
+
+    kit_begin(&k);
+    peer_open(&p, &k, DIALECT_ECHO, "ann", "");
+    kit_settle(&k);
+    memset(text, 'x', SIZE);
+    peer_send(&p, text);
+    peer_send_frame(&p, OPCODE_CLOSE, "\x03\xe8", 2);
+    assert_int_equal(shutdown(p.fd, SHUT_WR), 0);
+    peer_expect(&p, text);
+    peer_expect(&p, "close 1000 ");
+    peer_expect(&p, "end");
+    assert_int_equal(sessions_count(k.gateway.sessions), 0);
+    peer_end(&p);
+    kit_end(&k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_has_taken_everything_is_not_slow_because_something_waits),
         cmocka_unit_test(a_pong_does_not_put_off_the_end),
         cmocka_unit_test(nobody_watches_a_dead_session_again),
+        cmocka_unit_test(who_ends_its_side_hears_the_answers_to_what_it_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -47,11 +47,30 @@ static void who_changes_keys_again_and_again_is_still_served(void **state)
     kit_end(&k);
 }
 
+static void who_closes_and_says_so_in_tls_at_once_hears_the_close_frame(void **state)
+{
+    struct kit k;
+    struct tls_client c;
+    (void)state;
+
+    kit_begin(&k);
+    (void)tls_client_join(&c, &k);
+    kit_settle(&k);
+    tls_client_write(&c, "\x81\x82\0\0\0\0hi\x88\x82\0\0\0\0\x03\xe8", 16);
+    assert_int_equal(SSL_shutdown(c.ssl), 0); /* close-notify */
+    KIT_UNTIL(&k, !tls_client_hear(&c));
+    assert_true(slice_equal(buf_slice(&c.heard), SLICE_LIT("\x81\x02hi\x88\x02\x03\xe8")));
+    assert_int_equal(sessions_count(k.gateway.sessions), 0);
+    tls_client_end(&c);
+    kit_end(&k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_read_takes_one_record_that_brings_no_data),
         cmocka_unit_test(who_changes_keys_again_and_again_is_still_served),
+        cmocka_unit_test(who_closes_and_says_so_in_tls_at_once_hears_the_close_frame),
     };
     return cmocka_run_group_tests(tests, set_up_tls, tear_down_tls);
 }
