@@ -301,8 +301,8 @@ static void on_close(void *user, uint16_t code)
     struct session *s = user;
 
     s->is_closed_by_peer = true;
-    if (s->state == SESSION_CLOSING && s->out.count == 0) {
-        session_enter(s, SESSION_DEAD); /* both close frames have been exchanged */
+    if (s->state == SESSION_CLOSING) {
+        session_mark_dirty(s); /* ends when ours has left: some of it may be in a TLS record yet */
         return;
     }
     if (s->state == SESSION_OPEN) {

@@ -65,12 +65,51 @@ static void who_closes_and_says_so_in_tls_at_once_hears_the_close_frame(void **s
     kit_end(&k);
 }
 
+/* The socket takes very little: what is queued becomes one record that has not left. */
+static void let_it_owe_a_record(struct kit *k, struct session *s)
+{
+    const int few = 4096;
+
+    assert_int_equal(setsockopt(s->io.fd, SOL_SOCKET, SO_SNDBUF, &few, sizeof(few)), 0);
+    kit_settle(k);
+    assert_int_equal(s->out.count, 0);
+    assert_true((s->io.events & EV_WRITE) != 0);
+}
+
+static void the_last_record_leaves_though_both_have_closed(void **state)
+{
+    enum { SIZE = 15000 };
+    static char text[SIZE];
+    static const char end[] = "\x88\x14\x0b\xbd"
+                              "connection expired";
+    struct kit k;
+    struct tls_client c;
+    (void)state;
+
+    kit_begin(&k);
+    struct session *s = tls_client_join(&c, &k);
+    kit_settle(&k);
+    session_send_text(s, (struct slice){text, SIZE});
+    session_close(s, CLOSE_EXPIRED); /* goes into the same record */
+    let_it_owe_a_record(&k, s);
+    tls_client_write(&c, "\x88\x82\0\0\0\0\x0b\xbd", 8);
+    kit_settle(&k);
+    assert_int_equal(sessions_count(k.gateway.sessions), 1);
+    KIT_UNTIL(&k, !tls_client_hear(&c));
+    assert_int_equal(c.heard.size, 4 + SIZE + sizeof(end) - 1);
+    assert_memory_equal(c.heard.at + 4 + SIZE, end, sizeof(end) - 1);
+    assert_int_equal(sessions_count(k.gateway.sessions), 0);
+    tls_client_end(&c);
+    kit_end(&k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_read_takes_one_record_that_brings_no_data),
         cmocka_unit_test(who_changes_keys_again_and_again_is_still_served),
         cmocka_unit_test(who_closes_and_says_so_in_tls_at_once_hears_the_close_frame),
+        cmocka_unit_test(the_last_record_leaves_though_both_have_closed),
     };
     return cmocka_run_group_tests(tests, set_up_tls, tear_down_tls);
 }
