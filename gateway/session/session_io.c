@@ -270,7 +270,7 @@ static void session_wait_for_peer(struct session *s, uint64_t sent)
     struct session_strain *strain = strain_of(s);
 
     if (!deadline_waits(&strain->late) || sent >= strain->ahead) {
-        strain->ahead = s->out.bytes;
+        strain->ahead = MAX(1, s->out.bytes); /* a TLS record may have left the queue, and wait */
         deadline_start(&s->gateway->sessions->late, &strain->late);
     } else {
         strain->ahead -= sent;

@@ -103,6 +103,30 @@ static void the_last_record_leaves_though_both_have_closed(void **state)
     kit_end(&k);
 }
 
+static void a_record_that_does_not_leave_is_waited_for_once(void **state)
+{
+    static char text[15000];
+    struct kit k;
+    struct tls_client c;
+    (void)state;
+
+    kit_begin(&k);
+    struct session *s = tls_client_join(&c, &k);
+    const struct deadline *late = &k.gateway.sessions->late.head;
+    kit_settle(&k);
+    session_send_text(s, (struct slice){text, sizeof(text)});
+    let_it_owe_a_record(&k, s);
+    assert_ptr_not_equal(late->next, late);
+    int64_t due_ms = late->next->due_ms;
+    kit_skip(100);
+    session_send_text(s, SLICE_LIT("more"));
+    kit_settle(&k);
+    assert_int_equal(s->out.count, 1);
+    assert_int_equal(late->next->due_ms, due_ms);
+    tls_client_end(&c);
+    kit_end(&k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -110,6 +134,7 @@ int main(void)
         cmocka_unit_test(who_changes_keys_again_and_again_is_still_served),
         cmocka_unit_test(who_closes_and_says_so_in_tls_at_once_hears_the_close_frame),
         cmocka_unit_test(the_last_record_leaves_though_both_have_closed),
+        cmocka_unit_test(a_record_that_does_not_leave_is_waited_for_once),
     };
     return cmocka_run_group_tests(tests, set_up_tls, tear_down_tls);
 }
