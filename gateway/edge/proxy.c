@@ -15,7 +15,11 @@
 #define COMMAND_PROXY 0x21
 #define FAMILY_NONE 0x00
 #define FAMILY_TCP4 0x11
+#define FAMILY_UDP4 0x12
 #define FAMILY_TCP6 0x21
+#define FAMILY_UDP6 0x22
+#define FAMILY_UNIX_STREAM 0x31
+#define FAMILY_UNIX_DATAGRAM 0x32
 #define ADDRESSES4 12 /* bytes */
 #define ADDRESSES6 36
 #define FIELD_CRC32C 0x03
@@ -61,6 +65,25 @@ static bool fields_are_good(const uint8_t *at, size_t size, size_t from)
     return true;
 }
 
+/* The bytes of its addresses; 0: they are none that we know of, and ignored. -EPROTO: no family. */
+static int addresses_of(uint8_t family)
+{
+    switch (family) {
+    case FAMILY_TCP4:
+        return ADDRESSES4;
+    case FAMILY_TCP6:
+        return ADDRESSES6;
+    case FAMILY_NONE:
+    case FAMILY_UDP4:
+    case FAMILY_UDP6:
+    case FAMILY_UNIX_STREAM:
+    case FAMILY_UNIX_DATAGRAM:
+        return 0;
+    default:
+        return -EPROTO;
+    }
+}
+
 int proxy_read(const uint8_t *at, size_t size, size_t *need, struct net_addr *client)
 {
     *need = PROXY_FIXED;
@@ -75,9 +98,8 @@ int proxy_read(const uint8_t *at, size_t size, size_t *need, struct net_addr *cl
     if (*need > PROXY_HEADER_MAX) {
         return -EPROTO;
     }
-    size_t addresses = at[13] == FAMILY_TCP4 ? ADDRESSES4 : at[13] == FAMILY_TCP6 ? ADDRESSES6 : 0;
-    if (at[12] == COMMAND_PROXY &&
-        ((addresses == 0 && at[13] != FAMILY_NONE) || *need - PROXY_FIXED < addresses)) {
+    int addresses = addresses_of(at[13]);
+    if (at[12] == COMMAND_PROXY && (addresses < 0 || *need - PROXY_FIXED < (size_t)addresses)) {
         return -EPROTO;
     }
     if (size < *need) {
@@ -87,7 +109,7 @@ int proxy_read(const uint8_t *at, size_t size, size_t *need, struct net_addr *cl
     if (at[12] == COMMAND_LOCAL || addresses == 0) {
         return PROXY_LOCAL; /* the rest is to be ignored */
     }
-    if (!fields_are_good(at, size, PROXY_FIXED + addresses)) {
+    if (!fields_are_good(at, size, PROXY_FIXED + (size_t)addresses)) {
         return -EPROTO;
     }
     bool is_v6 = at[13] == FAMILY_TCP6;

@@ -16,12 +16,13 @@
 enum proxy_answer {
     PROXY_MORE = 1,   /* not whole yet */
     PROXY_CLIENT = 2, /* `client` is who speaks */
-    PROXY_LOCAL = 3,  /* the balancer speaks for itself, or does not know for whom */
+    PROXY_LOCAL = 3,  /* the balancer speaks for itself, or for a client without a TCP address */
 };
 
 /* Judges the first `size` bytes, of which none is behind the header. `*need` is how many there have
- * to be in all. PROXY_MORE, PROXY_CLIENT, PROXY_LOCAL, or -EPROTO: this is no such header, is of
- * another version, for another transport than TCP, cut, too long, or its checksum is wrong. */
+ * to be in all. PROXY_MORE, PROXY_CLIENT, PROXY_LOCAL (also for the protocol's other families: UDP,
+ * Unix sockets), or -EPROTO: this is no such header, is of another version, of a family that the
+ * protocol does not have, cut, too long, or its checksum is wrong. */
 int proxy_read(const uint8_t *at, size_t size, size_t *need, struct net_addr *client) MUST_CHECK;
 
 #endif

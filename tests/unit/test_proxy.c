@@ -16,6 +16,8 @@
 #define V4 "\x01\x02\x03\x04\x7f\0\0\x01\x12\x34\x1f\x90" /* 1.2.3.4:4660 to 127.0.0.1:8080 */
 #define V6                                                                                         \
     "\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x07\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\x12\x34\x1f\x90"
+#define ZEROS27 "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+#define UNIX ZEROS27 ZEROS27 ZEROS27 ZEROS27 ZEROS27 ZEROS27 ZEROS27 ZEROS27 /* 216 bytes */
 #define HEADER(command, family, size_high, size_low, rest)                                         \
     {                                                                                              \
         SIGNATURE command family size_high size_low rest,                                          \
@@ -82,6 +84,13 @@ static void a_header_tells_the_client(void **state)
         {HEADER("\x20", "\x31", "\0", "\x02", "zz"), PROXY_LOCAL, ""},
         {HEADER("\x21", "\0", "\0", "\0", ""), PROXY_LOCAL, ""},
         {HEADER("\x21", "\0", "\0", "\x03", "abc"), PROXY_LOCAL, ""},
+        /* Families that we have no use for: UDP, Unix sockets; whatever stands there. */
+        {HEADER("\x21", "\x12", "\0", "\x0c", V4), PROXY_LOCAL, ""},
+        {HEADER("\x21", "\x22", "\0", "\x24", V6), PROXY_LOCAL, ""},
+        {HEADER("\x21", "\x31", "\0", "\xd8", UNIX), PROXY_LOCAL, ""},
+        {HEADER("\x21", "\x32", "\0", "\xd8", UNIX), PROXY_LOCAL, ""},
+        {HEADER("\x21", "\x31", "\0", "\xdd", UNIX "\x03\0\x02hi"), PROXY_LOCAL, ""},
+        {HEADER("\x21", "\x31", "\0", "\0", ""), PROXY_LOCAL, ""},
         /* Not whole yet. */
         {{SIGNATURE, 0}, PROXY_MORE, ""},
         {{SIGNATURE, 12}, PROXY_MORE, ""},
@@ -106,12 +115,12 @@ static void what_is_no_such_header_is_refused(void **state)
         HEADER("\x31", "\x11", "\0", "\x0c", V4),
         HEADER("\x22", "\x11", "\0", "\x0c", V4), /* commands that are none */
         HEADER("\x2f", "\x11", "\0", "\x0c", V4),
-        HEADER("\x21", "\x12", "\0", "\x0c", V4), /* UDP, Unix sockets, nothing known */
-        HEADER("\x21", "\x22", "\0", "\x24", V6),
-        HEADER("\x21", "\x31", "\0", "\x0c", V4),
-        HEADER("\x21", "\x41", "\0", "\x0c", V4),
+        HEADER("\x21", "\x41", "\0", "\x0c", V4), /* families that are none */
+        HEADER("\x21", "\x13", "\0", "\x0c", V4),
         HEADER("\x21", "\x10", "\0", "\x0c", V4),
+        HEADER("\x21", "\x30", "\0", "\x0c", V4),
         HEADER("\x21", "\x01", "\0", "\x0c", V4),
+        HEADER("\x21", "\x02", "\0", "\x0c", V4),
         HEADER("\x21", "\x11", "\0", "\x0b", V4), /* too short for the family */
         HEADER("\x21", "\x11", "\0", "\0", ""),
         HEADER("\x21", "\x21", "\0", "\x23", V6),
