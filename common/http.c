@@ -335,13 +335,19 @@ const struct slice *http_find(const struct http_head *h, const char *name, bool 
     return found;
 }
 
-static bool list_has_token(struct slice list, const char *token)
+static bool is_equal_text(struct slice a, const char *b)
+{
+    return slice_equal(a, slice_of(b));
+}
+
+static bool list_has(struct slice list, const char *token,
+                     bool (*is_it)(struct slice, const char *))
 {
     while (list.size > 0) {
         const char *comma = memchr(list.at, ',', list.size);
         size_t size = comma != NULL ? (size_t)(comma - list.at) : list.size;
 
-        if (is_same_text(slice_trim((struct slice){list.at, size}), token)) {
+        if (is_it(slice_trim((struct slice){list.at, size}), token)) {
             return true;
         }
         size_t step = comma != NULL ? size + 1 : size;
@@ -351,14 +357,25 @@ static bool list_has_token(struct slice list, const char *token)
     return false;
 }
 
-bool http_has_token(const struct http_head *h, const char *name, const char *token)
+static bool fields_have(const struct http_head *h, const char *name, const char *token,
+                        bool (*is_it)(struct slice, const char *))
 {
     for (size_t i = 0; i < h->field_count; i++) {
-        if (is_same_text(h->fields[i].name, name) && list_has_token(h->fields[i].value, token)) {
+        if (is_same_text(h->fields[i].name, name) && list_has(h->fields[i].value, token, is_it)) {
             return true;
         }
     }
     return false;
+}
+
+bool http_has_token(const struct http_head *h, const char *name, const char *token)
+{
+    return fields_have(h, name, token, is_same_text);
+}
+
+bool http_has_name(const struct http_head *h, const char *name, const char *token)
+{
+    return fields_have(h, name, token, is_equal_text);
 }
 
 const char *http_reason(int status)

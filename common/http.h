@@ -64,6 +64,8 @@ const struct slice *http_find(const struct http_head *h, const char *name, bool 
 /* True if a comma-separated list field contains the token, any case; looks through all fields of
  * that name. */
 bool http_has_token(const struct http_head *h, const char *name, const char *token);
+/* The same, written just like that. */
+bool http_has_name(const struct http_head *h, const char *name, const char *token);
 
 /* "Not Found" for 404 and so on. */
 const char *http_reason(int status);

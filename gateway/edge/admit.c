@@ -28,12 +28,13 @@ static bool refuse(struct admission *a, int status, const char *why, const char 
     return false;
 }
 
-/* Sub-protocols of the Centrifuge dialect: JSON also when nothing is listed. */
+/* Sub-protocols of the Centrifuge dialect: JSON also when nothing is listed. The answer has to be a
+ * name that was offered, to the letter (RFC 6455 4.1). */
 static void choose_codec(struct admission *a, const struct http_head *h)
 {
-    if (http_has_token(h, "Sec-WebSocket-Protocol", "centrifuge-json")) {
+    if (http_has_name(h, "Sec-WebSocket-Protocol", "centrifuge-json")) {
         a->subprotocol = "centrifuge-json";
-    } else if (http_has_token(h, "Sec-WebSocket-Protocol", "centrifuge-protobuf")) {
+    } else if (http_has_name(h, "Sec-WebSocket-Protocol", "centrifuge-protobuf")) {
         a->subprotocol = "centrifuge-protobuf";
         a->dialect = DIALECT_PROTOBUF;
     } else if (route_param_is(h->query, "format", "protobuf") ||

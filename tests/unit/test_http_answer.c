@@ -128,6 +128,11 @@ static void tokens_are_found_in_all_fields_of_a_name(void **state)
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         assert_int_equal(http_has_token(&h, cases[i].name, cases[i].token), cases[i].want);
     }
+    assert_true(http_has_name(&h, "connection", "keep-alive"));
+    assert_false(http_has_name(&h, "Connection", "KEEP-ALIVE"));
+    assert_false(http_has_name(&h, "Connection", "keep"));
+    assert_true(http_has_name(&h, "List", "d"));
+    assert_false(http_has_name(&h, "List", "D"));
     http_head_deinit(&h);
 }
 
