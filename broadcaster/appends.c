@@ -227,8 +227,10 @@ void appends_on_confirm(struct partition *p, bool ok, int64_t now_ms)
 void appends_tick(struct partition *p, int64_t now_ms)
 {
     struct appends *all = &p->appends;
+    int64_t wait_ms = all->retry_ms - now_ms;
+    bool is_over = wait_ms <= 0 || wait_ms > APPEND_RETRY_MAX_MS; /* the clock was set back */
 
-    if (all->retry_ms != 0 && now_ms >= all->retry_ms) {
+    if (all->retry_ms != 0 && is_over) {
         all->retry_ms = 0;
         stat_add(&p->stats->append_retries, 1);
         send_first(p, now_ms);

@@ -233,6 +233,21 @@ static void a_refused_append_is_sent_again_byte_for_byte_after_a_pause(void **st
     assert_int_equal(stat_get(&k->stats.append_retries), 8);
 }
 
+static void a_clock_that_is_set_back_makes_no_pause_longer(void **state)
+{
+    struct kit *k = *state;
+    struct kit_owner *o = kit_owner_settled(k);
+
+    kit_publish(k, LANE_A, 1, "r0", 1);
+    take_all(k, o);
+    kit_nack(k, o);
+    k->now_ms -= 3600 * 1000;
+    kit_tick(k, o, 50);
+    assert_non_null(o->flying);
+    kit_run(k, o);
+    kit_judge(k, true, true);
+}
+
 static void an_append_takes_no_further_batch_when_it_is_full(void **state)
 {
     struct kit *k = *state;
@@ -438,6 +453,7 @@ int main(void)
         TEST(what_cannot_be_understood_dies_as_a_whole_and_uses_no_number),
         TEST(a_room_of_another_partition_is_refused),
         TEST(a_refused_append_is_sent_again_byte_for_byte_after_a_pause),
+        TEST(a_clock_that_is_set_back_makes_no_pause_longer),
         TEST(an_append_takes_no_further_batch_when_it_is_full),
         TEST(leaving_finishes_what_was_taken_then_writes_a_checkpoint_then_releases),
         TEST(input_that_arrives_while_leaving_is_finished_too),
