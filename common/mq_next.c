@@ -6,7 +6,7 @@
 #include "common/mem.h"
 #include "common/mq_internal.h"
 
-#define EVENT_SLICES (8 + 2 * MQ_HEADERS_MAX) /* texts of an event, the body not among them */
+#define EVENT_SLICES (9 + 2 * MQ_HEADERS_MAX) /* texts of an event, the body not among them */
 #define IDLE_MS 1000                          /* heartbeats want mq_next() at least so often */
 
 /* All texts of an event, so that a copy can be made of them. */
@@ -14,7 +14,8 @@ static size_t list_slices(struct mq_event *e, struct slice **list)
 {
     struct mq_props *p = &e->props;
     struct slice *fixed[] = {&e->consumer, &e->key,        &e->exchange, &p->content_type,
-                             &p->type,     &p->message_id, &p->app_id,   &p->correlation_id};
+                             &p->type,     &p->message_id, &p->app_id,   &p->correlation_id,
+                             &p->user_id};
     size_t count = ARRAY_LEN(fixed);
 
     memcpy(list, fixed, sizeof(fixed));
