@@ -89,7 +89,7 @@ static int read_log(struct tenure *t, const char *from, int64_t offset, bool is_
         if (rc == MQ_REFUSED && is_gentle) { /* the machine waits for a while, then does without */
             log_warn("log cannot be read back partition=%" PRIu32 " error=%s", t->partition,
                      log_quote(mq_error(t->env->mq), strlen(mq_error(t->env->mq))));
-            rc = MQ_OK;
+            rc = tenure_close_lane(t, LANE_LOG);
         }
         rc = tenure_judge(t, queue, rc);
     }
