@@ -84,7 +84,6 @@ void broadcaster_conf_compare(const struct broadcaster_conf *running,
         const struct conf_key *key = &keys[i];
         bool is_made_up = key->offset == AT(id) && running->id_is_made_up && fresh->id_is_made_up;
 
-        /* The level of the log has changed already, as it was read. */
         if (strcmp(key->section, "room") != 0 && strcmp(key->section, "log") != 0 && !is_made_up &&
             conf_differs(key, running, fresh)) {
             buf_addf(others, "%s[%s] %s", others->size > 0 ? ", " : "", key->section, key->name);

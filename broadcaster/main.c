@@ -16,6 +16,7 @@
 #include "common/loop.h"
 #include "common/mem.h"
 #include "common/notify.h"
+#include "common/service.h"
 
 enum exit_code { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
@@ -116,6 +117,7 @@ static void on_reload(struct ev_loop *loop, ev_signal *watcher, int events)
         log_warn("settings that need a restart to change: %.*s", SLICE_ARG(buf_slice(&others)));
     }
     buf_deinit(&others);
+    service_set_log_level(fresh->log_level);
     worker_reload(p->worker, fresh);
 }
 
@@ -241,9 +243,10 @@ int main(int argc, char **argv)
     if (broadcaster_conf_load(&program.conf, config) != 0) {
         code = EXIT_USAGE;
     } else if (is_check) {
-        printf("the settings are good\n");
+        puts("the settings are good");
         code = EXIT_OK;
     } else {
+        service_set_log_level(program.conf.log_level);
         code = (int)run(&program);
     }
     broadcaster_conf_free(&program.conf);

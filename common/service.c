@@ -42,18 +42,26 @@ static int refuse(char *error, size_t size, const char *key, const char *value, 
     return -1;
 }
 
-static bool set_level(const char *name)
-{
-    static const char *const names[] = {
-        [LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARN] = "warn", [LOG_ERROR] = "error"};
+static const char *const levels[] = {
+    [LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARN] = "warn", [LOG_ERROR] = "error"};
 
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        if (strcmp(name, names[i]) == 0) {
-            log_set_level((enum log_level)i);
-            return true;
-        }
+/* ARRAY_LEN(levels) if it is none. */
+static size_t find_level(const char *name)
+{
+    size_t i = 0;
+
+    while (i < ARRAY_LEN(levels) && strcmp(name, levels[i]) != 0) {
+        i++;
     }
-    return false;
+    return i;
+}
+
+void service_set_log_level(const char *name)
+{
+    size_t level = find_level(name);
+
+    assert(level < ARRAY_LEN(levels));
+    log_set_level((enum log_level)level);
 }
 
 static int check_url(const struct service_texts *t, char *error, size_t size)
@@ -71,7 +79,7 @@ static int check_url(const struct service_texts *t, char *error, size_t size)
 
 int service_check(const struct service_texts *t, char *error, size_t size)
 {
-    if (!set_level(t->log_level)) {
+    if (find_level(t->log_level) == ARRAY_LEN(levels)) {
         return refuse(error, size, "[log] level", t->log_level, "debug, info, warn or error");
     }
     if (!is_name(t->amqp_prefix, TOPOLOGY_PREFIX_MAX, "")) {

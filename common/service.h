@@ -74,8 +74,11 @@ struct service_texts {
     const char *amqp_url, *amqp_prefix, *amqp_ca_file, *queue_type, *log_max_age, *log_level, *id;
 };
 
-/* Checks them and sets the log's level. 0, or -1 with one line in `error`. */
+/* 0, or -1 with one line in `error`. */
 int service_check(const struct service_texts *t, char *error, size_t size) MUST_CHECK;
+
+/* Of settings that are in force from now on; one that service_check() found good. */
+void service_set_log_level(const char *name);
 
 /* The host's name (or `fallback`) and a random part: unique, and a person can read it. Owned by the
  * caller. */

@@ -235,6 +235,11 @@ static int load_keys(struct gateway_conf *c)
     if (c->keys == NULL) {
         return complain(error);
     }
+    return 0;
+}
+
+int gateway_conf_check_entry(const struct gateway_conf *c)
+{
     if (keys_count(c->keys) == 0 && !c->anonymous && !hooks_has(c, HOOK_CONNECT)) {
         return complain("[auth] nobody could come in: set hmac_key (or hmac_key_file), "
                         "public_key_file or jwks_file, or anonymous = yes, or [hooks] connect_url");

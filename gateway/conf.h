@@ -80,6 +80,9 @@ struct gateway_conf {
  * standard error. */
 int gateway_conf_load(struct gateway_conf *c, const char *path) MUST_CHECK;
 
+/* Whether anybody could come in by them, for who serves. 0, or -1 after a line on stderr. */
+int gateway_conf_check_entry(const struct gateway_conf *c) MUST_CHECK;
+
 /* A running gateway's settings `c` get from `fresh` what can change without a restart: [auth],
  * [origin], [room], [hooks], [log], the keys of [api], what a session and a user may do of
  * [gateway] (rooms, sessions, rates) and all sections with names; `fresh` has the old ones

@@ -8,6 +8,7 @@
 
 #include "common/log.h"
 #include "common/loop.h"
+#include "common/service.h"
 #include "gateway/edge/edge.h"
 #include "gateway/gateway.h"
 #include "gateway/libraries.h"
@@ -145,13 +146,16 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     int status = EXIT_OK;
-    if (check) {
+    if (gateway_conf_check_entry(&conf) != 0) {
+        status = EXIT_USAGE;
+    } else if (check) {
         if (edge_check(&conf) != 0) {
             status = EXIT_USAGE;
         } else {
-            puts("the configuration is good");
+            puts("the settings are good");
         }
     } else {
+        service_set_log_level(conf.log_level);
         status = run(&conf, path);
     }
     gateway_conf_free(&conf);

@@ -6,6 +6,7 @@
 #include <utlist.h>
 
 #include "common/log.h"
+#include "common/service.h"
 #include "gateway/edge/edge.h"
 #include "gateway/hook/hooks.h"
 #include "gateway/room/rights.h"
@@ -42,7 +43,7 @@ int gateway_reload(struct gateway *g, struct gateway_conf *conf, const char *pat
     if (gateway_conf_load(&fresh, path) != 0) {
         return fail(g);
     }
-    if (edge_reload(g) != 0) {
+    if (gateway_conf_check_entry(&fresh) != 0 || edge_reload(g) != 0) {
         gateway_conf_free(&fresh);
         return fail(g);
     }
@@ -51,6 +52,7 @@ int gateway_reload(struct gateway *g, struct gateway_conf *conf, const char *pat
     origins_free(g->origins);
     g->origins = origins;
     gateway_conf_exchange(conf, &fresh, &others);
+    service_set_log_level(conf->log_level);
     verifier_reloaded(g->verifier);
     hooks_reloaded(g->hooks);
     rooms_rules_changed(g->rooms);

@@ -96,8 +96,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (gateway_conf_load(&c, PATH) == 0) {
         FUZZ_CHECK(c.partitions >= 1 && c.partitions <= PARTITIONS_MAX);
         FUZZ_CHECK(c.pong_ms < c.ping_ms && c.max_payload <= PAYLOAD_CEILING);
-        FUZZ_CHECK(c.keys != NULL &&
-                   (keys_count(c.keys) > 0 || c.anonymous || hooks_has(&c, HOOK_CONNECT)));
+        bool has_entry = keys_count(c.keys) > 0 || c.anonymous || hooks_has(&c, HOOK_CONNECT);
+        FUZZ_CHECK((gateway_conf_check_entry(&c) == 0) == has_entry);
         FUZZ_CHECK(rules_find(&c.rules, SLICE_LIT("support:1"))->subscribe != NULL);
         gateway_conf_free(&c);
     }

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import signal
+import subprocess
 import time
 
 import jwt
@@ -11,6 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt import algorithms
 from kit import CentrifugeClient, Closed, CommandError, Deployment
+from kit.services import build_folder
 
 _ALGORITHMS = ["HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "ES256", "ES384",
                "ES512", "EdDSA"]
@@ -90,6 +93,21 @@ async def test_a_token_of_another_library_is_taken(gateway, algorithm):
 async def test_keys_of_a_set_are_taken(gateway, key, algorithm, name):
     headers = {"kid": name} if name else None
     async with await CentrifugeClient.connect(gateway, _token(key, algorithm, headers)) as ann:
+        assert ann.client
+
+
+async def test_a_private_key_is_enough_to_print_a_token(gateway, tmp_path):
+    pem = tmp_path / "private.pem"
+    pem.write_bytes(_JWK_EC.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption()))
+    env = {key: value for key, value in os.environ.items() if not key.startswith("WARREN_")}
+    printed = subprocess.run(
+        [build_folder() / "gateway/warren-gateway", "token", "--user", "ann", "--key", pem,
+         "--key-id", "jwk-ec"], env={**env, "WARREN_AUTH_ISSUER": "https://id.example"},
+        capture_output=True, text=True, check=False)
+    assert (printed.returncode, printed.stderr) == (0, "")
+    async with await CentrifugeClient.connect(gateway, printed.stdout.strip()) as ann:
         assert ann.client
 
 

@@ -53,6 +53,7 @@ static int reload(struct kit *k, const char *more)
 {
     write_settings(more);
     int r = gateway_reload(&k->gateway, &k->conf, path);
+    assert_true(r == 0 || !log_is_debug());
     log_set_level(LOG_ERROR);
     return r;
 }
@@ -105,6 +106,7 @@ static void settings_that_are_not_good_change_nothing(void **state)
         "[auth]\nhmac_key = " NEW_KEY "\n[room \"a\"]\nwhat = yes\n",
         "[auth]\nhmac_key = " NEW_KEY "\n[key \"a\"]\nalgorithm = none\n",
         "[auth]\nhmac_key = " NEW_KEY "\n[gateway]\npong = 90s\n",
+        "[log]\nlevel = debug\n[auth]\nhmac_key = " NEW_KEY "\n[gateway]\npong = 90s\n",
         "[auth]\n",
         "nonsense\n",
     };
