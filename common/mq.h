@@ -109,10 +109,6 @@ bool mq_is_open(const struct mq *m);
 const char *mq_error(const struct mq *m);
 int mq_error_code(const struct mq *m);
 
-/* The socket, for poll(); readable data may also wait inside the library: call mq_next() until
- * MQ_TIMEOUT before polling. */
-int mq_fd(const struct mq *m);
-
 /* From any thread: clock_mono_ms() of the last time a call on this connection began, or the library
  * came back with something. Older than the caller's patience means stuck. */
 int64_t mq_progress_ms(const struct mq *m);

@@ -297,11 +297,6 @@ int mq_error_code(const struct mq *m)
     return m->error_code;
 }
 
-int mq_fd(const struct mq *m)
-{
-    return m->fd;
-}
-
 int64_t mq_progress_ms(const struct mq *m)
 {
     return atomic_load(&m->progress_ms);

@@ -53,10 +53,7 @@ def rows(folder):
     order = list(of["gateway"]) + [key for key in of["broadcaster"] if key not in of["gateway"]]
     sections = list(dict.fromkeys(section for section, _ in order))
     for section, key in sorted(order, key=lambda row: sections.index(row[0])):
-        readers = [name for name in of if (section, key) in of[name]
-                   and not of[name][section, key][1].startswith("(")]
-        if not readers:
-            continue  # accepted, and of no meaning yet
+        readers = [name for name in of if (section, key) in of[name]]
         default, meaning = of[readers[0]][section, key]
         if match := _READER.search(meaning):
             readers, meaning = [match.group(1)], meaning[:match.start()]

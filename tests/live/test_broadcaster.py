@@ -12,7 +12,6 @@ from pika_gateway import ROOMS, PikaGateway, record
 
 _OWNED = "warren_broadcaster_owned_partitions"
 _LOBBY = ROOMS.index("lobby")
-_SETTLED = ("messages", "messages_unacknowledged")
 
 
 @pytest.fixture
