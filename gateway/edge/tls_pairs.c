@@ -1,5 +1,6 @@
 /*
- * tls_pairs.c: certificates and keys: see tls.h. Each pair is one SSL_CTX.
+ * tls_pairs.c: certificates and keys: see tls.h. Each pair is one SSL_CTX, and so are two of other
+ * kinds (RSA, EC) for the same names: OpenSSL shows each client the one that it can check.
  */
 #include <errno.h>
 #include <openssl/err.h>
@@ -13,6 +14,7 @@
 
 struct pairs {
     SSL_CTX *contexts[TLS_PAIRS_MAX]; /* own */
+    bool is_double[TLS_PAIRS_MAX];    /* has certificates of two kinds */
     size_t count;
     int64_t expires_s; /* the earliest */
 };
@@ -132,6 +134,63 @@ static void look_at_dates(struct pairs *pairs, const X509 *cert, const char *pat
     }
 }
 
+/* Whether each name that `other` is for is one of `cert`, and there is one. */
+static bool covers(X509 *cert, const X509 *other)
+{
+    GENERAL_NAMES *names = X509_get_ext_d2i(other, NID_subject_alt_name, NULL, NULL);
+    int count = 0, covered = 0;
+
+    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+        int type;
+        const ASN1_STRING *name = GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names, i), &type);
+        if (type == GEN_DNS) {
+            const char *text = (const char *)ASN1_STRING_get0_data(name);
+            count++;
+            covered += X509_check_host(cert, text, (size_t)ASN1_STRING_length(name), 0, NULL) == 1;
+        }
+    }
+    GENERAL_NAMES_free(names);
+    return count > 0 && covered == count;
+}
+
+/* The context that the newest one can become a part of: for the same names, with a key of another
+ * kind. NULL: none. */
+static SSL_CTX *find_twin(struct pairs *pairs)
+{
+    SSL_CTX *newest = pairs->contexts[pairs->count - 1];
+    X509 *cert = SSL_CTX_get0_certificate(newest);
+    int kind = EVP_PKEY_get_base_id(SSL_CTX_get0_privatekey(newest));
+
+    for (size_t i = 0; i + 1 < pairs->count; i++) {
+        SSL_CTX *c = pairs->contexts[i];
+        X509 *shown = SSL_CTX_get0_certificate(c);
+        if (!pairs->is_double[i] && covers(shown, cert) && covers(cert, shown) &&
+            EVP_PKEY_get_base_id(SSL_CTX_get0_privatekey(c)) != kind) {
+            pairs->is_double[i] = true;
+            return c;
+        }
+    }
+    return NULL;
+}
+
+static int load_files(SSL_CTX *c, const char *cert, const char *key, char *error, size_t size)
+{
+    if (SSL_CTX_use_certificate_chain_file(c, cert) != 1) {
+        return complain(error, size, "tls_cert", cert, "holds no certificate in PEM form");
+    }
+    if (SSL_CTX_use_PrivateKey_file(c, key, SSL_FILETYPE_PEM) != 1) {
+        bool is_other = ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_VALUES_MISMATCH ||
+                        ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_TYPE_MISMATCH;
+        return complain(error, size, "tls_key", key,
+                        is_other ? "does not belong to the certificate"
+                                 : "holds no private key in PEM form (without a password)");
+    }
+    if (SSL_CTX_check_private_key(c) != 1) {
+        return complain(error, size, "tls_key", key, "does not belong to the certificate");
+    }
+    return 0;
+}
+
 static int load_pair(struct tls *t, struct pairs *pairs, const char *cert, const char *key,
                      char *error, size_t size)
 {
@@ -148,22 +207,20 @@ static int load_pair(struct tls *t, struct pairs *pairs, const char *cert, const
     if (c == NULL) {
         return complain(error, size, "tls_cert", cert, tls_error());
     }
+    pairs->is_double[pairs->count] = false;
     pairs->contexts[pairs->count++] = c;
-    if (SSL_CTX_use_certificate_chain_file(c, cert) != 1) {
-        return complain(error, size, "tls_cert", cert, "holds no certificate in PEM form");
-    }
-    if (SSL_CTX_use_PrivateKey_file(c, key, SSL_FILETYPE_PEM) != 1) {
-        bool is_other = ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_VALUES_MISMATCH ||
-                        ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_TYPE_MISMATCH;
-        return complain(error, size, "tls_key", key,
-                        is_other ? "does not belong to the certificate"
-                                 : "holds no private key in PEM form (without a password)");
-    }
-    if (SSL_CTX_check_private_key(c) != 1) {
-        return complain(error, size, "tls_key", key, "does not belong to the certificate");
+    int r = load_files(c, cert, key, error, size);
+    if (r != 0) {
+        return r;
     }
     look_at_dates(pairs, SSL_CTX_get0_certificate(c), cert);
-    return 0;
+    SSL_CTX *twin = find_twin(pairs);
+    if (twin != NULL) {
+        pairs->count--;
+        SSL_CTX_free(c);
+        r = load_files(twin, cert, key, error, size);
+    }
+    return r;
 }
 
 static void free_pairs(struct pairs *pairs)

@@ -24,17 +24,19 @@ def folder(tmp_path_factory):
     certs.make(made, "chat", authority="authority", host="chat.test")
     certs.make(made, "talk", authority="authority", host="*.talk.test", kind="rsa")
     certs.make(made, "later", authority="authority", host="chat.test")
+    certs.make(made, "twin", authority="authority", host="chat.test", kind="rsa")
     return made
 
 
 @pytest.fixture(scope="module")
 def gateway(broker, folder):
-    for name in ("chat", "talk"):
+    names = ("chat", "talk", "twin")
+    for name in names:
         for kind in ("pem", "key"):
             shutil.copy(folder / f"{name}.{kind}", folder / f"used-{name}.{kind}")
     settings = {
-        "gateway.tls_cert": f"{folder}/used-chat.pem, {folder}/used-talk.pem",
-        "gateway.tls_key": f"{folder}/used-chat.key, {folder}/used-talk.key",
+        "gateway.tls_cert": ", ".join(f"{folder}/used-{name}.pem" for name in names),
+        "gateway.tls_key": ", ".join(f"{folder}/used-{name}.key" for name in names),
         "gateway.echo": "yes", "gateway.out_queue": "64m", "gateway.max_message": "1m",
         "gateway.handshake": "5s", "log.level": "debug"}
     with Deployment(broker, gateways=1, broadcasters=1, gateway=settings) as running:
@@ -99,6 +101,16 @@ def test_the_name_asked_for_chooses_the_certificate(gateway, folder, name, shown
     with _connect(gateway, context, name) as connection:
         subject = dict(pair for part in connection.getpeercert()["subject"] for pair in part)
         assert subject["commonName"] == shown
+
+
+@pytest.mark.parametrize("ciphers, shown", [
+    ("ECDHE-RSA-AES128-GCM-SHA256", "twin"), ("ECDHE-ECDSA-AES128-GCM-SHA256", "chat")])
+def test_two_kinds_of_keys_for_one_name_serve_clients_of_either(gateway, folder, ciphers, shown):
+    context = _context(folder, maximum_version=ssl.TLSVersion.TLSv1_2)
+    context.set_ciphers(ciphers)
+    with _connect(gateway, context) as connection:
+        pem = ssl.DER_cert_to_PEM_cert(connection.getpeercert(binary_form=True))
+    assert pem in (folder / f"used-{shown}.pem").read_text(encoding="ascii")
 
 
 @pytest.mark.parametrize("options", [
