@@ -32,7 +32,9 @@ void http_head_init(struct http_head *h)
     h->bytes = BUF_EMPTY;
     h->verdict = HTTP_MORE;
     h->place = REQUEST_LINE;
+    h->line_max = HTTP_LINE_MAX;
     h->size_max = HTTP_HEAD_MAX;
+    h->fields_max = HTTP_FIELDS_MAX;
 }
 
 void http_head_deinit(struct http_head *h)
@@ -93,7 +95,7 @@ static int scan_request_line(struct http_head *h, unsigned char c, size_t index)
         h->place = REQUEST_LINE_LF;
         return HTTP_MORE;
     }
-    if (index >= HTTP_LINE_MAX) {
+    if (index >= h->line_max) {
         return 414;
     }
     return c >= 0x20 && c < 0x7f ? HTTP_MORE : 400;
@@ -106,7 +108,7 @@ static int scan_line_start(struct http_head *h, unsigned char c, size_t index)
         h->place = HEAD_LF;
         return HTTP_MORE;
     }
-    if (h->field_lines == HTTP_FIELDS_MAX) {
+    if (h->field_lines >= h->fields_max) {
         h->has_many_fields = true;
         return 431;
     }
@@ -184,7 +186,7 @@ static int on_name(http_parser *parser, const char *at, size_t size)
     struct http_field *last = h->field_count > 0 ? &h->fields[h->field_count - 1] : NULL;
 
     if (last == NULL || last->name.at + last->name.size != at) {
-        assert(h->field_count < HTTP_FIELDS_MAX); /* the scanner has counted */
+        assert(h->field_count < HTTP_FIELDS_CEILING); /* the scanner has counted */
         last = &h->fields[h->field_count++];
         last->name = SLICE_NONE;
         last->value = SLICE_LIT("");

@@ -18,10 +18,13 @@
 #include "common/base.h"
 #include "common/buf.h"
 
-#define HTTP_LINE_MAX 4096      /* request line: 414 above it */
-#define HTTP_HEAD_MAX 8192      /* all of the head, unless size_max says otherwise: 431 above it */
-#define HTTP_HEAD_CEILING 65536 /* of size_max */
-#define HTTP_FIELDS_MAX 64      /* header fields: 431 above it */
+/* Limits of a head, unless its members say otherwise. */
+#define HTTP_LINE_MAX 4096 /* request line: 414 above it */
+#define HTTP_HEAD_MAX 8192 /* all of the head: 431 above it */
+#define HTTP_FIELDS_MAX 64 /* header fields: 431 above it */
+/* What they can be at most. */
+#define HTTP_HEAD_CEILING 65536
+#define HTTP_FIELDS_CEILING 128
 
 struct http_field {
     struct slice name;  /* as it came; compare with http_find() */
@@ -31,12 +34,12 @@ struct http_field {
 struct http_head {
     struct buf bytes; /* owns: what has arrived so far; slices below point into it */
     struct slice method, target, path, query; /* query without '?' */
-    struct http_field fields[HTTP_FIELDS_MAX];
+    struct http_field fields[HTTP_FIELDS_CEILING];
     size_t field_count;
     bool is_http_1_1;
-    bool has_many_fields; /* the verdict is 431 for HTTP_FIELDS_MAX, not for size_max */
-    size_t size_max;      /* of the head; may be changed before the first byte */
-    size_t head_size;     /* bytes of the head; what follows in `bytes` came after it */
+    bool has_many_fields;                  /* the verdict is 431 for fields_max, not for size_max */
+    size_t line_max, size_max, fields_max; /* may be changed before the first byte */
+    size_t head_size; /* bytes of the head; what follows in `bytes` came after it */
 
     /* Of http.c alone: how far the bytes have been looked at. */
     int verdict;

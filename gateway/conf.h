@@ -36,10 +36,13 @@ struct gateway_conf {
     int64_t handshakes_max; /* of them, without a whole head yet */
     int64_t handshake_ms;   /* TLS and the whole HTTP head */
     int64_t head_max;       /* bytes */
+    int64_t line_max;       /* of them, the first line */
+    int64_t fields_max;     /* of it */
     int64_t stale_ms;       /* from the upgrade to the first good connect command */
     int64_t ping_ms, pong_ms;
     int64_t close_wait_ms; /* for the peer's close frame */
-    int64_t max_message, max_payload, max_depth, max_fragments, max_control_rate;
+    int64_t max_message, max_payload, max_depth, max_control_rate;
+    int64_t max_fragments, max_empty_fragments;
     bool compression;
     int64_t compression_level, compression_memory; /* zlib's, 1 to 9 */
     int64_t compression_min;                       /* bytes of a message: smaller ones stay */

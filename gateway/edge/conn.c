@@ -281,9 +281,9 @@ static void count_limit(struct conn *c, int verdict)
     struct limits *l = &c->conns->gateway->metrics.limits;
 
     if (verdict == 414) {
-        limit_met(l, LIMIT_REQUEST_LINE);
+        limit_met(l, LIMIT_MAX_LINE);
     } else if (verdict == 431) {
-        limit_met(l, c->head->has_many_fields ? LIMIT_HEADER_FIELDS : LIMIT_MAX_HEAD);
+        limit_met(l, c->head->has_many_fields ? LIMIT_MAX_FIELDS : LIMIT_MAX_HEAD);
     }
 }
 
@@ -302,7 +302,10 @@ static void read_head(struct conn *c)
     if (c->head == NULL) {
         c->head = mem_new(struct http_head);
         http_head_init(c->head);
-        c->head->size_max = (size_t)c->conns->gateway->conf->head_max;
+        const struct gateway_conf *conf = c->conns->gateway->conf;
+        c->head->size_max = (size_t)conf->head_max;
+        c->head->line_max = (size_t)conf->line_max;
+        c->head->fields_max = (size_t)conf->fields_max;
     }
     int verdict = http_head_feed(c->head, bytes, (size_t)size);
     if (verdict == HTTP_DONE) {

@@ -321,7 +321,7 @@ static void on_violation(void *user, enum close_reason reason)
     } limits[] = {
         {CLOSE_TOO_BIG, LIMIT_MAX_MESSAGE},
         {CLOSE_TOO_MANY_FRAGMENTS, LIMIT_MAX_FRAGMENTS},
-        {CLOSE_TOO_MANY_EMPTY, LIMIT_EMPTY_FRAGMENTS},
+        {CLOSE_TOO_MANY_EMPTY, LIMIT_MAX_EMPTY_FRAGMENTS},
         {CLOSE_PING_FLOOD, LIMIT_MAX_CONTROL_RATE},
     };
     struct session *s = user;

@@ -179,6 +179,7 @@ struct sessions *sessions_new(struct gateway *g)
     all->ws_loop.limits = (struct ws_limits){
         .message_max = (uint32_t)conf->max_message,
         .fragments_max = (uint32_t)conf->max_fragments,
+        .empty_max = (uint32_t)conf->max_empty_fragments,
         .control_max = (uint32_t)conf->max_control_rate,
     };
     return all;

@@ -209,7 +209,7 @@ static void begin_data_frame(struct ws_engine *e, uint64_t size)
         violate(e, CLOSE_TOO_MANY_FRAGMENTS);
         return;
     }
-    if (e->empty_fragments > WS_EMPTY_MAX) {
+    if (e->empty_fragments > e->limits->empty_max) {
         violate(e, CLOSE_TOO_MANY_EMPTY);
         return;
     }

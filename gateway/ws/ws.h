@@ -21,12 +21,11 @@
 #include "common/blob.h"
 #include "gateway/session/close.h"
 
-#define WS_EMPTY_MAX 100 /* frames without payload in one message: 1008 above it */
-
 struct ws_limits {
     uint32_t message_max;   /* bytes of a message: 1009 above it, before memory is taken; also of
                              * a compressed one, and of what it becomes */
     uint32_t fragments_max; /* frames of one message: 1008 above it */
+    uint32_t empty_max;     /* of them without payload: 1008 above it */
     uint32_t control_max;   /* ping and pong frames in one second: 1008 above it */
 };
 

@@ -12,7 +12,8 @@
 #define BINARY 0x2
 
 static struct ws_loop loop = {
-    .limits = {.message_max = MESSAGE_MAX, .fragments_max = 8, .control_max = 20}};
+    .limits = {
+        .message_max = MESSAGE_MAX, .fragments_max = 8, .empty_max = 100, .control_max = 20}};
 
 static struct deflate *deflate;
 

@@ -33,6 +33,7 @@ def _strict(broker):
     running = Deployment(broker, gateways=1, broadcasters=0, gateway={
         "gateway.handshake": "1s", "gateway.bad_tokens": 2, "auth.max_age": "1h",
         "gateway.per_address": 2, "gateway.echo": "yes", "gateway.reads": 1,
+        "gateway.max_line": "2k", "gateway.max_fields": 32,
         "gateway.message_rate": 100, "gateway.message_burst": 400, "gateway.stale": "60s",
         "api.body": "100k", "api.connections": 1, "api.wait": "200ms"})
     running.gateways[0].open_api(KEY)
@@ -53,9 +54,9 @@ def _fields(count):
 # Name of the limit, the request that is just within it and its status, the one that meets it and
 # its status; each from an address of its own.
 _HEADS = [
-    ("request_line", raw.request(f"GET /{'x' * 4080} HTTP/1.1", raw.HEAD), 404,
-     raw.request(f"GET /{'x' * 4090} HTTP/1.1", raw.HEAD), 414),
-    ("header_fields", _fields(64), 101, _fields(65), 431),
+    ("gateway.max_line", raw.request(f"GET /{'x' * 2030} HTTP/1.1", raw.HEAD), 404,
+     raw.request(f"GET /{'x' * 2040} HTTP/1.1", raw.HEAD), 414),
+    ("gateway.max_fields", _fields(32), 101, _fields(33), 431),
     ("gateway.max_head", raw.upgrade("/echo", X_Big="x" * 7500), 101,
      raw.upgrade("/echo", X_Big="x" * 8192), 431),
     ("extension_offers", raw.upgrade("/echo", Sec_WebSocket_Extensions=_offers(8)), 101,

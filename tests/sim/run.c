@@ -40,6 +40,7 @@ static void set_up_gateway(struct sim *s, struct sim_gateway *g)
         .max_payload = 65536,
         .max_depth = 16,
         .max_fragments = 100,
+        .max_empty_fragments = 100,
         .max_control_rate = 50,
         .out_queue = p->slow_clients ? 16384 : 1 << 20,
         .rooms_max = SIM_ROOMS,

@@ -60,7 +60,10 @@ struct kit {
     struct kit_owner owners[KIT_PARTITIONS];
 };
 
-/* Settings that disturb no test; then the gateway, with a bus that is up. */
+/* Settings that disturb no test. */
+struct gateway_conf kit_conf(void);
+
+/* With these; then the gateway, with a bus that is up. */
 void kit_init(struct kit *k);
 void kit_start(struct kit *k);
 void kit_begin(struct kit *k);

@@ -36,6 +36,8 @@
 static struct gateway_conf conf = {
     .demo = true,
     .head_max = HTTP_HEAD_MAX,
+    .line_max = HTTP_LINE_MAX,
+    .fields_max = HTTP_FIELDS_MAX,
     .handshakes_max = 1000,
     .hmac_key = (char *)(uintptr_t) "0123456789abcdef0123456789abcdef",
     .audience = (char *)(uintptr_t) "",

@@ -56,13 +56,13 @@ static void a_message_has_so_many_empty_frames(void **state)
 {
     BEGIN("ann");
 
-    for (int i = 0; i < WS_EMPTY_MAX; i++) {
+    for (int i = 0; i < k.conf.max_empty_fragments; i++) {
         send_part(&a, i == 0 ? WS_OPCODE_TEXT : WS_OPCODE_CONTINUATION, false, 0);
     }
-    expect_met(&k, LIMIT_EMPTY_FRAGMENTS, 0);
+    expect_met(&k, LIMIT_MAX_EMPTY_FRAGMENTS, 0);
     send_part(&a, WS_OPCODE_CONTINUATION, false, 0);
     peer_expect(&a, "close 1008 too many fragments");
-    expect_met(&k, LIMIT_EMPTY_FRAGMENTS, 1);
+    expect_met(&k, LIMIT_MAX_EMPTY_FRAGMENTS, 1);
     peer_end(&a);
     kit_end(&k);
 }

@@ -57,7 +57,7 @@ static void add_xs(struct buf *out, int first, size_t size)
 static void an_announced_size_takes_no_memory(void **state)
 {
     (void)state;
-    static struct ws_loop huge = {.limits = {1u << 30, FRAGMENTS_MAX, CONTROL_MAX}};
+    static struct ws_loop huge = {.limits = {1u << 30, FRAGMENTS_MAX, EMPTY_MAX, CONTROL_MAX}};
     struct listener l = {.heard = BUF_EMPTY};
     struct buf bytes = BUF_EMPTY;
 
@@ -114,7 +114,7 @@ static void more_fragments_than_allowed_are_refused(void **state)
 static void more_than_a_hundred_empty_fragments_are_refused(void **state)
 {
     (void)state;
-    static struct ws_loop many = {.limits = {MESSAGE_MAX, 1000000, CONTROL_MAX}};
+    static struct ws_loop many = {.limits = {MESSAGE_MAX, 1000000, EMPTY_MAX, CONTROL_MAX}};
 
     for (int empty = 99; empty <= 101; empty++) {
         struct listener l = {.heard = BUF_EMPTY};

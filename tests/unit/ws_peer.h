@@ -21,10 +21,11 @@
 
 #define MESSAGE_MAX 1000
 #define FRAGMENTS_MAX 8
+#define EMPTY_MAX 100
 #define CONTROL_MAX 20
 #define FRAMES_MAX 6
 
-static struct ws_loop loop = {.limits = {MESSAGE_MAX, FRAGMENTS_MAX, CONTROL_MAX}};
+static struct ws_loop loop = {.limits = {MESSAGE_MAX, FRAGMENTS_MAX, EMPTY_MAX, CONTROL_MAX}};
 
 /* What a peer's callbacks heard. */
 struct listener {
