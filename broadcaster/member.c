@@ -17,6 +17,7 @@
 #define PATIENCE_FORGET_MS 60000 /* a connection without trouble begins anew */
 #define PROBES_MAX 32            /* partitions looked at for one claim */
 #define BROKEN_PAUSE_MS 1000     /* until a partition that broke is claimed again */
+#define LOOK_MS 1000             /* between two looks for what gateways use */
 #define TAG_SIZE (ID_MAX + 24)
 #define TAG_MEMBER "member" /* behind our id: the consumer that makes us count */
 #define TAG_NOTICES "notices"
@@ -111,6 +112,30 @@ static int count_broadcasters(struct worker *w)
                  target, share_held(&w->share));
     }
     return rc;
+}
+
+/* What gateways use and may not make: anew, if somebody has deleted it or it went with its node.
+ * MQ_OK also when the broker does not let us yet. */
+static int keep_shared(struct worker *w, int64_t now_ms)
+{
+    enum topology_found found;
+
+    if (now_ms < w->look_ms) {
+        return MQ_OK;
+    }
+    w->look_ms = now_ms + LOOK_MS;
+    int rc = topology_find_shared(w->mq, CHANNEL_COUNT, &w->topology, &found);
+    if (rc == MQ_OK && found != TOPOLOGY_WHOLE) {
+        rc = topology_declare_shared(w->mq, CHANNEL_CONTROL, &w->topology, w->reason,
+                                     sizeof(w->reason));
+        if (rc == MQ_OK) {
+            log_warn("what gateways use was not there: made anew");
+        } else {
+            log_warn("what gateways use is not there and cannot be made error=%s",
+                     log_quote(w->reason, strlen(w->reason)));
+        }
+    }
+    return rc == MQ_REFUSED ? MQ_OK : rc;
 }
 
 /* Tells all broadcasters that a partition is free. */
@@ -292,6 +317,9 @@ int member_period(struct worker *w, int64_t now_ms)
         return MQ_OK;
     }
     rc = w->is_claiming ? MQ_OK : count_broadcasters(w);
+    if (rc == MQ_OK && !w->is_claiming) {
+        rc = keep_shared(w, now_ms);
+    }
     w->is_claiming = false;
     if (rc == MQ_OK && share_missing(&w->share) > 0) {
         if (w->is_topology_stale) {

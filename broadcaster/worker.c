@@ -93,6 +93,7 @@ static int connect_broker(struct worker *w)
     w->is_member_lost = false;
     w->is_claiming = false;
     w->connected_ms = w->open_ms = clock_mono_ms();
+    w->look_ms = 0;
     worker_set_alive(w, w->connected_ms, CONNECT_LIVE_MS);
     int rc = open_channels(w);
     if (rc == MQ_OK) {

@@ -76,6 +76,7 @@ struct worker {
     int64_t tick_ms, period_ms; /* when the next are due */
     int64_t connected_ms;       /* since when */
     int64_t open_ms;            /* since when it takes publishes */
+    int64_t look_ms;            /* when to look for what gateways use */
     int64_t race_ms;            /* of the last claim that came too late */
     int64_t patience_ms;        /* with a log that owes an answer; 0: not set yet */
     int64_t stop_ms;            /* when to end in any case; 0: not stopping */

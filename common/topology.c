@@ -222,6 +222,83 @@ static void declare_in(struct declaring *d, uint32_t partition)
     bind(d, name, topology_name(in, t, "in"), topology_key(key, partition));
 }
 
+/* Consumed by every gateway, carries nothing: so they can be counted. As PREFIX.broadcasters. */
+static void declare_members(struct declaring *d)
+{
+    const struct mq_arg args[] = {
+        {.name = "x-max-length", .number = MEMBERS_MAX_LENGTH},
+        {.name = NULL},
+    };
+    char name[TOPOLOGY_NAME_SIZE];
+    const struct mq_queue q = {
+        .name = topology_name(name, d->t, "members"), .durable = !d->t->is_quorum, .args = args};
+
+    queue(d, &q);
+}
+
+static void declare_control(struct declaring *d)
+{
+    const struct mq_arg args[] = {
+        {.name = "x-queue-type", .text = "stream"},
+        {.name = "x-max-length-bytes", .number = CONTROL_MAX_BYTES},
+        {.name = "x-max-age", .text = CONTROL_MAX_AGE},
+        {.name = "x-stream-max-segment-size-bytes", .number = CONTROL_SEGMENT_BYTES},
+        {.name = "x-initial-cluster-size", .number = d->t->cluster_size},
+        {.name = NULL},
+    };
+    char name[TOPOLOGY_NAME_SIZE];
+    const struct mq_queue q = {
+        .name = topology_name(name, d->t, "control"), .durable = true, .args = args};
+
+    exchange(d, name, "fanout");
+    queue(d, &q); /* bound by gateways: see topology_bind_control() */
+}
+
+/* One gateway consumes it, so that there is an order; the next one takes over. It is as long as it
+ * gets: a program that publishes without confirms would not hear of a refusal. A topic exchange,
+ * because the broker can restrict an account to some keys of it. */
+static void declare_publish(struct declaring *d)
+{
+    char name[TOPOLOGY_NAME_SIZE], dead[TOPOLOGY_NAME_SIZE];
+    const char *dead_name = topology_name(dead, d->t, "dead");
+    const struct mq_arg classic[] = {
+        {.name = "x-single-active-consumer", .number = 1, .is_flag = true},
+        {.name = "x-dead-letter-exchange", .text = dead_name},
+        {.name = NULL},
+    };
+    const struct mq_arg quorum[] = {
+        {.name = "x-queue-type", .text = "quorum"},
+        {.name = "x-single-active-consumer", .number = 1, .is_flag = true},
+        {.name = "x-delivery-limit", .number = DELIVERY_LIMIT},
+        {.name = "x-quorum-initial-group-size", .number = d->t->cluster_size},
+        {.name = "x-dead-letter-exchange", .text = dead_name},
+        {.name = NULL},
+    };
+    const struct mq_queue q = {.name = topology_name(name, d->t, "publish"),
+                               .durable = true,
+                               .args = d->t->is_quorum ? quorum : classic};
+
+    exchange(d, name, "topic");
+    queue(d, &q);
+    bind(d, name, name, "#");
+}
+
+static void declare_shared(struct declaring *d)
+{
+    declare_members(d);
+    declare_control(d);
+    declare_publish(d);
+}
+
+int topology_declare_shared(struct mq *m, uint16_t channel, const struct topology *t, char *error,
+                            size_t error_size)
+{
+    struct declaring d = {m, channel, t, error, error_size, MQ_OK};
+
+    declare_shared(&d);
+    return d.rc;
+}
+
 int topology_declare_common(struct mq *m, uint16_t channel, const struct topology *t, char *error,
                             size_t error_size)
 {
@@ -244,6 +321,7 @@ int topology_declare_common(struct mq *m, uint16_t channel, const struct topolog
         }
         declare_in(&d, p);
     }
+    declare_shared(&d);
     exchange(&d, topology_name(name, t, "gateways"),
              "direct"); /* the last: topology_find_common() */
     return d.rc;
@@ -301,69 +379,6 @@ int topology_declare_broadcaster(struct mq *m, uint16_t channel, const struct to
     return d.rc;
 }
 
-/* Consumed by every gateway, carries nothing: so they can be counted. As PREFIX.broadcasters; but
- * not of the name of the exchange PREFIX.gateways, which gateways have no right to make. */
-static void declare_members(struct declaring *d)
-{
-    const struct mq_arg args[] = {
-        {.name = "x-max-length", .number = MEMBERS_MAX_LENGTH},
-        {.name = NULL},
-    };
-    char name[TOPOLOGY_NAME_SIZE];
-    const struct mq_queue q = {
-        .name = topology_name(name, d->t, "members"), .durable = !d->t->is_quorum, .args = args};
-
-    queue(d, &q);
-}
-
-static void declare_control(struct declaring *d)
-{
-    const struct mq_arg args[] = {
-        {.name = "x-queue-type", .text = "stream"},
-        {.name = "x-max-length-bytes", .number = CONTROL_MAX_BYTES},
-        {.name = "x-max-age", .text = CONTROL_MAX_AGE},
-        {.name = "x-stream-max-segment-size-bytes", .number = CONTROL_SEGMENT_BYTES},
-        {.name = "x-initial-cluster-size", .number = d->t->cluster_size},
-        {.name = NULL},
-    };
-    char name[TOPOLOGY_NAME_SIZE];
-    const struct mq_queue q = {
-        .name = topology_name(name, d->t, "control"), .durable = true, .args = args};
-
-    exchange(d, name, "fanout");
-    queue(d, &q);
-    bind(d, name, name, "");
-}
-
-/* One gateway consumes it, so that there is an order; the next one takes over. It is as long as it
- * gets: a program that publishes without confirms would not hear of a refusal. A topic exchange,
- * because the broker can restrict an account to some keys of it. */
-static void declare_publish(struct declaring *d)
-{
-    char name[TOPOLOGY_NAME_SIZE], dead[TOPOLOGY_NAME_SIZE];
-    const char *dead_name = topology_name(dead, d->t, "dead");
-    const struct mq_arg classic[] = {
-        {.name = "x-single-active-consumer", .number = 1, .is_flag = true},
-        {.name = "x-dead-letter-exchange", .text = dead_name},
-        {.name = NULL},
-    };
-    const struct mq_arg quorum[] = {
-        {.name = "x-queue-type", .text = "quorum"},
-        {.name = "x-single-active-consumer", .number = 1, .is_flag = true},
-        {.name = "x-delivery-limit", .number = DELIVERY_LIMIT},
-        {.name = "x-quorum-initial-group-size", .number = d->t->cluster_size},
-        {.name = "x-dead-letter-exchange", .text = dead_name},
-        {.name = NULL},
-    };
-    const struct mq_queue q = {.name = topology_name(name, d->t, "publish"),
-                               .durable = true,
-                               .args = d->t->is_quorum ? quorum : classic};
-
-    exchange(d, name, "topic");
-    queue(d, &q);
-    bind(d, name, name, "#");
-}
-
 int topology_declare_gateway(struct mq *m, uint16_t channel, const struct topology *t,
                              const char *id, char *error, size_t error_size)
 {
@@ -384,9 +399,16 @@ int topology_declare_gateway(struct mq *m, uint16_t channel, const struct topolo
     bind(&d, own, own, "");
     chain(&d, own, gateways, id);
     chain(&d, own, gateways, "all");
-    declare_members(&d);
-    declare_control(&d);
-    declare_publish(&d);
+    return d.rc;
+}
+
+int topology_bind_control(struct mq *m, uint16_t channel, const struct topology *t, char *error,
+                          size_t error_size)
+{
+    struct declaring d = {m, channel, t, error, error_size, MQ_OK};
+    char name[TOPOLOGY_NAME_SIZE];
+
+    bind(&d, topology_name(name, t, "control"), name, "");
     return d.rc;
 }
 

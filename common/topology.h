@@ -2,8 +2,9 @@
  * topology.h: every exchange and queue of a deployment, declared from one place.
  *
  * Whoever needs a thing and may make it declares it, always with the same
- * arguments; a gateway whose account may not waits for a broadcaster. So the
- * order in which services start does not matter. With P partitions, p = 0..P-1:
+ * arguments; a gateway whose account may make nothing but its own exchange and
+ * queue waits for a broadcaster. So the order in which services start does not
+ * matter. With P partitions, p = 0..P-1:
  *
  *   exchange          kind                       carries
  *   PREFIX.in         direct, durable            batches of publishes, key p
@@ -90,7 +91,8 @@ const char *topology_key(char key[TOPOLOGY_KEY_SIZE], uint32_t partition);
  * the AMQP code is in mq_error_code(). The channel is usable after a refusal.
  */
 
-/* What both services need: the permanent exchanges, PREFIX.in.p, PREFIX.dead. */
+/* What both services need: the permanent exchanges, PREFIX.in.p, PREFIX.dead, and what
+ * topology_declare_shared() makes. */
 int topology_declare_common(struct mq *m, uint16_t channel, const struct topology *t, char *error,
                             size_t error_size) MUST_CHECK;
 
@@ -101,9 +103,26 @@ enum topology_found {
     TOPOLOGY_OTHER,  /* made with other settings, as `error` says; not all of them are looked at */
 };
 
-/* Looks for what topology_declare_common() makes, without any right in the broker. */
+/* Looks for what topology_declare_common() makes, without any right in the broker. If it is absent,
+ * `error` says what. */
 int topology_find_common(struct mq *m, uint16_t channel, const struct topology *t,
                          enum topology_found *found, char *error, size_t error_size) MUST_CHECK;
+
+/* What all gateways use: PREFIX.members, PREFIX.control, PREFIX.publish. They must not be able to
+ * delete it, so they cannot make it either: broadcasters do. */
+int topology_declare_shared(struct mq *m, uint16_t channel, const struct topology *t, char *error,
+                            size_t error_size) MUST_CHECK;
+
+/* Whether somebody has deleted any of that. In a cluster only PREFIX.members is looked for, which
+ * goes with its node: the others stay unless a person deletes them, and to ask for a stream may
+ * take as long as the node of its leader hangs. */
+int topology_find_shared(struct mq *m, uint16_t channel, const struct topology *t,
+                         enum topology_found *found) MUST_CHECK;
+
+/* Binds the stream PREFIX.control to the exchange of its name. That takes the rights to write the
+ * one and to read the other: gateways have both anyway, and nobody else has either. */
+int topology_bind_control(struct mq *m, uint16_t channel, const struct topology *t, char *error,
+                          size_t error_size) MUST_CHECK;
 
 /* PREFIX.log.p: the streams. */
 int topology_declare_logs(struct mq *m, uint16_t channel, const struct topology *t, char *error,
@@ -114,8 +133,7 @@ int topology_declare_logs(struct mq *m, uint16_t channel, const struct topology 
 int topology_declare_broadcaster(struct mq *m, uint16_t channel, const struct topology *t,
                                  const char *id, char *error, size_t error_size) MUST_CHECK;
 
-/* Exchange and queue PREFIX.gateway.ID, PREFIX.members, PREFIX.control and
- * PREFIX.publish. 405 and 404: as above, try again. */
+/* Exchange and queue PREFIX.gateway.ID. 405 and 404: as above, try again. */
 int topology_declare_gateway(struct mq *m, uint16_t channel, const struct topology *t,
                              const char *id, char *error, size_t error_size) MUST_CHECK;
 

@@ -42,21 +42,23 @@ int bus_member_join(struct bus_thread *t)
 
 void bus_member_lost(struct bus_thread *t)
 {
-    log_info("the queue of the gateways is gone: declaring it anew");
+    log_info("the queue of the gateways is gone: waiting for a broadcaster to make it anew");
     t->bus->is_member_lost = true;
     t->bus->rejoin_ms = 0;
 }
 
-/* The queue went with its node. All else goes on meanwhile. MQ_OK also when the broker does not let
- * us have it yet. */
+/* The queue went with its node. All else goes on meanwhile. Broadcasters make it anew; so do we, if
+ * our account may. MQ_OK also when the broker does not let us have it yet. */
 static int rejoin(struct bus_thread *t)
 {
     struct bus *b = t->bus;
     char error[TOPOLOGY_ERROR_SIZE];
 
     b->rejoin_ms = clock_mono_ms() + REJOIN_MS;
-    int r = topology_declare_gateway(t->mq, BUS_CHANNEL_DECLARE, &b->topology, b->gateway->conf->id,
-                                     error, sizeof(error));
+    int r = topology_declare_shared(t->mq, BUS_CHANNEL_DECLARE, &b->topology, error, sizeof(error));
+    if (r == MQ_REFUSED && mq_error_code(t->mq) == 403) {
+        r = MQ_OK;
+    }
     if (r == MQ_OK) { /* a new channel: what was said on the old one, of the old queue, is void */
         r = mq_channel_close(t->mq, BUS_CHANNEL_MEMBER);
         r = r == MQ_OK ? mq_channel_open(t->mq, BUS_CHANNEL_MEMBER, false) : r;

@@ -136,19 +136,15 @@ static int make_topology(struct bus_thread *t, struct mq *mq, char *error, size_
 
     if (r == MQ_REFUSED && mq_error_code(mq) == 406) {
         tell_foreign(t, error);
-    } else if (r == MQ_REFUSED && mq_error_code(mq) == 403) {
-        log_info("bus waits role=%s for=broadcaster reason=%s", t->role,
-                 log_quote(error, strlen(error)));
-        r = MQ_OK;
     }
-    return r;
+    return r == MQ_REFUSED && mq_error_code(mq) == 403 ? MQ_OK : r;
 }
 
 /* Waits until all that both services need is there. An account with no more rights than a gateway
  * needs cannot make it: the first broadcaster does. */
 static int await_topology(struct bus_thread *t, struct mq *mq, char *error, size_t size)
 {
-    bool has_tried = false;
+    bool has_tried = false, has_told = false;
 
     while (!bus_stops(t)) {
         enum topology_found found;
@@ -166,12 +162,17 @@ static int await_topology(struct bus_thread *t, struct mq *mq, char *error, size
         if (!has_tried) {
             has_tried = true;
             r = make_topology(t, mq, error, size);
-        } else {
-            poll(NULL, 0, BUS_BACKOFF_MIN_MS);
+            if (r != MQ_OK) {
+                return r;
+            }
+            continue;
         }
-        if (r != MQ_OK) {
-            return r;
+        if (!has_told) {
+            has_told = true;
+            log_info("bus waits role=%s for=broadcaster reason=%s", t->role,
+                     log_quote(error, strlen(error)));
         }
+        poll(NULL, 0, BUS_BACKOFF_MIN_MS);
     }
     return MQ_LOST;
 }
@@ -193,6 +194,9 @@ bool bus_connect(struct bus_thread *t, size_t which)
     r = mq_channel_open(mq, BUS_CHANNEL_DECLARE, false);
     if (r == MQ_OK) {
         r = await_topology(t, mq, error, sizeof(error));
+    }
+    if (r == MQ_OK) {
+        r = topology_bind_control(mq, BUS_CHANNEL_DECLARE, &b->topology, error, sizeof(error));
     }
     if (r != MQ_OK) {
         bus_complain(t, "declare", r == MQ_REFUSED ? error : mq_error(mq));

@@ -23,7 +23,7 @@ static struct topology fresh(bool is_quorum)
 static void forget(struct mq *m, const struct topology *t)
 {
     static const char *const kinds[] = {"in", "log"};
-    static const char *const singles[] = {"dead", "broadcasters"};
+    static const char *const singles[] = {"dead", "broadcasters", "members", "control", "publish"};
     char name[TOPOLOGY_NAME_SIZE];
 
     for (uint32_t p = 0; p < PARTITIONS; p++) {
@@ -73,6 +73,8 @@ static void both_services_may_declare_everything_again(void **state)
                 MQ_OK);
             assert_int_equal(
                 topology_declare_gateway(m, RIG_CHANNEL, &t, "g1", error, sizeof(error)), MQ_OK);
+            assert_int_equal(topology_bind_control(m, RIG_CHANNEL, &t, error, sizeof(error)),
+                             MQ_OK);
         }
         assert_string_equal(error, "");
         forget(m, &t);
@@ -142,12 +144,21 @@ static void expect_found(struct mq *m, const struct topology *t, enum topology_f
 
     assert_int_equal(topology_find_common(m, RIG_CHANNEL, t, &found, error, sizeof(error)), MQ_OK);
     assert_int_equal(found, wanted);
-    assert_int_equal(error[0] != '\0', wanted == TOPOLOGY_OTHER);
+    assert_int_equal(error[0] != '\0', wanted != TOPOLOGY_WHOLE);
     assert_null(strchr(error, '\n'));
+}
+
+static void expect_shared(struct mq *m, const struct topology *t, enum topology_found wanted)
+{
+    enum topology_found found = TOPOLOGY_OTHER;
+
+    assert_int_equal(topology_find_shared(m, RIG_CHANNEL, t, &found), MQ_OK);
+    assert_int_equal(found, wanted);
 }
 
 static void who_only_looks_finds_all_of_it_or_what_is_wrong_with_it(void **state)
 {
+    static const char *const shared[] = {"members", "control", "publish"};
     (void)state;
     for (int is_quorum = 0; is_quorum < 2; is_quorum++) {
         const struct topology t = fresh(is_quorum != 0);
@@ -169,6 +180,16 @@ static void who_only_looks_finds_all_of_it_or_what_is_wrong_with_it(void **state
             assert_int_equal(topology_declare_common(m, RIG_CHANNEL, &t, error, sizeof(error)),
                              MQ_OK);
             expect_found(m, &t, TOPOLOGY_WHOLE);
+        }
+        for (size_t i = 0; i < ARRAY_LEN(shared); i++) {
+            assert_int_equal(mq_queue_delete(m, RIG_CHANNEL, topology_name(name, &t, shared[i])),
+                             MQ_OK);
+            expect_found(m, &t, TOPOLOGY_ABSENT);
+            expect_shared(m, &t, i == 0 || !t.is_quorum ? TOPOLOGY_ABSENT : TOPOLOGY_WHOLE);
+            assert_int_equal(topology_declare_shared(m, RIG_CHANNEL, &t, error, sizeof(error)),
+                             MQ_OK);
+            expect_found(m, &t, TOPOLOGY_WHOLE);
+            expect_shared(m, &t, TOPOLOGY_WHOLE);
         }
         assert_int_equal(topology_declare_logs(m, RIG_CHANNEL, &t, error, sizeof(error)), MQ_OK);
         assert_int_equal(

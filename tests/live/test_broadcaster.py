@@ -281,7 +281,8 @@ def test_everything_can_be_read_in_the_management_page(alone, broker, gateway):
     queues = {q["name"].removeprefix(f"{prefix}."): q for q in broker.api("queues")
               if q["name"].startswith(f"{prefix}.")}
     own = {f"{kind}.{p}" for kind in ("in", "spill", "log", "owner") for p in range(4)}
-    assert set(queues) == own | {"broadcasters", f"broadcaster.{name}", "dead", "gateway.byhand"}
+    assert set(queues) == own | {"broadcasters", f"broadcaster.{name}", "dead", "gateway.byhand",
+                                 "members", "control", "publish"}
     arguments = queues["in.0"]["arguments"]
     assert arguments["x-overflow"] == "reject-publish"
     assert arguments["x-dead-letter-exchange"] == f"{prefix}.spill"

@@ -202,6 +202,8 @@ def test_each_gateway_has_an_account_that_is_good_for_its_own_things_only(up):
             (lambda c: c.queue_bind(own, other, ""), False),
             (lambda c: c.exchange_delete(other), False),
             (lambda c: c.queue_delete(other), False),
+            (lambda c: c.queue_delete("warren.control"), False),
+            (lambda c: c.queue_delete("warren.publish"), False),
             (lambda c: c.basic_consume(other, lambda *_: None), False),
             (lambda c: c.queue_declare(f"{own}0"), False),
             (lambda c: c.queue_declare(f"{own}.x"), False)):

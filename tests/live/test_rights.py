@@ -27,9 +27,12 @@ ALLOWED = [
     ("gateway", "exchange", "gateway.g3"), ("gateway", "declare", "gateway.g3"),
     ("gateway", "bind", "gateway.g1", "gateway.g1"), ("gateway", "chain", "gateway.g1", "gateways"),
     ("gateway", "consume", "gateway.g1"), ("gateway", "consume", "control"),
-    ("gateway", "consume", "publish"), ("gateway", "delete", "gateway.g3"),
-    ("gateway", "declare", "members"), ("gateway", "consume", "members"),
-    ("gateway", "look", "in.0"), ("gateway", "look", "log.0"),
+    ("gateway", "consume", "publish"), ("gateway", "consume", "members"),
+    ("gateway", "delete", "gateway.g3"),
+    # Exchange and stream share a name: who writes the one and reads the other may bind the two.
+    ("gateway", "bind", "control", "control"),
+    ("gateway", "look", "in.0"), ("gateway", "look", "log.0"), ("gateway", "look", "members"),
+    ("gateway", "look", "control"), ("gateway", "look", "publish"),
     # A broadcaster takes the input, writes the log, and delivers.
     ("broadcaster", "publish", "log"), ("broadcaster", "publish", "gateways"),
     ("broadcaster", "publish", "owner"), ("broadcaster", "publish", "spill"),
@@ -40,6 +43,10 @@ ALLOWED = [
     ("broadcaster", "declare", "in.1"), ("broadcaster", "declare", "broadcaster.b2"),
     ("broadcaster", "bind", "in.0", "in"), ("broadcaster", "bind", "owner.0", "owner"),
     ("broadcaster", "chain", "events", "sessions"),
+    # And makes what gateways use.
+    ("broadcaster", "declare", "members"), ("broadcaster", "declare", "control"),
+    ("broadcaster", "exchange", "control"), ("broadcaster", "declare", "publish"),
+    ("broadcaster", "exchange", "publish"), ("broadcaster", "bind", "publish", "publish"),
     # Other programs publish, or listen in queues of their own.
     ("backend", "publish", "publish"),
     ("listener", "declare", "app.rights"), ("listener", "bind", "app.rights", "events"),
@@ -69,19 +76,34 @@ FORBIDDEN = [
     ("gateway", "delete", "log.0"), ("gateway", "delete", "in.0"), ("gateway", "delete", "dead"),
     ("gateway", "delete", "broadcasters"), ("gateway", "unmake", "in"),
     ("gateway", "unmake", "log"), ("gateway", "unmake", "gateways"),
+    ("gateway", "delete", "spill.0"), ("gateway", "purge", "spill.0"),
+    ("gateway", "delete", "owner.0"), ("gateway", "purge", "owner.0"),
+    ("gateway", "declare", "dead"), ("gateway", "purge", "dead"),
+    ("gateway", "exchange", "owner"), ("gateway", "exchange", "dead"),
+    ("gateway", "exchange", "sessions"), ("gateway", "unmake", "owner"),
+    ("gateway", "unmake", "dead"), ("gateway", "bind", "dead", "dead"),
+    ("gateway", "bind", "in.0", "in"), ("gateway", "unbind", "in.0", "in"),
+    # Bans, what programs published and what counts the gateways are for all of them: nobody
+    # destroys them or turns them aside. (Who consumes a queue can also empty it.)
+    ("gateway", "declare", "control"), ("gateway", "exchange", "control"),
+    ("gateway", "delete", "control"), ("gateway", "unmake", "control"),
+    ("gateway", "declare", "publish"), ("gateway", "exchange", "publish"),
+    ("gateway", "delete", "publish"), ("gateway", "unmake", "publish"),
+    ("gateway", "publish", "publish"), ("gateway", "bind", "publish", "publish"),
+    ("gateway", "unbind", "publish", "publish"), ("gateway", "bind", "publish", "gateways"),
+    ("gateway", "chain", "publish", "gateways"), ("gateway", "declare", "members"),
+    ("gateway", "delete", "members"), ("gateway", "bind", "members", "gateways"),
     # A broadcaster does not publish in the name of people, or order gateways about.
     ("broadcaster", "publish", "in"), ("broadcaster", "publish", "control"),
-    ("broadcaster", "publish", "publish"), ("broadcaster", "publish", None),
-    ("broadcaster", "publish", "sessions"),
-    ("broadcaster", "consume", "control"), ("broadcaster", "consume", "publish"),
-    ("broadcaster", "consume", "members"), ("broadcaster", "delete", "members"),
+    ("broadcaster", "publish", "sessions"), ("broadcaster", "publish", None),
+    ("broadcaster", "bind", "control", "control"), ("broadcaster", "unbind", "control", "control"),
+    ("broadcaster", "bind", "control", "log"), ("broadcaster", "chain", "control", "log"),
+    ("broadcaster", "consume", "control"), ("broadcaster", "consume", "members"),
+    ("broadcaster", "bind", "members", "log"),
     ("broadcaster", "consume", "gateway.g1"), ("broadcaster", "bind", "broadcaster.b1", "gateways"),
     ("broadcaster", "bind", "broadcaster.b1", "control"),
-    ("broadcaster", "bind", "broadcaster.b1", "publish"),
-    ("broadcaster", "declare", "gateway.g3"), ("broadcaster", "declare", "control"),
+    ("broadcaster", "declare", "gateway.g3"), ("broadcaster", "delete", "gateway.g1"),
     ("broadcaster", "declare", "anything"), ("broadcaster", "declare", None),
-    ("broadcaster", "delete", "gateway.g1"), ("broadcaster", "delete", "control"),
-    ("broadcaster", "delete", "publish"), ("broadcaster", "unmake", "control"),
     # A backend does not read what others said, nor change anything.
     ("backend", "publish", "in"), ("backend", "publish", "log"), ("backend", "publish", "control"),
     ("backend", "publish", "dead"), ("backend", "publish", "sessions"),
@@ -133,13 +155,16 @@ def _act(channel, action, name, source):
     elif action == "purge":
         channel.queue_purge(full)
     elif action == "declare":
-        channel.queue_declare(full or "", durable=True)
+        kind = {"x-queue-type": "stream"} if name in STREAMS else None
+        channel.queue_declare(full or "", durable=True, arguments=kind)
     elif action == "look":
         channel.queue_declare(full, passive=True)
     elif action == "exchange":
         channel.exchange_declare(full, EXCHANGES.get(name, "fanout"), durable=True)
     elif action == "bind":
         channel.queue_bind(full, behind, "x")
+    elif action == "unbind":
+        channel.queue_unbind(full, behind, "x")
     elif action == "chain":
         channel.exchange_bind(full, behind, "x")
     elif action == "unmake":
@@ -199,6 +224,12 @@ def test_what_an_account_needs_is_allowed(accounts, probe):
     accounts.attempt(*probe)
 
 
+def test_nobody_can_empty_the_stream_of_orders(topology):
+    connection = connect(topology, "gateway")  # which is ended by the attempt
+    with pytest.raises(pika.exceptions.ConnectionClosedByBroker):
+        connection.channel().queue_purge(_full("control"))
+
+
 def test_an_account_is_good_for_its_own_vhost_only_and_not_for_the_page(broker):
     broker.api(f"vhosts/{VHOST}", method="PUT")
     try:
@@ -237,10 +268,37 @@ def test_a_gateway_waits_for_a_broadcaster_to_make_what_it_may_not(broker):
         broker.forget(running.prefix)
         gateway = running.add_gateway(start=False).start(wait=False)
         eventually(lambda: gateway.log_text().count("bus waits") == 2)
+        assert f'reason="{running.prefix}.gateways is not there"' in gateway.log_text()
         assert gateway.get("/live")[0] == 200 and gateway.get("/ready")[0] == 503
         broadcaster.start()
         gateway.wait_ready()
         assert gateway.metric("warren_gateway_sessions") == 0
+
+
+def test_what_gateways_may_not_make_comes_back_by_itself(broker):
+    names = ("members", "control", "publish")
+    with Deployment(broker, gateways=1, broadcasters=1) as running:
+        for name in names:
+            with broker.channel() as channel:
+                channel.queue_delete(f"{running.prefix}.{name}")
+        for name in names:
+            eventually(lambda n=name: _consumers(broker, f"{running.prefix}.{n}") == 1,
+                       what=f"the gateway consumes {name} again")
+        with broker.channel() as channel:
+            channel.exchange_delete(f"{running.prefix}.publish")
+        eventually(lambda: "publish" in [
+            binding["source"].removeprefix(f"{running.prefix}.")
+            for binding in broker.api(f"queues/%2F/{running.prefix}.publish/bindings")])
+        running.gateways[0].wait_ready()
+        assert running.gateways[0].metric("warren_gateway_bus_aborts_total") == 0
+
+
+def _consumers(broker, queue):
+    try:
+        with broker.channel() as channel:
+            return channel.queue_declare(queue, passive=True).method.consumer_count
+    except pika.exceptions.ChannelClosedByBroker:
+        return None  # it is not there
 
 
 @pytest.mark.parametrize("key, value, says", [
