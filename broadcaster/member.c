@@ -186,6 +186,7 @@ int member_judge(struct worker *w, uint32_t partition, int answer)
         log_warn("partition given up partition=%" PRIu32 " reason=%s", partition,
                  log_quote(trouble, strlen(trouble)));
         w->is_topology_stale = true;
+        w->period_ms = 0; /* if its input was deleted, it is missed */
         w->share.claim_after_ms[partition] = clock_mono_ms() + BROKEN_PAUSE_MS;
         return end_tenure(w, partition);
     }
@@ -225,11 +226,14 @@ static int probe(struct worker *w, uint32_t partition, bool *is_free)
     uint32_t consumers;
     int rc = count_consumers(w, topology_name_of(name, &w->topology, "in", partition), &consumers);
 
-    if (rc == MQ_REFUSED) {
-        return worker_trouble(w, "%s: %s", name, mq_error(w->mq));
-    }
     *is_free = rc == MQ_OK && consumers == 0;
-    return rc;
+    if (rc == MQ_REFUSED && mq_error_code(w->mq) == 404) {
+        log_warn("the input of a partition is not there: making it anew partition=%" PRIu32,
+                 partition);
+        w->is_topology_stale = true;
+        return MQ_OK;
+    }
+    return rc == MQ_REFUSED ? worker_trouble(w, "%s: %s", name, mq_error(w->mq)) : rc;
 }
 
 /* Claims one of what is missing, among those that nobody serves. `is_claimed`: there may be more to

@@ -9,6 +9,15 @@
  * that was there before us has been delivered. What comes into the spill later
  * was rejected from the input, by us or by a policy of the broker's operator: it
  * is rejected once more and so gets to PREFIX.dead.
+ *
+ * Somebody may delete the input. What gateways publish until it is made anew has
+ * no way into it and comes into the spill, too. It is older than all that is in
+ * the new input, so it has its place there: taken behind it, it would count as
+ * a duplicate, for a later number of its lane had been seen. So an owner that is
+ * given such a batch after its marker goes no further: it gives the partition up,
+ * and the next one finds the batch in the spill. To be sure to be given it before
+ * anything that was published after it, the owner does not consume the input
+ * while the broker could hold back anything of the spill.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -113,10 +122,10 @@ int tenure_consume_input(struct tenure *t)
         }
         return rc;
     }
-    if (t->is_spill_over) {
-        return consume(t, "in", ACKS_PREFETCH, &t->has_input);
-    }
     bool is_idle = t->acks.settled >= t->last_input; /* the broker holds nothing back for us */
+    if (t->is_spill_over) {
+        return is_idle ? consume(t, "in", ACKS_PREFETCH, &t->has_input) : MQ_OK; /* a later tick */
+    }
     if (is_idle && clock_mono_ms() - t->spill_ms > SPILL_PATIENCE_MS) {
         log_warn("partition waits for the end of its spill partition=%" PRIu32
                  ": asking again, somebody may have purged it",
@@ -163,6 +172,14 @@ static bool is_from_spill(const struct tenure *t, const struct mq_event *e)
     return slice_equal(e->consumer, (struct slice){t->spill_tag, strlen(t->spill_tag)});
 }
 
+/* It came by the alternate exchange; what was in the input once comes by PREFIX.spill. */
+static bool is_unrouted(const struct tenure *t, const struct mq_event *e)
+{
+    char name[TOPOLOGY_NAME_SIZE];
+
+    return slice_equal(e->exchange, slice_of(topology_name(name, t->env->topology, "in")));
+}
+
 static bool is_marker(const struct mq_event *e)
 {
     return slice_equal(e->props.type, SLICE_LIT(MARKER_TYPE));
@@ -173,10 +190,23 @@ static int on_end(struct tenure *t)
 {
     t->is_spill_over = true;
     if (t->spilled > 0) {
-        log_info("partition has its spill partition=%" PRIu32 " batches=%" PRIu64, t->partition,
-                 t->spilled);
+        log_info("partition has its spill partition=%" PRIu32 " batches=%" PRIu64
+                 " unrouted=%" PRIu64,
+                 t->partition, t->spilled, t->unrouted);
     }
     return t->wants_input && !t->has_input ? tenure_consume_input(t) : MQ_OK;
+}
+
+/* A batch that stands before the input. */
+static void count(struct tenure *t, bool is_unrouted)
+{
+    t->spilled++;
+    stat_add(is_unrouted ? &t->env->metrics->unrouted : &t->env->metrics->spilled, 1);
+    if (is_unrouted && t->unrouted++ == 0) {
+        log_warn("partition takes back what came while its input was not there: somebody had "
+                 "deleted it, and what was in it is lost partition=%" PRIu32,
+                 t->partition);
+    }
 }
 
 int tenure_on_spill(struct tenure *t, const struct mq_event *e, bool *is_input)
@@ -191,9 +221,11 @@ int tenure_on_spill(struct tenure *t, const struct mq_event *e, bool *is_input)
     if (!is_marker(e)) {
         if (!t->is_spill_over) {
             *is_input = true;
-            t->spilled++;
-            stat_add(&t->env->metrics->spilled, 1);
+            count(t, is_unrouted(t, e));
             return MQ_OK;
+        }
+        if (is_unrouted(t, e)) {
+            return tenure_break(t, "its input was not there");
         }
         acks_refused(&t->acks, e->tag);
         return tenure_settle(t);

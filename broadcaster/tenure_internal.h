@@ -34,6 +34,7 @@ struct tenure {
     bool has_spill;
     bool is_spill_over;   /* what stood before the input has been delivered */
     uint64_t spilled;     /* batches of it that the machine was given */
+    uint64_t unrouted;    /* of these, those that came while there was no input */
     uint64_t spill_nonce; /* in our marker */
     int64_t spill_ms;     /* monotonic: when the spill last brought something, or was asked to */
     char spill_tag[TENURE_TAG_SIZE];

@@ -176,7 +176,7 @@ static void declare_dead(struct declaring *d)
 }
 
 /* Before the input, whose letters it takes; see topology.h. Unbounded: what is in it was in the
- * input. */
+ * input, or has nowhere else to go. */
 static void declare_spill(struct declaring *d, uint32_t partition)
 {
     char exchange_name[TOPOLOGY_NAME_SIZE], name[TOPOLOGY_NAME_SIZE], dead[TOPOLOGY_NAME_SIZE];
@@ -304,7 +304,7 @@ int topology_declare_common(struct mq *m, uint16_t channel, const struct topolog
 {
     static const char *const direct[] = {"log", "owner"};
     struct declaring d = {m, channel, t, error, error_size, MQ_OK};
-    char name[TOPOLOGY_NAME_SIZE];
+    char name[TOPOLOGY_NAME_SIZE], unrouted[TOPOLOGY_NAME_SIZE];
 
     declare_in_exchange(&d);
     declare_dead(&d);
@@ -313,6 +313,7 @@ int topology_declare_common(struct mq *m, uint16_t channel, const struct topolog
     }
     if (!t->is_quorum) {
         exchange(&d, topology_name(name, t, "spill"), "direct");
+        chain(&d, name, topology_name_of(unrouted, t, "unrouted", t->partitions), "");
     }
     exchange(&d, topology_name(name, t, "sessions"), "topic");
     for (uint32_t p = 0; p < t->partitions; p++) {

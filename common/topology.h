@@ -9,7 +9,9 @@
  *   exchange          kind                       carries
  *   PREFIX.in         direct, durable            batches of publishes, key p
  *   PREFIX.unrouted.P fanout, durable            what PREFIX.in has no queue for; into PREFIX.dead
- *   PREFIX.spill      direct, durable            what RabbitMQ drops from a PREFIX.in.p, key p
+ *                                                and PREFIX.spill
+ *   PREFIX.spill      direct, durable            what RabbitMQ drops from a PREFIX.in.p, key p, and
+ *                                                what comes while that is not there
  *   PREFIX.log        direct, durable            appends, key p
  *   PREFIX.owner      direct, durable            soft state for owners, key p; notices, key "all"
  *   PREFIX.gateways   direct, durable            deliveries, key of a gateway, or "all"
@@ -39,6 +41,10 @@
  * exchange is PREFIX.spill, and what is in PREFIX.spill.p stands before what is
  * in PREFIX.in.p. The dead-letter exchange of PREFIX.spill.p, and of a quorum
  * PREFIX.in.p, is PREFIX.dead. Quorum queues are not cut: they have no spill.
+ *
+ * When somebody deletes a PREFIX.in.p, what is published until a broadcaster has
+ * made it anew would be lost, though RabbitMQ confirms it: so that gets into
+ * PREFIX.spill.p, too, but for quorum queues.
  *
  * A durable classic queue is away while its node is, and to declare it is
  * refused meanwhile: a cluster has none.

@@ -106,6 +106,32 @@ static void every_key_reaches_its_queue_and_a_strange_one_the_dead(void **state)
     (void)mq_close(m);
 }
 
+static void what_comes_while_an_input_is_not_there_is_kept_for_its_owner(void **state)
+{
+    (void)state;
+    const struct topology t = fresh(false);
+    struct mq *m = rig_open();
+    char error[TOPOLOGY_ERROR_SIZE] = "", in[TOPOLOGY_NAME_SIZE], name[TOPOLOGY_NAME_SIZE];
+    char key[TOPOLOGY_KEY_SIZE];
+
+    assert_int_equal(topology_declare_common(m, RIG_CHANNEL, &t, error, sizeof(error)), MQ_OK);
+    assert_int_equal(mq_queue_delete(m, RIG_CHANNEL, topology_name_of(name, &t, "in", 1)), MQ_OK);
+    publish(m, topology_name(in, &t, "in"), topology_key(key, 1), 1);
+    publish(m, in, topology_key(key, PARTITIONS), 2); /* nobody's */
+    publish(m, in, topology_key(key, 0), 3);
+    assert_int_equal(topology_declare_common(m, RIG_CHANNEL, &t, error, sizeof(error)), MQ_OK);
+    assert_int_equal(count_messages(m, topology_name_of(name, &t, "spill", 1)), 1);
+    assert_int_equal(count_messages(m, topology_name_of(name, &t, "spill", 0)), 0);
+    assert_int_equal(count_messages(m, topology_name_of(name, &t, "in", 1)), 0);
+    assert_int_equal(count_messages(m, topology_name_of(name, &t, "in", 0)), 1);
+    assert_int_equal(count_messages(m, topology_name(name, &t, "dead")), 2);
+    assert_int_equal(topology_declare_logs(m, RIG_CHANNEL, &t, error, sizeof(error)), MQ_OK);
+    assert_int_equal(topology_declare_broadcaster(m, RIG_CHANNEL, &t, "b", error, sizeof(error)),
+                     MQ_OK);
+    forget(m, &t);
+    (void)mq_close(m);
+}
+
 static void another_number_of_partitions_is_refused_in_one_clear_line(void **state)
 {
     (void)state;
@@ -273,6 +299,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_services_may_declare_everything_again),
         cmocka_unit_test(every_key_reaches_its_queue_and_a_strange_one_the_dead),
+        cmocka_unit_test(what_comes_while_an_input_is_not_there_is_kept_for_its_owner),
         cmocka_unit_test(another_number_of_partitions_is_refused_in_one_clear_line),
         cmocka_unit_test(who_only_looks_finds_all_of_it_or_what_is_wrong_with_it),
         cmocka_unit_test(a_partition_has_one_owner_until_it_is_released_or_its_connection_ends),

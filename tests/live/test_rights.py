@@ -13,7 +13,7 @@ VHOST = "rights-elsewhere"
 EXCHANGES = {"in": "direct", "spill": "direct", "log": "direct", "owner": "direct",
              "gateways": "direct", "gateway.g1": "fanout", "gateway.g2": "fanout",
              "control": "fanout", "publish": "topic", "events": "topic",
-             "sessions": "topic", "dead": "fanout"}
+             "sessions": "topic", "dead": "fanout", "unrouted.4": "fanout"}
 STREAMS = ("log.0", "control")
 QUEUES = ("in.0", "spill.0", "owner.0", "broadcasters", "broadcaster.b1", "gateway.g1",
           "gateway.g2", "members", "publish", "dead")
@@ -42,6 +42,8 @@ ALLOWED = [
     ("broadcaster", "consume", "broadcasters"), ("broadcaster", "declare", "owner.1"),
     ("broadcaster", "declare", "in.1"), ("broadcaster", "declare", "broadcaster.b2"),
     ("broadcaster", "bind", "in.0", "in"), ("broadcaster", "bind", "owner.0", "owner"),
+    ("broadcaster", "chain", "spill", "unrouted.4"),
+    ("broadcaster", "chain", "dead", "unrouted.4"),
     ("broadcaster", "chain", "events", "sessions"),
     # And makes what gateways use.
     ("broadcaster", "declare", "members"), ("broadcaster", "declare", "control"),
@@ -83,6 +85,8 @@ FORBIDDEN = [
     ("gateway", "exchange", "sessions"), ("gateway", "unmake", "owner"),
     ("gateway", "unmake", "dead"), ("gateway", "bind", "dead", "dead"),
     ("gateway", "bind", "in.0", "in"), ("gateway", "unbind", "in.0", "in"),
+    ("gateway", "publish", "unrouted.4"), ("gateway", "chain", "spill", "unrouted.4"),
+    ("gateway", "chain", "gateway.g1", "unrouted.4"),
     # Bans, what programs published and what counts the gateways are for all of them: nobody
     # destroys them or turns them aside. (Who consumes a queue can also empty it.)
     ("gateway", "declare", "control"), ("gateway", "exchange", "control"),
