@@ -280,13 +280,12 @@ def test_a_gateway_waits_for_a_broadcaster_to_make_what_it_may_not(broker):
 
 
 def test_what_gateways_may_not_make_comes_back_by_itself(broker):
-    names = ("members", "control", "publish")
     with Deployment(broker, gateways=1, broadcasters=1) as running:
-        for name in names:
+        for name in ("members", "control", "publish"):
             with broker.channel() as channel:
                 channel.queue_delete(f"{running.prefix}.{name}")
-        for name in names:
-            eventually(lambda n=name: _consumers(broker, f"{running.prefix}.{n}") == 1,
+        for name, count in (("members", 1), ("control", 0), ("publish", 1)):  # a stream counts none
+            eventually(lambda n=name, c=count: _consumers(broker, f"{running.prefix}.{n}") == c,
                        what=f"the gateway consumes {name} again")
         with broker.channel() as channel:
             channel.exchange_delete(f"{running.prefix}.publish")
