@@ -146,8 +146,8 @@ static void another_number_of_partitions_is_refused_in_one_clear_line(void **sta
                      MQ_REFUSED);
     assert_int_equal(mq_error_code(m), 406);
     (void)snprintf(wanted, sizeof(wanted),
-                   "the broker's %s.in was made with other settings (another number of "
-                   "partitions?): 406 PRECONDITION_FAILED",
+                   "the broker's %s.in was made with another [topology] partitions: "
+                   "406 PRECONDITION_FAILED",
                    t.prefix);
     assert_memory_equal(error, wanted, strlen(wanted));
     assert_null(strchr(error, '\n'));
