@@ -232,6 +232,14 @@ void centrifuge_leave(struct session *s, const struct command *c)
 {
     struct subscription *sub = rooms_find(s, c->channel);
 
+    if (sub != NULL && sub->joining != NULL && sub->cause == ROOMS_BY_COMMAND) {
+        /* Every command has its reply. This one is temporary: an SDK that wants to be in again by
+         * now may take it for the answer to that, and must not give up. */
+        session_send_error(s, sub->joining->command_id, REPLY_INTERNAL);
+        if (s->state != SESSION_OPEN) {
+            return; /* it was too slow for that: it has left all rooms */
+        }
+    }
     if (sub != NULL) {
         rooms_leave(sub);
     }

@@ -130,6 +130,7 @@ static void a_late_answer_says_nothing_about_a_room_that_was_left_and_entered_ag
     kit_drop(&k, MESSAGE_JOIN);
     snprintf(text, sizeof(text), "{\"id\":9,\"unsubscribe\":{\"channel\":\"%s\"}}", second);
     peer_send(&ann, text);
+    peer_expect_part(&ann, "{\"id\":2,\"error\":");
     peer_expect(&ann, "{\"id\":9,\"unsubscribe\":{}}");
     peer_subscribe(&ann, second);
     kit_drop(&k, MESSAGE_JOIN);

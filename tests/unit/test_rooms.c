@@ -87,9 +87,32 @@ static void a_session_is_once_in_a_room_and_in_so_many_rooms(void **state)
     peer_expect(&ann, "{\"id\":4,\"error\":{\"code\":106,\"message\":\"limit exceeded\"}}");
     peer_send(&ann, "{\"id\":5,\"unsubscribe\":{\"channel\":\"" ROOM "\"}}\n"
                     "{\"id\":6,\"subscribe\":{\"channel\":\"3\"}}");
+    peer_expect_part(&ann, "{\"id\":2,\"error\":{\"code\":100,");
     peer_expect(&ann, "{\"id\":5,\"unsubscribe\":{}}");
     peer_expect_nothing(&ann);
     assert_int_equal(rooms_count(k.gateway.rooms), 3);
+    peer_end(&ann);
+    kit_end(&k);
+}
+
+static void who_leaves_before_coming_in_is_answered_both_commands(void **state)
+{
+    (void)state;
+    struct kit k;
+    struct peer ann;
+
+    kit_begin(&k);
+    peer_connect(&ann, &k, "ann");
+    peer_send(&ann, SUBSCRIBE(2));
+    peer_expect_nothing(&ann);
+    kit_drop(&k, MESSAGE_ATTACH);
+    peer_send(&ann, "{\"id\":3,\"unsubscribe\":{\"channel\":\"" ROOM "\"}}\n" SUBSCRIBE(4));
+    peer_expect(&ann, "{\"id\":2,\"error\":{\"code\":100,\"message\":\"internal server error\","
+                      "\"temporary\":true}}");
+    peer_expect(&ann, "{\"id\":3,\"unsubscribe\":{}}");
+    kit_position(&k, ROOM, "k1", 5);
+    peer_expect_part(&ann, "{\"id\":4,\"subscribe\":{");
+    peer_expect_nothing(&ann);
     peer_end(&ann);
     kit_end(&k);
 }
@@ -197,6 +220,7 @@ static void an_unsubscribe_needs_no_subscription(void **state)
     peer_send(&ann, "{\"id\":2,\"unsubscribe\":{\"channel\":\"nowhere\"}}");
     peer_expect(&ann, "{\"id\":2,\"unsubscribe\":{}}");
     peer_send(&ann, SUBSCRIBE(3) "\n{\"id\":4,\"unsubscribe\":{\"channel\":\"" ROOM "\"}}");
+    peer_expect_part(&ann, "{\"id\":3,\"error\":{\"code\":100,");
     peer_expect(&ann, "{\"id\":4,\"unsubscribe\":{}}");
     kit_settle(&k);
     assert_int_equal(k.bus.count, 0); /* nobody waits: the owner is not asked */
@@ -302,6 +326,7 @@ int main(void)
         cmocka_unit_test(everybody_who_waits_for_a_position_is_answered),
         cmocka_unit_test(a_subscribe_without_an_owner_is_a_temporary_error),
         cmocka_unit_test(a_session_is_once_in_a_room_and_in_so_many_rooms),
+        cmocka_unit_test(who_leaves_before_coming_in_is_answered_both_commands),
         cmocka_unit_test(what_cannot_be_subscribed_is_answered_as_the_protocol_has_it),
         cmocka_unit_test(rights_decide_who_comes_in_and_who_speaks),
         cmocka_unit_test(who_leaves_hears_nothing_more_and_others_do),
