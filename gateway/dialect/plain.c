@@ -111,6 +111,7 @@ void plain_entered(const struct subscription *sub)
         reply_plain_entered(out, (struct slice){sub->room->name, sub->room->name_size});
         session_send_text(s, buf_slice(out));
     }
+    session_watch_expiry(s); /* the backend may have said when it ends, whatever the token does */
 }
 
 /* The object's `id`, if it is a string. Whatever else stands there is the publisher's business. */

@@ -2,6 +2,7 @@
  * test_asking.c: what a session says while the backend does not answer: it waits, in order and
  * bounded, and is gone with the session.
  */
+#include "gateway/dialect/dialect.h"
 #include "gateway/hook/hooks.h"
 #include "gateway/ws/deflate.h"
 #include "tests/unit/gateway_kit.h"
@@ -237,6 +238,33 @@ static void who_waits_for_the_backend_is_not_stale(void **state)
     kit_end(&k);
 }
 
+static void who_was_let_in_for_a_while_is_out_after_it_without_any_token(void **state)
+{
+    struct kit k;
+    struct peer joe;
+    char result[64];
+    (void)state;
+
+    kit_init(&k);
+    k.conf.hooks.subscribe_url = url;
+    k.conf.hooks.timeout_ms = 3600000;
+    k.conf.rules.defaults.hook_subscribe = true;
+    kit_start(&k);
+    peer_open(&joe, &k, DIALECT_PLAIN, "joe", "lobby");
+    KIT_UNTIL(&k, open_questions(&k) == 1);
+    snprintf(result, sizeof(result), "{\"expire_at\":%" PRId64 "}", clock_wall_ms() / 1000 + 600);
+    plain_let_in(peer_session(&joe), SLICE_LIT("lobby"),
+                 &(struct hook_answer){.end = HOOK_END_RESULT, .result = slice_of(result)});
+    kit_position(&k, "lobby", "e1", 3);
+    peer_expect_nothing(&joe);
+    kit_skip(590 * 1000);
+    peer_expect_nothing(&joe);
+    kit_skip(11 * 1000);
+    peer_expect(&joe, "close 3010 insufficient state");
+    peer_end(&joe);
+    kit_end(&k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -248,6 +276,7 @@ int main(void)
         cmocka_unit_test(who_waits_for_the_backend_is_not_stale),
         cmocka_unit_test(what_stands_behind_a_refused_connect_is_forgotten),
         cmocka_unit_test(pongs_and_the_end_are_heard_meanwhile),
+        cmocka_unit_test(who_was_let_in_for_a_while_is_out_after_it_without_any_token),
     };
 
     return cmocka_run_group_tests(tests, backend_begin, backend_end);
