@@ -182,7 +182,9 @@ static void publish_or_ask(struct session *s, struct slice text, struct slice ke
     struct buf payload = BUF_EMPTY;
 
     plain_with_username(&payload, text, slice_of(s->identity->name));
-    if (s->subscriptions->room->rule->hook_publish) {
+    if (!dialect_data_fits(s, buf_slice(&payload))) { /* any more, with the name in it */
+        session_send_error(s, 0, REPLY_LIMIT_EXCEEDED);
+    } else if (s->subscriptions->room->rule->hook_publish) {
         asking_ask(s, HOOK_PUBLISH, text, 0,
                    &(struct hook_question){.channel = room_of(s), .data = buf_slice(&payload)});
     } else {

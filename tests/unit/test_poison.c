@@ -254,6 +254,41 @@ static void a_record_that_cannot_be_read_gets_into_no_batch(void **state)
     kit_end(&k);
 }
 
+static void what_plain_people_say_is_measured_with_their_name_in_it(void **state)
+{
+    static const char name[] = "\"username\":\"joe\",";
+    struct kit k;
+    struct peer joe;
+    char text[TEXT_MAX];
+    (void)state;
+
+    kit_begin(&k);
+    k.conf.max_payload = 200;
+    peer_open(&joe, &k, DIALECT_PLAIN, "joe", ROOM);
+    kit_position(&k, ROOM, "e1", 0);
+    for (int more = 0; more < 2; more++) {
+        int fill = (int)k.conf.max_payload - (int)strlen(name) - (int)strlen("{\"m\":\"\"}") + more;
+
+        snprintf(text, sizeof(text), "{\"m\":\"%0*d\"}", fill, 0);
+        peer_send(&joe, text);
+        if (more == 0) {
+            struct bus_out *batch = kit_take(&k, MESSAGE_PUBLISH);
+            struct slice rest = blob_slice(batch->body);
+            struct record r;
+
+            assert_int_equal(record_next(&rest, false, &r), 0);
+            assert_int_equal(r.payload.size, k.conf.max_payload);
+            kit_result(&k, batch, BUS_CONFIRMED);
+        } else {
+            peer_expect(&joe, "{\"error\":{\"code\":106,\"message\":\"limit exceeded\"}}");
+            kit_expect_none(&k, MESSAGE_PUBLISH);
+            assert_int_equal(stat_get(&k.gateway.metrics.limits.met[LIMIT_MAX_PAYLOAD]), 1);
+        }
+    }
+    peer_end(&joe);
+    kit_end(&k);
+}
+
 static void an_order_that_cannot_be_read_is_not_sent(void **state)
 {
     struct kit k;
@@ -284,6 +319,7 @@ int main(void)
         cmocka_unit_test(what_a_subscription_token_says_can_be_read),
         cmocka_unit_test(what_else_is_said_of_a_member_is_kept_only_if_it_can_be_read),
         cmocka_unit_test(a_record_that_cannot_be_read_gets_into_no_batch),
+        cmocka_unit_test(what_plain_people_say_is_measured_with_their_name_in_it),
         cmocka_unit_test(an_order_that_cannot_be_read_is_not_sent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
