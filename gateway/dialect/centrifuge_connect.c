@@ -163,8 +163,18 @@ static struct rooms_since find_position(const struct positions *p, struct slice 
     return (struct rooms_since){.recovers = false};
 }
 
-/* Enters the rooms that the token names, but for those that are closed: the reply does not tell of
- * them, and SDKs take them for left. With `positions` NULL it is in some already. */
+/* rooms_enter() has counted it: it may come in another time, with everything else it is here. */
+static void note_full(const struct session *s, struct slice room)
+{
+    static struct log_limit limit;
+
+    if (log_allowed(&limit)) {
+        log_warn("full room left out room=%.*s session=%s", SLICE_ARG(room), s->client);
+    }
+}
+
+/* Enters the rooms that the token names, but for those that are closed or full: the reply does not
+ * tell of them, and SDKs take them for left. With `positions` NULL it is in some already. */
 static void enter_granted(struct session *s, const struct granted *granted,
                           const struct positions *positions)
 {
@@ -189,7 +199,13 @@ static void enter_granted(struct session *s, const struct granted *granted,
         } else if (rooms_find(s, room) != NULL) {
             continue; /* whoever put it there */
         }
-        if (rooms_enter(s, room, &entry) != 0) {
+        int r = rooms_enter(s, room, &entry);
+        if (r == ROOMS_FULL) {
+            note_full(s, room);
+            if (positions != NULL) {
+                s->connecting->pending--;
+            }
+        } else if (r != 0) {
             session_close(s, CLOSE_CHANNEL_LIMIT);
         }
     }

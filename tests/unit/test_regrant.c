@@ -87,6 +87,39 @@ static void a_room_that_is_left_before_it_was_entered_is_not_told_of(void **stat
     kit_end(&k);
 }
 
+static void a_room_that_is_full_is_left_out_until_there_is_room(void **state)
+{
+    (void)state;
+    struct kit k;
+    struct peer bob, ann;
+
+    kit_begin(&k);
+    k.conf.rules.defaults.subscribers_max = 1;
+    peer_connect(&bob, &k, "bob");
+    peer_subscribe(&bob, "a");
+    kit_position(&k, "a", "e1", 7);
+    peer_expect_part(&bob, "{\"id\":2,\"subscribe\":");
+    connect_with(&ann, &k, ",\"channels\":[\"a\"]"); /* nothing is left to wait for */
+    peer_expect_part(&ann, "{\"id\":1,\"connect\":");
+    assert_null(strstr(ann.message.at, "subs"));
+    refresh_with(&ann, ",\"channels\":[\"a\",\"b\"]");
+    kit_position(&k, "b", "e2", 8);
+    peer_expect_part(&ann, "{\"push\":{\"channel\":\"b\",\"subscribe\":");
+    peer_end(&ann);
+    connect_with(&ann, &k, ",\"channels\":[\"a\",\"c\"]");
+    kit_position(&k, "c", "e3", 9);
+    peer_expect_part(&ann, "\"subs\":{\"c\":");
+    assert_null(strstr(ann.message.at, "\"a\""));
+    assert_int_equal(stat_get(&k.gateway.metrics.limits.met[LIMIT_SUBSCRIBERS]), 3);
+    peer_send(&bob, "{\"id\":3,\"unsubscribe\":{\"channel\":\"a\"}}");
+    peer_expect(&bob, "{\"id\":3,\"unsubscribe\":{}}");
+    refresh_with(&ann, ",\"channels\":[\"a\",\"c\"]");
+    assert_non_null(rooms_find(peer_session(&ann), SLICE_LIT("a")));
+    peer_end(&ann);
+    peer_end(&bob);
+    kit_end(&k);
+}
+
 static void a_new_token_with_more_rooms_than_may_be_ends_the_session(void **state)
 {
     (void)state;
@@ -112,6 +145,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_new_token_changes_the_rooms_that_tokens_gave),
         cmocka_unit_test(a_room_that_is_left_before_it_was_entered_is_not_told_of),
+        cmocka_unit_test(a_room_that_is_full_is_left_out_until_there_is_room),
         cmocka_unit_test(a_new_token_with_more_rooms_than_may_be_ends_the_session),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
