@@ -48,6 +48,21 @@ static void note_bad_token(struct session *s, const char *why)
     }
 }
 
+/* A good token of a connect command. When the handshake has said who it is, both must mean the
+ * same. NULL: the session was told no. */
+static struct identity *good_identity(struct session *s, const struct jwt_claims *claims)
+{
+    if (s->identity != NULL && !identity_is_user(s->identity, claims->user)) {
+        stat_add(&s->gateway->metrics.tokens_refused, 1);
+        log_debug("token refused session=%s reason=\"another user\"", s->client);
+        session_close(s, CLOSE_BAD_REQUEST);
+        return NULL;
+    }
+    stat_add(&s->gateway->metrics.tokens_good, 1);
+    s->refreshes = true;
+    return identity_new(claims);
+}
+
 /* Looks at the token of a connect command. NULL: the session was told no. */
 static struct identity *connect_identity(struct session *s, const struct command *c)
 {
@@ -65,9 +80,7 @@ static struct identity *connect_identity(struct session *s, const struct command
     switch (verifier_check(s->gateway->verifier, JWT_CONNECTION, c->token, clock_wall_ms() / 1000,
                            &claims, &why)) {
     case JWT_GOOD:
-        stat_add(&s->gateway->metrics.tokens_good, 1);
-        s->refreshes = true;
-        return identity_new(&claims);
+        return good_identity(s, &claims);
     case JWT_EXPIRED:
         stat_add(&s->gateway->metrics.tokens_refused, 1);
         session_send_error(s, c->id, REPLY_TOKEN_EXPIRED);
@@ -277,11 +290,14 @@ void centrifuge_connect(struct session *s, const struct command *c, struct buf *
         ask_connect(s, c);
         return;
     }
-    if (s->identity == NULL) { /* the handshake brought none */
-        s->identity = connect_identity(s, c);
-        if (s->identity == NULL) {
+    if (s->identity == NULL || c->token.size > 0) {
+        struct identity *said = connect_identity(s, c);
+
+        if (said == NULL) {
             return;
         }
+        identity_free(s->identity); /* of the handshake: from here on the command's token counts */
+        s->identity = said;
     }
     connect_known(s, c->id, &positions, NULL);
 }
