@@ -4,6 +4,10 @@
 #include "broadcaster/partition_internal.h"
 #include "proto/line.h"
 
+/* Who has sent the record of a key. */
+#define BY_SESSION SLICE_LIT("session")
+#define BY_PROGRAM SLICE_LIT("program")
+
 /* A large checkpoint is written less often. */
 #define WORTH_ITS_SIZE 4
 
@@ -87,6 +91,7 @@ static void add_keys(struct parts *all)
             parts_add(all, &(struct line){.room = key_mark_room(k),
                                           .user = key_mark_user(k),
                                           .key = key_mark_key(k),
+                                          .by = k->by_program ? BY_PROGRAM : BY_SESSION,
                                           .time = k->time_ms});
         }
     }
@@ -240,10 +245,18 @@ static void read_lane(struct partition *p, const struct line *line, int64_t now_
     lane->confirmed = lane->numbered = MAX(lane->confirmed, line->batch);
 }
 
+/* Of a checkpoint that does not say whose it is, it may be either's. */
 static void read_key(struct partition *p, const struct line *line, int64_t now_ms)
 {
-    keys_read(&p->keys, &(struct key_name){line->room, line->user, line->key},
-              time_of(line, now_ms), now_ms);
+    struct key_name name = {line->room, line->user, line->key, false};
+
+    if (!slice_equal(line->by, BY_PROGRAM)) {
+        keys_read(&p->keys, &name, time_of(line, now_ms), now_ms);
+    }
+    name.by_program = true;
+    if (!slice_equal(line->by, BY_SESSION)) {
+        keys_read(&p->keys, &name, time_of(line, now_ms), now_ms);
+    }
 }
 
 /* Is it the next part of the checkpoint that is being read, or the first one of another? */

@@ -92,7 +92,8 @@ static bool number_record(struct partition *p, struct append *a, struct record *
     size_t at = a->body.size;
 
     if (r->key.size > 0 && p->keys.window_ms > 0) {
-        key = keys_take(&p->keys, &(struct key_name){r->room, r->user, r->key}, now_ms);
+        key = keys_take(&p->keys, &(struct key_name){r->room, r->user, r->key, r->client.size == 0},
+                        now_ms);
         if (key == NULL) {
             return false;
         }

@@ -6,7 +6,7 @@
 #include "common/mem.h"
 
 /* As users are escaped: a text of USER_MAX bytes may take six for each. */
-#define TEXTS_MAX (ROOM_NAME_MAX + USER_MAX * 6 + KEY_MAX + 2)
+#define TEXTS_MAX (ROOM_NAME_MAX + USER_MAX * 6 + KEY_MAX + 3)
 
 static size_t put(char *to, struct slice s)
 {
@@ -24,7 +24,11 @@ static size_t put_texts(char texts[TEXTS_MAX], const struct key_name *name)
     texts[size++] = '\0';
     size += put(texts + size, name->user);
     texts[size++] = '\0';
-    return size + put(texts + size, name->key);
+    size += put(texts + size, name->key);
+    if (name->by_program) {
+        texts[size++] = '\0'; /* as no other does */
+    }
+    return size;
 }
 
 /* False: no record has such texts. */
@@ -51,6 +55,7 @@ static struct key_mark *add(struct keys *k, const struct key_name *name, const c
     mark->room_size = (uint16_t)name->room.size;
     mark->user_size = (uint16_t)name->user.size;
     mark->key_size = (uint16_t)name->key.size;
+    mark->by_program = name->by_program;
     mark->time_ms = time_ms;
     HASH_ADD_KEYPTR(hh, k->by_texts, mark->texts, size, mark);
     DL_APPEND(k->oldest, mark);

@@ -1,7 +1,9 @@
 /*
  * keys.h: the idempotency keys of records that were accepted lately.
  *
- * A record is known again by (room, user, key) for as long as the window lasts.
+ * A record is known again by (room, user, key) for as long as the window lasts, and by whether a
+ * session or a program (the API, a publisher of RabbitMQ's) sent it: people without a token have
+ * the user of programs, and are not to use up the keys of these.
  * A key is in the table from the moment its record is numbered, and confirmed
  * when that is in the log: only then may a checkpoint tell of it, for the record
  * of a key that waits could still be lost with its owner, and must then be
@@ -25,8 +27,10 @@ struct key_mark {
     struct key_mark *prev, *next; /* links: by time, the oldest first */
     int64_t time_ms;
     bool is_pending; /* its record is numbered and not confirmed */
+    bool by_program;
     uint16_t room_size, user_size, key_size;
-    char texts[]; /* room, user (inside of a JSON string), key: with a NUL between them */
+    char texts[]; /* room, user (inside of a JSON string), key: with a NUL between them; of a
+                     program with one behind them */
 };
 
 struct keys {
@@ -55,6 +59,7 @@ static inline struct slice key_mark_key(const struct key_mark *k)
 /* What a key is about. */
 struct key_name {
     struct slice room, user, key;
+    bool by_program; /* the record has no client */
 };
 
 /* The key of a record that is new, which waits from now on; NULL: a record with this key was

@@ -173,7 +173,8 @@ static void read_record(struct partition *p, const struct record *r,
     shelf_add(&p->shelf, place, kept);
     events_read_record(p, place, kept->bytes, kept->log_at);
     if (r->key.size > 0) {
-        keys_read(&p->keys, &(struct key_name){r->room, r->user, r->key}, kept->time_ms, now_ms);
+        keys_read(&p->keys, &(struct key_name){r->room, r->user, r->key, r->client.size == 0},
+                  kept->time_ms, now_ms);
     }
     p->takeover.records++;
     stat_add(&p->stats->replayed_records, 1);

@@ -21,6 +21,7 @@
     MEMBER(client, PLAIN, ID_MAX)       \
     MEMBER(user, TEXT, USER_MAX)        \
     MEMBER(key, KEY, KEY_MAX)           \
+    MEMBER(by, PLAIN, ID_MAX)           \
     MEMBER(info, OBJECT, INFO_MAX)      \
     MEMBER(chan_info, OBJECT, INFO_MAX) \
     MEMBER(time, I64, 0)                \
@@ -57,8 +58,8 @@ static bool has_subject(const struct line *l)
 void line_encode(struct buf *out, const struct line *l)
 {
     size_t size = MEMBERS_COUNT * MEMBER_FRAMING + sizeof("}\n") + l->room.size + l->epoch.size +
-                  l->lane.size + l->client.size + l->user.size + l->key.size + l->info.size +
-                  l->chan_info.size;
+                  l->lane.size + l->client.size + l->user.size + l->key.size + l->by.size +
+                  l->info.size + l->chan_info.size;
     char *start = buf_reserve(out, size), *to;
     unsigned told = !l->has_offset ? 0 : l->from == l->offset ? HAS_OFFSET : HAS_OFFSET | HAS_FROM;
 

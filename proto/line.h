@@ -10,7 +10,8 @@
  *   checkpoint     {"room":"lobby","epoch":"k3","offset":45,"time":..}
  * {"lane":"<boot>","batch":17,"time":..}
  * {"epoch":"k3"}   that of all rooms of the partition that nobody has spoken in; also in `term`
- * {"room":"lobby","key":"7f3","user":"ann","time":..} presence       {"room":"lobby"} (question)
+ * {"room":"lobby","key":"7f3","user":"ann","by":"session","time":..}
+ *   presence       {"room":"lobby"} (question)
  * present
  * {"room":"lobby","client":..,"user":..,"info":{..}}   (answer, a line a session) history
  * {"room":"lobby","epoch":"k3","offset":42,"limit":100,"reverse":true}  (question: after offset)
@@ -32,6 +33,7 @@ struct line {
     struct slice chan_info; /* likewise: what a subscription token said of a member */
     struct slice lane;
     struct slice key; /* record_key_is_valid() */
+    struct slice by;  /* of a key: who has sent it: session or program; empty: either */
     bool has_offset;  /* offset was there (0 is a position too) */
     uint64_t offset, from, batch;
     int64_t time, limit;

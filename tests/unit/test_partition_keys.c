@@ -391,8 +391,8 @@ static void keys_may_be_read_in_any_order(void **state)
 
     for (size_t i = 0; i < ARRAY_LEN(order); i++) {
         (void)snprintf(key, sizeof(key), "%u", order[i]);
-        keys_read(&all, &(struct key_name){SLICE_LIT("r0"), SLICE_NONE, slice_of(key)}, order[i],
-                  10);
+        keys_read(&all, &(struct key_name){SLICE_LIT("r0"), SLICE_NONE, slice_of(key), false},
+                  order[i], 10);
     }
     keys_settle(&all, 10);
     unsigned expected = 4;

@@ -56,7 +56,7 @@ static void count_keys(struct kit *k, unsigned counts[STORM_KEYS])
         }
         struct slice rest = l->m.body;
         while (record_next(&rest, true, &r) == 0) {
-            counts[strtoul(r.key.at, NULL, 10)]++;
+            counts[2 * strtoul(r.key.at, NULL, 10) + (r.client.size > 0)]++;
         }
     }
 }
@@ -65,18 +65,21 @@ static void count_keys(struct kit *k, unsigned counts[STORM_KEYS])
 static void storm_publish(struct kit *k, struct storm_lane *lane, bool sent[STORM_KEYS])
 {
     struct record records[4];
-    char keys[4][8];
+    char keys[4][24];
     size_t count = 1 + kit_random(k, ARRAY_LEN(records));
 
     if (lane->doubted == NULL) {
         for (size_t i = 0; i < count; i++) {
             uint64_t key = kit_random(k, STORM_KEYS);
             sent[key] = true;
-            (void)snprintf(keys[i], sizeof(keys[i]), "%" PRIu64, key);
-            records[i] = (struct record){.room = slice_of(kit_room((uint32_t)(key % KIT_ROOMS))),
-                                         .user = SLICE_LIT("ann"),
-                                         .key = slice_of(keys[i]),
-                                         .payload = SLICE_LIT("{}")};
+            /* Half of them are of programs, and the others are called the same. */
+            (void)snprintf(keys[i], sizeof(keys[i]), "%" PRIu64, key / 2);
+            records[i] =
+                (struct record){.room = slice_of(kit_room((uint32_t)(key / 2 % KIT_ROOMS))),
+                                .user = SLICE_LIT("ann"),
+                                .client = key % 2 != 0 ? SLICE_LIT("c-1") : SLICE_NONE,
+                                .key = slice_of(keys[i]),
+                                .payload = SLICE_LIT("{}")};
         }
         lane->doubted = kit_batch_of(k, lane->boot, ++lane->batch, records, count);
     }
