@@ -48,6 +48,7 @@ class File:
         self.lines = self.text.splitlines()
         self.suffix = Path(name).suffix
         self.is_script = self.suffix == ".sh" or self.text.startswith(("#!/bin/sh", "#!/bin/bash"))
+        self.is_python = self.suffix == ".py" or self.text.startswith("#!/usr/bin/python3")
         self.is_c = self.suffix in (".c", ".h")
         self.code = _blank(self.text, r"/\*.*?\*/") if self.is_c else self.text
         self.bare = _blank(self.code, r'"(?:[^"\\\n]|\\.)*"') if self.is_c else self.text
@@ -80,7 +81,7 @@ def each_match(files, pattern, text="text"):
 
 def lines_are_at_most_100_wide(files):
     for file in files:
-        if file.is_c or file.is_script or file.suffix == ".py":
+        if file.is_c or file.is_script or file.is_python:
             for number, line in enumerate(file.lines, 1):
                 if len(line) > 100:
                     yield f"{file.name}:{number}: {len(line)} columns"
@@ -88,7 +89,7 @@ def lines_are_at_most_100_wide(files):
 
 def files_are_at_most_500_long(files):
     for file in files:
-        if (file.is_c or file.is_script or file.suffix == ".py") and len(file.lines) > 500:
+        if (file.is_c or file.is_script or file.is_python) and len(file.lines) > 500:
             yield f"{file.name}: {len(file.lines)} lines"
 
 
@@ -169,8 +170,7 @@ def headers_are_guarded_by_their_path(files):
 def files_say_what_they_are(files):
     for file in files:
         start = re.sub(r"^#!.*\n", "", file.text)
-        want = {".c": "/*", ".h": "/*", ".py": '"""'}.get(file.suffix)
-        want = want or ("#" if file.is_script else "")
+        want = "/*" if file.is_c else '"""' if file.is_python else "#" if file.is_script else ""
         if file.text and not start.startswith(want):
             yield f"{file.name}: does not begin with a comment on its subject"
 
