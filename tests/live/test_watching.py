@@ -28,9 +28,9 @@ _GRID = 24  # columns
 _QUEUES = "/metrics/detailed?family=queue_coarse_metrics"
 
 
-def _promtool(*arguments, told=""):
+def _promtool(*arguments):
     done = subprocess.run(["promtool", *arguments], capture_output=True, text=True, check=False,
-                          input=told, timeout=2 * PATIENCE)
+                          stdin=subprocess.DEVNULL, timeout=2 * PATIENCE)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -103,8 +103,6 @@ def test_every_metric_that_is_asked_for_exists(broker, deployment):
               for path in ("/metrics", _QUEUES)]
     services = [service.get("/metrics")[1]
                 for service in deployment.gateways + deployment.broadcasters]
-    for told in services:  # names, types and helps are as they should be
-        _promtool("check", "metrics", told=told)
     exist = set(re.findall(r"^# TYPE (\w+) ", "\n".join(rabbit + services), re.MULTILINE))
     asked = set().union(*map(_names, [rule["expr"] for rule in _RULES] + _QUESTIONS +
                              list(_PROVED["healthy"])))
