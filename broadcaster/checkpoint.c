@@ -16,12 +16,23 @@
 
 static_assert(CHECKPOINT_MARKS > 2 * MARKS_APART - 1, "no mark is left out for want of room");
 
+/* True if whoever follows a room has had the time to say so to us. */
+static bool is_settled(const struct partition *p, int64_t now_ms)
+{
+    int64_t since_ms = now_ms - p->checkpoint.owned_ms;
+
+    return since_ms >= p->conf.lease_ms || since_ms < 0;
+}
+
 bool checkpoint_is_due(const struct partition *p, int64_t now_ms)
 {
     const struct checkpoint *c = &p->checkpoint;
 
     if (c->in_line) {
         return false;
+    }
+    if (roster_is_crowded(&p->roster) && is_settled(p, now_ms)) {
+        return true;
     }
     if (era_is_due(p, now_ms)) {
         return true;
@@ -104,14 +115,22 @@ static bool is_worth_telling(const struct place *place, struct slice era)
            (place->confirmed.epoch[0] != '\0' && !position_has_epoch(&place->confirmed, era));
 }
 
-/* Marks the rooms that are to be forgotten. True: one of them ends the era. */
-static bool leave_out_idle(struct partition *p, int64_t now_ms)
+/* Marks the rooms that are to be forgotten: those whose time is over, and of too many the idlest.
+ * True: one of them ends the era. */
+static bool leave_out_some(struct partition *p, int64_t now_ms)
 {
+    size_t surplus = p->checkpoint.thins ? roster_surplus(&p->roster) : 0;
     bool ends_era = false;
 
     for (struct place *place = p->roster.idlest; place != NULL; place = place->next) {
-        place->is_left_out = place_is_idle(place, now_ms);
-        ends_era |= place->is_left_out && era_holds(p, place);
+        bool is_idle = place_is_idle(place, now_ms);
+
+        place->is_evicted = !is_idle && surplus > 0 && place_may_go(place);
+        place->is_left_out = is_idle || place->is_evicted;
+        if (place->is_left_out) {
+            surplus -= MIN(surplus, 1u);
+            ends_era |= era_holds(p, place);
+        }
     }
     return ends_era;
 }
@@ -128,19 +147,28 @@ static void forget_left_out(struct partition *p)
     for (struct place *place = p->roster.idlest, *next; place != NULL; place = next) {
         next = place->next;
         if (place->is_left_out && place->pending == 0 && !place_is_wanted(place)) {
+            if (place->is_evicted) {
+                owner_limit_met(&p->stats->limits, OWNER_LIMIT_ROOMS);
+            } else {
+                stat_add(&p->stats->forgotten_rooms, 1);
+            }
             forget(p, place);
-            stat_add(&p->stats->forgotten_rooms, 1);
         } else {
             place->is_left_out = false;
         }
+    }
+    if (p->checkpoint.thins) {
+        roster_was_thinned(&p->roster);
     }
 }
 
 void checkpoint_write(struct partition *p, int64_t now_ms)
 {
     struct parts all = {.p = p};
-    struct slice era = era_checkpoint(p, leave_out_idle(p, now_ms), now_ms);
     uint64_t left;
+
+    p->checkpoint.thins = is_settled(p, now_ms);
+    struct slice era = era_checkpoint(p, leave_out_some(p, now_ms), now_ms);
 
     parts_add(&all, &(struct line){.epoch = era});
     for (struct place *place = p->roster.idlest; place != NULL; place = place->next) {

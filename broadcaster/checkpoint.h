@@ -48,6 +48,8 @@ struct checkpoint {
     size_t last_bytes;             /* its size */
     int64_t due_ms;                /* write one then; 0: only by size */
     bool in_line;                  /* parts are waiting or in flight */
+    bool thins;                    /* and of too many rooms leave some out */
+    int64_t owned_ms;              /* since when the partition is ours */
 };
 
 /* True if one should be written now. */

@@ -24,6 +24,8 @@ static const struct conf_key keys[] = {
      "bytes of recent records kept for each partition"},
     {"broadcaster", "keys", CONF_NUMBER, AT(keys), "100000", 1, 100000000,
      "idempotency keys known of each partition; above it the oldest are forgotten early"},
+    {"broadcaster", "rooms_max", CONF_NUMBER, AT(rooms_max), "100000", 1000, 100000000,
+     "rooms remembered for each partition (400 bytes each); the idlest that nobody is in go first"},
     {"broadcaster", "checkpoint_bytes", CONF_SIZE, AT(checkpoint_bytes), "8m", 64 * KIB, GIB,
      "bytes of log between two checkpoints"},
     RULES_ROWS(struct broadcaster_conf, rules),

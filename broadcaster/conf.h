@@ -21,6 +21,7 @@ struct broadcaster_conf {
     bool id_is_made_up;       /* none was given */
     int64_t memory;           /* bytes of records kept for one partition */
     int64_t keys;             /* idempotency keys known of one partition */
+    int64_t rooms_max;        /* rooms remembered for one partition */
     int64_t checkpoint_bytes; /* of log between two checkpoints */
     struct rules rules;
     char *log_level;

@@ -6,6 +6,10 @@
 
 #define OWN_SIZE 6 /* characters more of an epoch that is made for one room */
 
+/* Rooms wait one time longer to be forgotten for so many bytes of checkpoint: however many rooms
+ * come and go, the log is not full of what is forgotten. */
+#define TOLD_BYTES (128 << 10)
+
 static_assert(ERA_SIZE + OWN_SIZE <= EPOCH_MAX, "an epoch that is made for one room fits");
 
 void era_place(struct partition *p, struct place *place)
@@ -36,13 +40,15 @@ struct slice era_epoch(const struct partition *p)
 
 bool era_holds(const struct partition *p, const struct place *place)
 {
-    return place->confirmed.offset > 0 &&
+    return (place->confirmed.offset > 0 || place->renews) &&
            strncmp(place->confirmed.epoch, p->era.epoch, ERA_SIZE) == 0;
 }
 
 bool era_is_due(const struct partition *p, int64_t now_ms)
 {
-    return p->era.has_idle && now_ms - p->era.told_ms >= p->conf.era_ms;
+    int64_t times = 1 + (int64_t)(p->checkpoint.last_bytes / TOLD_BYTES);
+
+    return p->era.has_idle && now_ms - p->era.told_ms >= times * p->conf.era_ms;
 }
 
 void era_mark(struct partition *p, struct buf *body)

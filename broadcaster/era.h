@@ -12,7 +12,8 @@
  * must not remember it. So rooms are forgotten by a checkpoint that leaves them
  * out and, if one of them is of the present era, names the next one; when it is
  * confirmed, they go and that era begins. Since a room is idle for long before
- * it is forgotten, eras are as long as history lives.
+ * it is forgotten, eras are as long as history lives, unless there are too many
+ * rooms (roster.h).
  *
  * An epoch that is made for a room alone begins with the era's, and so belongs
  * to it.
@@ -46,7 +47,7 @@ void era_renew(struct partition *p, struct place *place);
 /* The epoch of a room that is not known. */
 struct slice era_epoch(const struct partition *p);
 
-/* True if somebody spoke in the room in the present era. */
+/* True if somebody spoke in the room in the present era, so that its numbers there are taken. */
 bool era_holds(const struct partition *p, const struct place *place);
 
 /* True if a checkpoint is wanted, so that rooms can be forgotten. */

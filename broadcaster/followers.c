@@ -82,6 +82,10 @@ struct follower *followers_attach(struct partition *p, const struct message *m, 
         if (f != NULL) {
             followers_drop(p, f, now_ms);
         }
+        if (HASH_COUNT(p->followers.by_gateway) >= FOLLOWERS_MAX) {
+            owner_limit_met(&p->stats->limits, OWNER_LIMIT_GATEWAYS);
+            return NULL;
+        }
         f = follower_new(p, m);
     }
     f->link = m->link;
@@ -110,6 +114,7 @@ static void interest_free(struct partition *p, struct interest *i, int64_t now_m
 
     DL_DELETE(place->interests, i);
     DL_DELETE2(i->follower->interests, i, prev_of_gateway, next_of_gateway);
+    i->follower->rooms--;
     mem_free(i);
     roster_touch(&p->roster, place, now_ms);
     roster_release_unused(&p->roster, place);
@@ -165,17 +170,23 @@ static struct interest *interest_find(const struct follower *f, const struct pla
     return NULL;
 }
 
-void follower_follow(struct partition *p, struct follower *f, struct place *place, int64_t now_ms)
+bool follower_follow(struct partition *p, struct follower *f, struct place *place, int64_t now_ms)
 {
     if (interest_find(f, place) != NULL) {
-        return;
+        return true;
+    }
+    if (f->rooms >= FOLLOWER_ROOMS_MAX) {
+        owner_limit_met(&p->stats->limits, OWNER_LIMIT_GATEWAY_ROOMS);
+        return false;
     }
     struct interest *i = mem_new(struct interest);
     i->follower = f;
     i->place = place;
     DL_APPEND(place->interests, i);
     DL_APPEND2(f->interests, i, prev_of_gateway, next_of_gateway);
+    f->rooms++;
     roster_touch(&p->roster, place, now_ms);
+    return true;
 }
 
 void follower_wants_moves(struct follower *f, struct place *place, bool wants)

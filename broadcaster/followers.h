@@ -17,6 +17,11 @@
 #define FOLLOWER_BODY_BYTES                                                                        \
     (1 << 20) /* an answer's message takes no further line or record above this */
 
+/* What gateways may ask of a partition. The rooms are those of 15,000 sessions with 128 rooms each,
+ * in 16 partitions. */
+#define FOLLOWERS_MAX 1024u           /* gateways with a link */
+#define FOLLOWER_ROOMS_MAX (1u << 17) /* rooms that one of them follows */
+
 struct partition;
 struct partition_action;
 struct place;
@@ -34,6 +39,7 @@ struct interest {
 struct follower {
     UT_hash_handle hh;
     struct interest *interests; /* owns */
+    uint32_t rooms;             /* how many that are */
     struct member *members;     /* owns */
     uint64_t link;
     uint64_t number_in;  /* of the last message received on the link */
@@ -71,7 +77,7 @@ struct followers {
 struct follower *followers_find(const struct followers *all, struct slice gateway);
 
 /* A new link; what was known of the gateway is dropped, but for the members of the same life of it:
- * they are stale until it names them. `m` is an attach. */
+ * they are stale until it names them. `m` is an attach. NULL: there are too many gateways. */
 struct follower *followers_attach(struct partition *p, const struct message *m, int64_t now_ms);
 
 /* The gateway has named all that it has: what is stale has left. */
@@ -83,8 +89,8 @@ void followers_drop(struct partition *p, struct follower *f, int64_t now_ms);
 /* Drops all; at the end. */
 void followers_clear(struct partition *p);
 
-/* The follower follows the room, or ceases to. */
-void follower_follow(struct partition *p, struct follower *f, struct place *place, int64_t now_ms);
+/* The follower follows the room, or ceases to. False: it follows too many. */
+bool follower_follow(struct partition *p, struct follower *f, struct place *place, int64_t now_ms);
 void follower_unfollow(struct partition *p, struct follower *f, struct place *place,
                        int64_t now_ms);
 

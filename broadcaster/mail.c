@@ -93,11 +93,13 @@ static void follow_room(struct answer *a, const struct line *line, struct follow
     struct place *place = roster_get(&a->p->roster, line->room, a->now_ms);
     const struct position *c = &place->confirmed;
 
+    if (!follower_follow(a->p, a->f, place, a->now_ms)) {
+        roster_release_unused(&a->p->roster, place);
+        return;
+    }
     era_place(a->p, place);
     shelf_expire(&a->p->shelf, place, a->now_ms);
     uint64_t from = continue_from(a->p, place, line);
-
-    follower_follow(a->p, a->f, place, a->now_ms);
     line_encode(answer_body(a), &(struct line){.room = place_name(place),
                                                .epoch = slice_of(c->epoch),
                                                .has_offset = true,
@@ -185,6 +187,7 @@ static void want_moves(struct partition *p, struct follower *f, const struct lin
     if (line->again) {
         moves_tell_past(p, f, place, now_ms);
     }
+    roster_release_unused(&p->roster, place); /* nothing that it follows, then */
 }
 
 /* Rooms are followed, members are present; `always`: answer even if no room is named. */
@@ -226,8 +229,11 @@ static void on_attach(struct partition *p, const struct message *m, int64_t now_
         m->link <= old->link) {
         return; /* a newer link stands */
     }
-    stat_add(&p->stats->attaches, 1);
     struct follower *f = followers_attach(p, m, now_ms);
+    if (f == NULL) {
+        return;
+    }
+    stat_add(&p->stats->attaches, 1);
     take_lines(p, f, m, true, now_ms);
     if (m->body.size <= ATTACH_WHOLE_BYTES) {
         follower_end_stale(p, f, now_ms);

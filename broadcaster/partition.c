@@ -125,7 +125,7 @@ struct partition *partition_new(const struct partition_conf *conf, struct partit
                                             .history_ttl_ms = conf->history_ttl_ms,
                                             .presence_max = conf->presence_max,
                                             .moves_max = conf->moves_max};
-    roster_init(&p->roster, conf->rules != NULL ? conf->rules : &p->plain_rules);
+    roster_init(&p->roster, conf->rules != NULL ? conf->rules : &p->plain_rules, conf->rooms_max);
     p->shelf = (struct shelf){
         .bytes_max = conf->memory_max,
         .gauge = &stats->history_memory,
@@ -194,6 +194,7 @@ void partition_taken_over(struct partition *p, int64_t now_ms)
 
     p->state = PARTITION_OWNED;
     p->era.told_ms = now_ms;
+    c->owned_ms = now_ms;
     stat_add(&p->stats->takeovers, 1);
     shelf_tick(&p->shelf, now_ms);
     keys_settle(&p->keys, now_ms);

@@ -47,7 +47,8 @@ struct partition_conf {
     int64_t key_window_ms;     /* how long a record is known again by its key; 0: not at all */
     size_t keys_max;           /* of those keys; 0: KEYS_MAX */
     size_t memory_max;         /* bytes of records kept of all rooms of the partition */
-    int64_t era_ms;            /* at least, between two checkpoints that let rooms be forgotten */
+    size_t rooms_max;          /* rooms remembered; 0: any number */
+    int64_t era_ms;            /* at least, between two checkpoints that let idle rooms go */
     int64_t lease_ms;          /* a gateway silent longer is dropped: PARTITION_LEASE_MS */
     size_t checkpoint_bytes;   /* of log between two checkpoints (8 MiB) */
 };

@@ -5,9 +5,12 @@
 
 #include "common/mem.h"
 
-void roster_init(struct roster *r, const struct rules *rules)
+void roster_init(struct roster *r, const struct rules *rules, size_t max)
 {
-    *r = (struct roster){.rules = rules, .ttl_min_ms = rules_history_ttl_min_ms(rules)};
+    *r = (struct roster){.rules = rules,
+                         .ttl_min_ms = rules_history_ttl_min_ms(rules),
+                         .max = max > 0 ? max : SIZE_MAX};
+    r->crowd = r->max;
 }
 
 void roster_rules_changed(struct roster *r)
@@ -69,10 +72,14 @@ bool place_is_wanted(const struct place *place)
     return place->interests != NULL || place->members != NULL;
 }
 
+bool place_may_go(const struct place *place)
+{
+    return !place_is_wanted(place) && place->pending == 0;
+}
+
 bool place_is_idle(const struct place *place, int64_t now_ms)
 {
-    return !place_is_wanted(place) && place->pending == 0 &&
-           now_ms - place->active_ms > place->rule->history_ttl_ms;
+    return place_may_go(place) && now_ms - place->active_ms > place->rule->history_ttl_ms;
 }
 
 void roster_release_unused(struct roster *r, struct place *place)
@@ -108,6 +115,25 @@ struct place *roster_sweep(struct roster *r, int64_t now_ms)
 size_t roster_count(const struct roster *r)
 {
     return HASH_COUNT(r->by_name);
+}
+
+bool roster_is_crowded(const struct roster *r)
+{
+    return roster_count(r) > r->crowd;
+}
+
+size_t roster_surplus(const struct roster *r)
+{
+    size_t count = roster_count(r);
+
+    return count > r->max ? count - r->max / 2 : 0;
+}
+
+void roster_was_thinned(struct roster *r)
+{
+    size_t count = roster_count(r);
+
+    r->crowd = MAX(r->max, count + count / 2);
 }
 
 void position_set(struct position *p, struct slice epoch, uint64_t offset)

@@ -6,6 +6,11 @@
  * has two positions: the last record numbered, and the last one that is
  * confirmed in the log. What stands between them is on its way into the log.
  *
+ * Of too many rooms the idlest ones that nobody follows go before their time,
+ * half of what there may be at once, so that it is seldom. Those that somebody
+ * follows stay; when they alone are too many, what comes to them is looked
+ * through again only when it is half as many once more.
+ *
  * The roster owns its rooms and keeps them in the order of their last activity.
  * What hangs on a room (recent records, followers, members) belongs to others,
  * who take it off before the room is released.
@@ -38,6 +43,7 @@ struct place {
     bool renews;                  /* the next record begins a new epoch */
     bool is_told;                 /* a checkpoint tells of it */
     bool is_left_out;             /* the checkpoint that is on its way does not */
+    bool is_evicted;              /* that is before its time: there are too many */
     uint32_t told_in;             /* of the checkpoints read, the last one that tells of it */
     const struct rule *rule;      /* borrowed: what is kept of it */
     int64_t active_ms;            /* last record, or last time somebody began or ceased to follow */
@@ -62,10 +68,12 @@ struct roster {
     struct place *sweep;       /* link: where the search for rooms to forget goes on; NULL: anew */
     const struct rules *rules; /* borrowed */
     int64_t ttl_min_ms;        /* of all rules */
+    size_t max;                /* rooms that there may be */
+    size_t crowd;              /* when there are more, some are to go */
 };
 
-/* No rooms yet. `rules` is borrowed. */
-void roster_init(struct roster *r, const struct rules *rules);
+/* No rooms yet. `rules` is borrowed. `max`: rooms that there may be; 0: any number. */
+void roster_init(struct roster *r, const struct rules *rules, size_t max);
 
 /* The rules say something else now: each room gets its own. */
 void roster_rules_changed(struct roster *r);
@@ -87,6 +95,9 @@ void roster_touch(struct roster *r, struct place *place, int64_t now_ms);
 /* True if it was idle for as long as its history lives, and nobody is interested. */
 bool place_is_idle(const struct place *place, int64_t now_ms);
 
+/* True if nothing but its time keeps it from being forgotten. */
+bool place_may_go(const struct place *place);
+
 /* True if a gateway follows it or a session is in it. */
 bool place_is_wanted(const struct place *place);
 
@@ -103,6 +114,15 @@ struct place *roster_sweep(struct roster *r, int64_t now_ms);
 
 /* Rooms known. */
 size_t roster_count(const struct roster *r);
+
+/* True if there are so many that some are to go. */
+bool roster_is_crowded(const struct roster *r);
+
+/* How many of them, if they can. */
+size_t roster_surplus(const struct roster *r);
+
+/* Those that could go have gone. */
+void roster_was_thinned(struct roster *r);
 
 /* `epoch` is copied; at most EPOCH_MAX bytes. */
 void position_set(struct position *p, struct slice epoch, uint64_t offset);

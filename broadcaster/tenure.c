@@ -42,6 +42,7 @@ struct tenure *tenure_new(struct tenure_env *env, uint32_t partition)
         .key_window_ms = conf->rules.idempotency_window_ms,
         .keys_max = (size_t)conf->keys,
         .memory_max = (size_t)conf->memory,
+        .rooms_max = (size_t)conf->rooms_max,
         .era_ms = ERA_MS,
         .lease_ms = PARTITION_LEASE_MS,
         .checkpoint_bytes = (size_t)conf->checkpoint_bytes,

@@ -79,6 +79,7 @@ static void set_up(struct sim *s)
         .lease_ms = sim_chance(s, 80) ? 15000 : 1000 + (int64_t)sim_random(s, 5000),
         .checkpoint_bytes = p->is_roomy ? 16 << 20 : 1000 + sim_random(s, 20000),
     };
+    s->partition.rooms_max = p->forgets ? (size_t)s->partition.era_ms % 4 : 0;
     s->rules.defaults = (struct rule){
         .history_size = s->partition.history_size,
         .history_ttl_ms = s->partition.history_ttl_ms,

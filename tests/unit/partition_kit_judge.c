@@ -145,6 +145,17 @@ static bool judge_lanes(struct judge *j, const struct letter *l, size_t index)
     return fresh > 0;
 }
 
+/* True if nothing was said in the room in that epoch. */
+static bool is_unspoken(const struct room_truth *room, struct slice epoch)
+{
+    for (size_t i = 0; i < room->count; i++) {
+        if (slice_equal(slice_of(room->at[i].epoch), epoch)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void judge_checkpoint(struct judge *j, const struct letter *l, size_t index)
 {
     struct slice rest = l->m.body;
@@ -164,6 +175,9 @@ static void judge_checkpoint(struct judge *j, const struct letter *l, size_t ind
         }
         const struct room_truth *room = &j->rooms[line.room.at[1] - '0'];
         const struct truth *last = room->count > 0 ? &room->at[room->count - 1] : NULL;
+        if (line.offset == 0 && is_unspoken(room, line.epoch)) {
+            continue; /* it is known before anybody speaks, and may be of an earlier era */
+        }
         if (last == NULL || last->offset != line.offset ||
             !slice_equal(slice_of(last->epoch), line.epoch)) {
             kit_fault(j->k, "log %zu: a checkpoint that errs about room %.*s", index,
