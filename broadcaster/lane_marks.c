@@ -38,14 +38,35 @@ static void lane_mark_free(struct lane_marks *l, struct lane_mark *mark)
     mem_free(mark);
 }
 
-void lane_marks_tick(struct lane_marks *l, int64_t now_ms)
+void lane_marks_settle(struct lane_marks *l, int64_t now_ms)
 {
     struct lane_mark *mark;
 
-    while ((mark = l->idlest) != NULL && now_ms - mark->active_ms > LANE_MARKS_LIFE_MS &&
-           mark->numbered == mark->confirmed) {
-        lane_mark_free(l, mark);
+    DL_FOREACH (l->idlest, mark) {
+        mark->active_ms = now_ms;
     }
+    l->looked_ms = now_ms;
+}
+
+size_t lane_marks_tick(struct lane_marks *l, int64_t now_ms)
+{
+    struct lane_mark *mark;
+    size_t evicted = 0;
+
+    if (now_ms < l->looked_ms || now_ms - l->looked_ms > LANE_MARKS_LEAP_MS) {
+        lane_marks_settle(l, now_ms);
+    }
+    l->looked_ms = now_ms;
+    while ((mark = l->idlest) != NULL && mark->numbered == mark->confirmed) {
+        bool is_old = now_ms - mark->active_ms > LANE_LIFE_MS;
+
+        if (!is_old && HASH_COUNT(l->by_boot) <= LANE_MARKS_MAX) {
+            break;
+        }
+        lane_mark_free(l, mark);
+        evicted += !is_old;
+    }
+    return evicted;
 }
 
 void lane_marks_clear(struct lane_marks *l)

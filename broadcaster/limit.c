@@ -5,6 +5,7 @@
 #include "broadcaster/dead.h"
 #include "broadcaster/followers.h"
 #include "broadcaster/intake.h"
+#include "broadcaster/lane_marks.h"
 #include "broadcaster/lookback.h"
 #include "broadcaster/mail.h"
 #include "broadcaster/moves.h"

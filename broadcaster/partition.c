@@ -198,6 +198,7 @@ void partition_taken_over(struct partition *p, int64_t now_ms)
     stat_add(&p->stats->takeovers, 1);
     shelf_tick(&p->shelf, now_ms);
     keys_settle(&p->keys, now_ms);
+    lane_marks_settle(&p->lanes, now_ms); /* nobody was here to take what may still wait */
     if (c->bytes > p->conf.checkpoint_bytes / 2 || c->messages > CHECKPOINT_MESSAGES / 2) {
         c->due_ms = now_ms + CHECKPOINT_SETTLE_MS;
     }
@@ -329,7 +330,7 @@ void partition_on_tick(struct partition *p, int64_t now_ms)
         followers_tick(p, now_ms);
         moves_tick(p, now_ms);
         find_idle_rooms(p, now_ms);
-        lane_marks_tick(&p->lanes, now_ms);
+        stat_add(&p->stats->limits.met[OWNER_LIMIT_LANES], lane_marks_tick(&p->lanes, now_ms));
         keys_trim(&p->keys, now_ms);
         lookback_tick(p, now_ms);
         mail_tick(p, now_ms);

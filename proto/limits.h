@@ -29,6 +29,10 @@
 #define BATCH_BYTES_MAX (256 << 10) /* a batch takes no further record above this */
 #define APPEND_BYTES_MAX (1 << 20)  /* an append takes no further batch above this */
 
+/* A lane that is silent is known for so long; its batch is sent again for half of that. */
+#define LANE_LIFE_MS ((int64_t)24 * 3600 * 1000)
+#define LANE_DOUBT_MS (LANE_LIFE_MS / 2)
+
 static_assert(PAYLOAD_MAX <= PAYLOAD_CEILING, "the default payload is legal");
 static_assert(INFO_DEPTH_MAX < JSON_DEPTH_MAX, "an envelope with its info is not too deep");
 static_assert(BATCH_BYTES_MAX + PAYLOAD_CEILING + 2 * INFO_MAX < (16 << 20),

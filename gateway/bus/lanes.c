@@ -36,6 +36,7 @@ struct lane {
     struct bus_out *batch;  /* owns: in doubt, and here (not with the bus) */
     bool is_in_doubt;       /* there is a batch in doubt, here or with the bus */
     int64_t retry_ms;       /* batch is here: send it again then */
+    int64_t doubt_ms;       /* since when it is in doubt */
     struct waiters doubted; /* the publishers of the batch in doubt */
     struct buf open;        /* the next batch's records */
     struct waiters waiting; /* their publishers */
@@ -187,6 +188,7 @@ static void lane_close_batch(struct lanes *l, uint32_t p)
     lane->doubted = lane->waiting;
     lane->waiting = empty;
     lane->is_in_doubt = true;
+    lane->doubt_ms = clock_mono_ms();
     lane->batch = batch;
 }
 
@@ -250,6 +252,37 @@ static void lane_confirmed(struct lanes *l, struct lane *lane)
     lanes_count(l, -(int64_t)lane->doubted.count);
     lane->doubted.count = 0;
     lane->is_in_doubt = false;
+}
+
+/* Its publisher is told nothing: nobody knows what would be true. */
+static void waiter_give_up(struct lanes *l, const struct waiter *w)
+{
+    struct session *s = sessions_find(l->gateway->sessions, w->origin.session);
+
+    if (w->origin.raw != NULL) {
+        raws_given_up(l->gateway->raws, w->origin.raw);
+    } else if (w->origin.call == 0 && s != NULL) {
+        assert(s->unanswered > 0);
+        s->unanswered--;
+    }
+}
+
+/* The batch in doubt is here, and is not sent again. */
+static void lane_give_up(struct lanes *l, uint32_t p)
+{
+    struct lane *lane = &l->of_partition[p];
+
+    log_warn("batch given up partition=%" PRIu32 " batch=%" PRIu64 " records=%" PRIu32, p,
+             lane->number, lane->doubted.count);
+    for (uint32_t i = 0; i < lane->doubted.count; i++) {
+        waiter_give_up(l, &lane->doubted.at[i]);
+    }
+    stat_add(&l->gateway->metrics.publishes_given_up, lane->doubted.count);
+    lanes_count(l, -(int64_t)lane->doubted.count);
+    lane->doubted.count = 0;
+    lane->is_in_doubt = false;
+    bus_out_free(lane->batch);
+    lane->batch = NULL;
 }
 
 void lanes_on_result(struct lanes *l, struct bus_out *batch, enum bus_result result)
@@ -317,7 +350,9 @@ void lanes_tick(struct lanes *l)
     for (uint32_t p = 0; p < l->count; p++) {
         struct lane *lane = &l->of_partition[p];
 
-        if (lane->batch != NULL && l->is_up && now_ms >= lane->retry_ms) {
+        if (lane->batch != NULL && now_ms - lane->doubt_ms > LANE_DOUBT_MS) {
+            lane_give_up(l, p);
+        } else if (lane->batch != NULL && l->is_up && now_ms >= lane->retry_ms) {
             stat_add(&l->gateway->metrics.batches_repeated, 1);
             lane_send(l, lane);
         }

@@ -4,7 +4,10 @@
  * A lane is (boot id, partition). One batch of a lane is in doubt at a time;
  * while it is, the next one fills. A batch once sent is sent again under its
  * number until the broker confirmed it: its records are never refused, for
- * nobody knows their fate. Records that wait behind it are refused with a
+ * nobody knows their fate. Only when LANE_DOUBT_MS have brought no connection that
+ * could tell, it is given up: the owner will not know its number for ever and would take
+ * it for new. Its records have no answer then, and the lane goes on with the next number.
+ * Records that wait behind it are refused with a
  * temporary error when they wait longer than publish_wait_ms, or are too many.
  * Those of other programs (raw.h) are not: once taken, they wait as long as it takes.
  * They may fill half of a lane, so that the other half is people's.

@@ -186,6 +186,12 @@ void raws_published(struct raws *r, struct raw *raw)
     bus_raw_done(r->gateway->bus, raw);
 }
 
+void raws_given_up(struct raws *r, struct raw *raw)
+{
+    r->in_lanes--;
+    mem_free(raw);
+}
+
 void raws_down(struct raws *r)
 {
     while (r->first != NULL) {

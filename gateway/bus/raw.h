@@ -58,6 +58,9 @@ void raws_flush(struct raws *r);
 /* The broker confirmed its batch; takes it over. */
 void raws_published(struct raws *r, struct raw *raw);
 
+/* Nobody knows its fate any more; takes it over. It is not acked: it comes again, to whomever. */
+void raws_given_up(struct raws *r, struct raw *raw);
+
 /* The connection that consumes is lost: what is held will come again, to whomever. */
 void raws_down(struct raws *r);
 

@@ -196,6 +196,44 @@ static void a_lost_batch_waits_for_the_connection(void **state)
     kit_end(&k);
 }
 
+static void a_batch_is_in_doubt_for_half_a_day_at_most_and_then_has_no_answer(void **state)
+{
+    (void)state;
+    struct kit k;
+    struct peer ann;
+
+    kit_begin(&k);
+    peer_connect(&ann, &k, "ann");
+    publish(&ann, 1, ROOM, 1);
+    struct bus_out *batch = kit_take(&k, MESSAGE_PUBLISH);
+    kit_skip(LANE_DOUBT_MS + 1000);
+    kit_tick(&k); /* the bus may still bring the answer */
+    assert_int_equal(lanes_waiting(k.gateway.lanes), 1);
+    kit_result(&k, batch, BUS_CONFIRMED);
+    expect_published(&ann, 1);
+    publish(&ann, 2, ROOM, 2);
+    batch = kit_take(&k, MESSAGE_PUBLISH);
+    kit_bus_down(&k);
+    kit_result(&k, batch, BUS_LOST);
+    kit_skip(LANE_DOUBT_MS - 1000);
+    kit_tick(&k);
+    assert_int_equal(lanes_waiting(k.gateway.lanes), 1);
+    kit_skip(2000);
+    kit_tick(&k);
+    assert_int_equal(lanes_waiting(k.gateway.lanes), 0);
+    assert_int_equal(stat_get(&k.gateway.metrics.publishes_given_up), 1);
+    assert_int_equal(peer_session(&ann)->unanswered, 0);
+    kit_bus_up(&k);
+    kit_tick(&k);
+    kit_expect_none(&k, MESSAGE_PUBLISH);
+    peer_expect_nothing(&ann);
+    publish(&ann, 3, ROOM, 3);
+    expect_batch(&k, 3, "3 ");
+    expect_published(&ann, 3);
+    peer_end(&ann);
+    kit_end(&k);
+}
+
 static void what_waits_too_long_is_refused_but_the_batch_in_doubt_never(void **state)
 {
     (void)state;
@@ -392,6 +430,7 @@ int main(void)
         cmocka_unit_test(partitions_do_not_wait_for_each_other),
         cmocka_unit_test(a_batch_that_was_refused_or_lost_is_sent_again_byte_for_byte),
         cmocka_unit_test(a_lost_batch_waits_for_the_connection),
+        cmocka_unit_test(a_batch_is_in_doubt_for_half_a_day_at_most_and_then_has_no_answer),
         cmocka_unit_test(what_waits_too_long_is_refused_but_the_batch_in_doubt_never),
         cmocka_unit_test(without_a_connection_publishes_are_refused_after_the_wait),
         cmocka_unit_test(a_full_lane_refuses_and_keeps_what_it_has),

@@ -418,28 +418,6 @@ static void a_large_checkpoint_is_written_in_parts_and_read_back(void **state)
     assert_int_equal(stat_get(&k->stats.duplicates_dropped), 1);
 }
 
-static void a_lane_that_was_silent_for_a_day_is_forgotten(void **state)
-{
-    struct kit *k = *state;
-    struct kit_owner *o = kit_owner_settled(k);
-
-    kit_publish(k, LANE_A, 5, "r0", 1);
-    kit_run(k, o);
-    kit_tick(k, o, (int64_t)23 * 3600 * 1000);
-    kit_publish(k, LANE_A, 4, "r0", 1);
-    kit_run(k, o);
-    assert_int_equal(stat_get(&k->stats.duplicates_dropped), 1);
-    kit_tick(k, o, (int64_t)2 * 3600 * 1000);
-    kit_publish(k, LANE_A, 4, "r0", 1);
-    take_all(k, o);
-    assert_int_equal(stat_get(&k->stats.duplicates_dropped), 1);
-    kit_tick(k, o, (int64_t)48 * 3600 * 1000); /* the broker stalls: what flies is not forgotten */
-    kit_run(k, o);
-    kit_publish(k, LANE_A, 4, "r0", 1);
-    kit_run(k, o);
-    assert_int_equal(stat_get(&k->stats.duplicates_dropped), 2);
-}
-
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, kit_test_stop)
@@ -461,7 +439,6 @@ int main(void)
         TEST(leaving_before_it_owns_releases_at_once),
         TEST(a_checkpoint_tells_what_is_confirmed_and_nothing_that_waits),
         TEST(a_large_checkpoint_is_written_in_parts_and_read_back),
-        TEST(a_lane_that_was_silent_for_a_day_is_forgotten),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -206,6 +206,26 @@ static void people_behind_it_are_refused_when_they_wait_too_long_but_it_is_not(v
     kit_end(&k);
 }
 
+static void what_is_given_up_is_not_acked(void **state)
+{
+    (void)state;
+    struct kit k;
+
+    kit_begin(&k);
+    give(&k, 1, "lobby", "1");
+    struct bus_out *batch = kit_take(&k, MESSAGE_PUBLISH);
+    kit_bus_down(&k);
+    kit_result(&k, batch, BUS_LOST);
+    kit_skip(LANE_DOUBT_MS + 1);
+    kit_tick(&k);
+    assert_int_equal(stat_get(&k.gateway.metrics.publishes_given_up), 1);
+    assert_int_equal(k.bus.raw_count, 0);
+    raws_end(k.gateway.raws); /* and nothing waits for it */
+    kit_settle(&k);
+    assert_true(k.bus.raw_has_ended);
+    kit_end(&k);
+}
+
 static void a_gateway_that_ends_finishes_what_the_lanes_have_and_takes_no_more(void **state)
 {
     (void)state;
@@ -249,6 +269,7 @@ int main(void)
         cmocka_unit_test(a_message_is_given_back_only_when_the_broker_confirmed_its_batch),
         cmocka_unit_test(what_a_lane_has_no_room_for_is_held_in_order_and_others_pass),
         cmocka_unit_test(people_behind_it_are_refused_when_they_wait_too_long_but_it_is_not),
+        cmocka_unit_test(what_is_given_up_is_not_acked),
         cmocka_unit_test(a_gateway_that_ends_finishes_what_the_lanes_have_and_takes_no_more),
         cmocka_unit_test(what_is_under_way_is_freed_with_the_gateway),
     };
