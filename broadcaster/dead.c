@@ -17,7 +17,7 @@ struct dead_letter {
 
 void dead_init(struct dead *d, struct metrics *metrics)
 {
-    *d = (struct dead){.metrics = metrics};
+    *d = (struct dead){.metrics = metrics, .pause_ms = DEAD_PAUSE_MS};
     d->last = &d->first;
 }
 
@@ -40,7 +40,7 @@ void dead_clear(struct dead *d)
     while (d->first != NULL) {
         drop(d, &d->first);
     }
-    d->published = 0;
+    dead_init(d, d->metrics);
 }
 
 void dead_forget(struct dead *d, uint32_t partition)
@@ -131,11 +131,12 @@ bool dead_add(struct dead *d, uint32_t partition, const struct mq_event *e, cons
     return true;
 }
 
-int dead_publish(struct dead *d, struct mq *m, uint16_t channel, const struct topology *t)
+int dead_publish(struct dead *d, struct mq *m, uint16_t channel, const struct topology *t,
+                 int64_t now_ms)
 {
     char name[TOPOLOGY_NAME_SIZE];
 
-    for (struct dead_letter *l = d->first; l != NULL; l = l->next) {
+    for (struct dead_letter *l = d->first; l != NULL && now_ms >= d->retry_ms; l = l->next) {
         if (l->confirm != 0 || l->is_copied) {
             continue;
         }
@@ -154,7 +155,17 @@ int dead_publish(struct dead *d, struct mq *m, uint16_t channel, const struct to
     return MQ_OK;
 }
 
-void dead_on_event(struct dead *d, const struct mq_event *e)
+/* What comes together is one refusal. */
+static void refused(struct dead *d, int64_t now_ms)
+{
+    if (now_ms >= d->retry_ms) {
+        d->retry_ms = now_ms + d->pause_ms;
+        d->pause_ms = MIN(2 * d->pause_ms, DEAD_PAUSE_MAX_MS);
+        d->refusals++;
+    }
+}
+
+void dead_on_event(struct dead *d, const struct mq_event *e, int64_t now_ms)
 {
     for (struct dead_letter *l = d->first; l != NULL; l = l->next) {
         bool is_meant = e->kind == MQ_CHANNEL_CLOSED || l->confirm == e->tag ||
@@ -166,7 +177,18 @@ void dead_on_event(struct dead *d, const struct mq_event *e)
     }
     if (e->kind == MQ_CHANNEL_CLOSED) {
         d->published = 0;
+        d->refusals = 0;
+    } else if (e->kind == MQ_NACK) {
+        refused(d, now_ms);
+    } else {
+        d->refusals = 0;
+        d->pause_ms = DEAD_PAUSE_MS;
     }
+}
+
+bool dead_wants_channel(const struct dead *d)
+{
+    return d->refusals >= DEAD_REFUSALS_MAX;
 }
 
 bool dead_next_copied(struct dead *d, uint32_t *partition, uint64_t *tag)

@@ -67,14 +67,28 @@ int worker_declare(struct worker *w)
     return rc == MQ_REFUSED ? WORKER_TROUBLE : rc;
 }
 
+static int open_channel(struct worker *w, uint16_t channel)
+{
+    int rc = mq_channel_open(w->mq, channel, channel == CHANNEL_DEAD);
+
+    return rc == MQ_REFUSED ? worker_trouble(w, "channel %u: %s", channel, mq_error(w->mq)) : rc;
+}
+
 static int open_channels(struct worker *w)
 {
     int rc = MQ_OK;
 
     for (uint16_t c = CHANNEL_CONTROL; c <= CHANNEL_DEAD && rc == MQ_OK; c++) {
-        rc = mq_channel_open(w->mq, c, c == CHANNEL_DEAD);
+        rc = open_channel(w, c);
     }
     return rc;
+}
+
+int worker_reopen(struct worker *w, uint16_t channel)
+{
+    int rc = mq_channel_close(w->mq, channel);
+
+    return rc == MQ_OK ? open_channel(w, channel) : rc;
 }
 
 /* Up to being one of the broadcasters. */

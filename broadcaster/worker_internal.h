@@ -99,6 +99,10 @@ int worker_declare(struct worker *w) MUST_CHECK;
 /* Takes new rules, if some have come. */
 void worker_heed_reload(struct worker *w);
 
+/* Opens a channel anew that is not a partition's: what was said on it is void. MQ_OK, MQ_LOST or
+ * WORKER_TROUBLE. */
+int worker_reopen(struct worker *w, uint16_t channel) MUST_CHECK;
+
 /* worker_serve.c */
 
 /* Serves until the connection has to end. MQ_LOST or a worker_end. */

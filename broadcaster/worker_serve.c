@@ -27,7 +27,7 @@ static int on_dead_event(struct worker *w, const struct mq_event *e)
     uint32_t partition;
     uint64_t tag;
 
-    dead_on_event(&w->dead, e);
+    dead_on_event(&w->dead, e, clock_mono_ms());
     while (dead_next_copied(&w->dead, &partition, &tag)) {
         struct tenure *t = w->tenures[partition];
         int rc = t != NULL ? member_judge(w, partition, tenure_on_copied(t, tag)) : MQ_OK;
@@ -126,6 +126,21 @@ static int heed_stop(struct worker *w, int64_t now_ms)
     return MQ_OK;
 }
 
+static int publish_dead(struct worker *w, int64_t now_ms)
+{
+    int rc = MQ_OK;
+
+    if (dead_wants_channel(&w->dead)) {
+        log_warn("dead letters refused again and again: opening their channel anew");
+        rc = worker_reopen(w, CHANNEL_DEAD);
+        dead_on_event(&w->dead, &(struct mq_event){.kind = MQ_CHANNEL_CLOSED}, now_ms);
+    }
+    if (rc == MQ_OK) {
+        rc = dead_publish(&w->dead, w->mq, CHANNEL_DEAD, &w->topology, now_ms);
+    }
+    return rc;
+}
+
 /* Whatever time has come for. While the broker is blocked it answers no requests either. */
 static int on_time(struct worker *w, int64_t now_ms)
 {
@@ -137,7 +152,7 @@ static int on_time(struct worker *w, int64_t now_ms)
         rc = tick(w, now_ms);
     }
     if (rc == MQ_OK && !w->env.is_blocked && w->dead.first != NULL) {
-        rc = dead_publish(&w->dead, w->mq, CHANNEL_DEAD, &w->topology);
+        rc = publish_dead(w, now_ms);
     }
     if (rc == MQ_OK && !w->env.is_blocked && w->is_give_due) {
         rc = member_give(w);
