@@ -43,6 +43,9 @@ bool checkpoint_is_due(const struct partition *p, int64_t now_ms)
     if (c->due_ms != 0 && now_ms >= c->due_ms) {
         return true;
     }
+    if (p->conf.checkpoint_far != 0 && c->bytes >= p->conf.checkpoint_far) {
+        return true; /* before the log drops the last one */
+    }
     return c->bytes >= c->last_bytes * WORTH_ITS_SIZE &&
            (c->bytes >= p->conf.checkpoint_bytes || c->messages >= CHECKPOINT_MESSAGES);
 }

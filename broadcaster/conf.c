@@ -1,10 +1,12 @@
 /* conf.c: the broadcaster's settings. */
 #include "broadcaster/conf.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "common/mem.h"
 #include "common/service.h"
+#include "common/topology.h"
 
 #define AT(field) offsetof(struct broadcaster_conf, field)
 #define KIB ((int64_t)1 << 10)
@@ -44,6 +46,22 @@ static int set_named(void *settings, const char *section, const char *name, cons
 
 static const struct conf_table table = {keys, ARRAY_LEN(keys), foreign, set_named};
 
+/* What the log drops must not be the last checkpoint. One is written in time (see tenure.c), if
+ * there is room for some of them and for the segments at both ends. */
+static int check_log(const struct broadcaster_conf *c, char *error, size_t size)
+{
+    int64_t least = 4 * c->checkpoint_bytes + 2 * TOPOLOGY_SEGMENT_BYTES;
+
+    if (c->log_max_bytes < least) {
+        (void)snprintf(error, size,
+                       "[topology] log_max_bytes: %" PRId64 " is too little for [broadcaster] "
+                       "checkpoint_bytes: %" PRId64 " at least, or it drops the last checkpoint",
+                       c->log_max_bytes, least);
+        return -1;
+    }
+    return 0;
+}
+
 static int check(struct broadcaster_conf *c)
 {
     const struct service_texts texts = {
@@ -58,7 +76,8 @@ static int check(struct broadcaster_conf *c)
     char error[MAX(RULES_ERROR_SIZE, SERVICE_ERROR_SIZE)];
 
     if (service_check(&texts, error, sizeof(error)) != 0 ||
-        rules_settle(&c->rules, error, sizeof(error)) != 0) {
+        rules_settle(&c->rules, error, sizeof(error)) != 0 ||
+        check_log(c, error, sizeof(error)) != 0) {
         fprintf(stderr, "warren-broadcaster: %s\n", error);
         return -1;
     }

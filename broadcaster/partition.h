@@ -51,6 +51,7 @@ struct partition_conf {
     int64_t era_ms;            /* at least, between two checkpoints that let idle rooms go */
     int64_t lease_ms;          /* a gateway silent longer is dropped: PARTITION_LEASE_MS */
     size_t checkpoint_bytes;   /* of log between two checkpoints (8 MiB) */
+    size_t checkpoint_far;     /* the same at most, however large they are; 0: any number */
 };
 
 /* Counted by the machine, shown by the shell; shared by all partitions of the process (one thread

@@ -46,6 +46,7 @@ struct tenure *tenure_new(struct tenure_env *env, uint32_t partition)
         .era_ms = ERA_MS,
         .lease_ms = PARTITION_LEASE_MS,
         .checkpoint_bytes = (size_t)conf->checkpoint_bytes,
+        .checkpoint_far = (size_t)(conf->log_max_bytes - 2 * TOPOLOGY_SEGMENT_BYTES) / 2,
     };
     struct tenure *t = mem_new(struct tenure);
 

@@ -54,10 +54,15 @@
          100,                                                                                      \
          10000000,                                                                                 \
          "batches that may wait in one partition's input; the same everywhere (broadcaster)"},     \
-        {"topology",       "log_max_bytes",                                                        \
-         CONF_SIZE,        offsetof(type, log_max_bytes),                                          \
-         "1000000000",     1000000,                                                                \
-         INT64_C(1) << 40, "of one partition's log; the same everywhere (broadcaster)"},           \
+        {"topology",                                                                               \
+         "log_max_bytes",                                                                          \
+         CONF_SIZE,                                                                                \
+         offsetof(type, log_max_bytes),                                                            \
+         "1000000000",                                                                             \
+         1000000,                                                                                  \
+         INT64_C(1) << 40,                                                                         \
+         "of one partition's log, at least 4 checkpoint_bytes and 100 MB; the same everywhere "    \
+         "(broadcaster)"},                                                                         \
     {                                                                                              \
         "topology", "log_max_age", CONF_TEXT, offsetof(type, log_max_age), "7D", 0, 0,             \
             "of a partition's log: a number and one of Y M D h m s; the same everywhere "          \

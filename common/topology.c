@@ -6,7 +6,6 @@
 
 #define DEAD_MAX_LENGTH 10000       /* messages kept for a person to look at */
 #define DELIVERY_LIMIT 1000000000   /* an owner that dies often must not kill good messages */
-#define SEGMENT_BYTES 50000000      /* a stream drops whole segments only */
 #define OWNER_MAX_LENGTH 10000      /* messages in the mailbox of an owner */
 #define BROADCASTER_MAX_LENGTH 1000 /* notices */
 #define MEMBERS_MAX_LENGTH 1000     /* messages: nobody sends any */
@@ -335,7 +334,7 @@ int topology_declare_logs(struct mq *m, uint16_t channel, const struct topology 
         {.name = "x-queue-type", .text = "stream"},
         {.name = "x-max-length-bytes", .number = t->log_max_bytes},
         {.name = "x-max-age", .text = t->log_max_age},
-        {.name = "x-stream-max-segment-size-bytes", .number = SEGMENT_BYTES},
+        {.name = "x-stream-max-segment-size-bytes", .number = TOPOLOGY_SEGMENT_BYTES},
         {.name = "x-initial-cluster-size", .number = t->cluster_size},
         {.name = NULL},
     };

@@ -62,10 +62,11 @@
 #include "common/base.h"
 #include "common/mq.h"
 
-#define TOPOLOGY_NAME_SIZE 256  /* bytes of a name and its NUL, AMQP's limit */
-#define TOPOLOGY_PREFIX_MAX 64  /* bytes */
-#define TOPOLOGY_ID_MAX 128     /* bytes of the id of a gateway or broadcaster */
-#define TOPOLOGY_ERROR_SIZE 512 /* bytes that hold any error of this file */
+#define TOPOLOGY_NAME_SIZE 256          /* bytes of a name and its NUL, AMQP's limit */
+#define TOPOLOGY_PREFIX_MAX 64          /* bytes */
+#define TOPOLOGY_ID_MAX 128             /* bytes of the id of a gateway or broadcaster */
+#define TOPOLOGY_ERROR_SIZE 512         /* bytes that hold any error of this file */
+#define TOPOLOGY_SEGMENT_BYTES 50000000 /* of a log, which drops whole segments only */
 
 struct topology {
     const char *prefix; /* 1..TOPOLOGY_PREFIX_MAX bytes */

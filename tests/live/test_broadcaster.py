@@ -434,6 +434,10 @@ def test_help_lists_all_settings():
     {"WARREN_AMQP_URL": "http://127.0.0.1/"},
     {"WARREN_LOG_LEVEL": "loud"},
     {"WARREN_ROOM_HISTORY_TTL": "1 day"},
+    {"WARREN_BROADCASTER_ROOMS_MAX": "999"},
+    # A log that would drop its last checkpoint: 4 checkpoints and 2 segments have to fit.
+    {"WARREN_TOPOLOGY_LOG_MAX_BYTES": "133554431"},
+    {"WARREN_BROADCASTER_CHECKPOINT_BYTES": "226m"},
 ])
 def test_bad_settings_are_told_in_one_line(settings):
     done = _run("--check-config", **settings)
@@ -456,6 +460,8 @@ publish = moderator
 history_ttl = 7d
 """, encoding="ascii")
     done = _run("--check-config", "--config", str(config))
+    assert done.returncode == 0, done.stderr
+    done = _run("--check-config", WARREN_TOPOLOGY_LOG_MAX_BYTES="133554432")
     assert done.returncode == 0, done.stderr
     config.write_text('[room "support"]\nhistory_ttl = never\n', encoding="ascii")
     done = _run("--check-config", "--config", str(config))

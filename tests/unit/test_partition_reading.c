@@ -331,6 +331,33 @@ static void much_reading_is_followed_by_a_checkpoint_soon(void **state)
     kit_judge(k, true, true);
 }
 
+static void a_large_checkpoint_is_written_again_before_the_log_drops_it(void **state)
+{
+    struct kit *k = *state;
+    struct buf names = BUF_EMPTY;
+    struct record records[100];
+
+    k->conf.checkpoint_bytes = 1000;
+    k->conf.checkpoint_far = 20000;
+    struct kit_owner *o = kit_owner_settled(k);
+    buf_reserve(&names, ARRAY_LEN(records) * 100);
+    for (unsigned i = 0; i < ARRAY_LEN(records); i++) {
+        const char *name = names.at + names.size;
+
+        buf_addf(&names, "%0100u", i);
+        records[i] = (struct record){.room = {name, 100}, .payload = SLICE_LIT("1")};
+    }
+    const struct letter *l = kit_batch_of(k, LANE_B, 1, records, ARRAY_LEN(records));
+    kit_enqueue(k, &l->m, l->m.body);
+    kit_run(k, o);
+    assert_int_equal(stat_get(&k->stats.checkpoints), 1);
+    kit_publish_many(k, o, 1, 35); /* some 14,000 bytes */
+    assert_int_equal(stat_get(&k->stats.checkpoints), 1);
+    kit_publish_many(k, o, 36, 70);
+    assert_int_equal(stat_get(&k->stats.checkpoints), 2);
+    buf_deinit(&names);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, kit_test_start, kit_test_stop)
@@ -347,6 +374,7 @@ int main(void)
         TEST(a_checkpoint_of_which_a_part_is_nonsense_is_none),
         TEST(times_that_cannot_be_are_no_times),
         TEST(much_reading_is_followed_by_a_checkpoint_soon),
+        TEST(a_large_checkpoint_is_written_again_before_the_log_drops_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
