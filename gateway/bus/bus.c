@@ -82,6 +82,7 @@ static void bus_switch(struct bus *b, bool from_publisher, bool up)
     if (from_publisher) {
         b->publish_is_up = up;
         b->is_blocked = false;
+        links_blocked(g->links, false);
         (up ? lanes_up : lanes_down)(g->lanes);
     } else {
         b->consume_is_up = up;
@@ -127,6 +128,7 @@ static void bus_take_news(struct bus *b, struct bus_news *news)
     case NEWS_UNBLOCKED:
         b->is_blocked = news->kind == NEWS_BLOCKED;
         stat_set(&g->metrics.bus_blocked, b->is_blocked);
+        links_blocked(g->links, b->is_blocked);
         log_warn("%s", b->is_blocked ? "bus blocked: the broker raised an alarm" : "bus unblocked");
         break;
     case NEWS_RESULT:

@@ -47,7 +47,7 @@ struct links {
     struct gateway *gateway; /* borrowed */
     uint32_t count;
     uint64_t last_link;
-    bool is_up;
+    bool is_up, is_blocked;
     struct link of_partition[];
 };
 
@@ -210,6 +210,20 @@ void links_down(struct links *l)
     l->is_up = false;
     for (uint32_t p = 0; p < l->count; p++) {
         link_renew(l, p);
+    }
+}
+
+void links_blocked(struct links *l, bool is_blocked)
+{
+    int64_t now = clock_mono_ms();
+
+    l->is_blocked = is_blocked;
+    for (uint32_t p = 0; !is_blocked && p < l->count; p++) {
+        struct link *k = &l->of_partition[p];
+
+        k->asked_ms = k->asked_ms != 0 ? now : 0; /* nobody can have answered */
+        k->heard_ms = now;
+        k->alive_ms = 0; /* a sign of life at once: is the owner still there? */
     }
 }
 
@@ -413,7 +427,7 @@ void links_flush(struct links *l)
 
         if (k->state == LINK_WANTED && !link_is_needed(l, p)) {
             k->state = LINK_IDLE;
-        } else if (k->state == LINK_WANTED && l->is_up && now >= k->retry_ms) {
+        } else if (k->state == LINK_WANTED && l->is_up && !l->is_blocked && now >= k->retry_ms) {
             link_attach(l, p);
         } else if (k->lines.size > 0) {
             link_send_lines(l, p);
@@ -425,7 +439,7 @@ void links_tick(struct links *l)
 {
     int64_t now = clock_mono_ms();
 
-    for (uint32_t p = 0; l->is_up && p < l->count; p++) {
+    for (uint32_t p = 0; l->is_up && !l->is_blocked && p < l->count; p++) {
         struct link *k = &l->of_partition[p];
 
         if (!link_is_open(k)) {

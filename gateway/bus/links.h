@@ -8,6 +8,9 @@
  * A link is numbered in both directions. Whatever goes wrong is cured in one
  * way: the gateway attaches anew, under a new link number, with all its rooms
  * of the partition and their positions; the owner answers with what is missing.
+ *
+ * While the broker takes no publishes (alarm) the links stay as they are: what is
+ * still delivered on them counts, and nothing is said anew that could only wait.
  */
 #ifndef WARREN_GATEWAY_BUS_LINKS_H
 #define WARREN_GATEWAY_BUS_LINKS_H
@@ -35,6 +38,9 @@ void links_tell_again(struct links *l, uint32_t partition);
 /* Both bus connections are up (again), or one is down. */
 void links_up(struct links *l);
 void links_down(struct links *l);
+
+/* The broker takes no publishes, or takes them again. */
+void links_blocked(struct links *l, bool is_blocked);
 
 /* A message for this gateway; slices are valid during the call. */
 void links_on_message(struct links *l, const struct message *m);

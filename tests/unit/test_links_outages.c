@@ -129,6 +129,42 @@ static void after_an_outage_everything_is_attached_again(void **state)
     kit_end(&k);
 }
 
+static void during_an_alarm_links_stay_as_they_are_and_nothing_is_said_anew(void **state)
+{
+    (void)state;
+    struct kit k;
+    struct peer ann, bob;
+    char other[KIT_ROOM_SIZE];
+    uint32_t p = kit_partition(ROOM);
+
+    begin_attached(&k, &ann);
+    links_blocked(k.gateway.links, true);
+    for (int i = 0; i < 10; i++) {
+        kit_skip(LINK_SILENT_MS + 1);
+        kit_tick(&k);
+    }
+    kit_room(other, (p + 1) % KIT_PARTITIONS, 0);
+    peer_connect(&bob, &k, "bob");
+    peer_subscribe(&bob, other); /* it waits for its partition's link */
+    kit_tick(&k);
+    kit_settle(&k);
+    assert_int_equal(k.bus.count, 0);
+    kit_deliver(&k, ROOM, "k1", 6, 6); /* was on its way */
+    peer_expect_records(&ann, ROOM, 6, 6);
+    links_blocked(k.gateway.links, false);
+    bus_out_free(kit_take_of(&k, MESSAGE_ALIVE, p)); /* is the owner still there? */
+    kit_position(&k, other, "k1", 1);
+    kit_say(&k, p, MESSAGE_DELIVER, "");
+    kit_deliver(&k, ROOM, "k1", 7, 7);
+    peer_expect_records(&ann, ROOM, 7, 7);
+    kit_expect_none(&k, MESSAGE_ATTACH);
+    kit_skip(LINK_SILENT_MS + 1); /* and from now on it is owed an answer again */
+    kit_attach(&k, p);
+    peer_end(&bob);
+    peer_end(&ann);
+    kit_end(&k);
+}
+
 static void what_a_full_bus_does_not_take_is_a_new_link_later(void **state)
 {
     (void)state;
@@ -202,6 +238,7 @@ int main(void)
         cmocka_unit_test(a_link_shows_that_it_lives_and_a_silent_owner_is_left),
         cmocka_unit_test(a_link_that_nobody_needs_falls_silent),
         cmocka_unit_test(after_an_outage_everything_is_attached_again),
+        cmocka_unit_test(during_an_alarm_links_stay_as_they_are_and_nothing_is_said_anew),
         cmocka_unit_test(what_a_full_bus_does_not_take_is_a_new_link_later),
         cmocka_unit_test(very_many_members_travel_in_several_messages),
     };
