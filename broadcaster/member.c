@@ -45,17 +45,10 @@ static int consume(struct worker *w, const char *queue, const char *what, bool e
     return rc == MQ_REFUSED ? worker_trouble(w, "%s: %s", queue, mq_error(w->mq)) : rc;
 }
 
-static int consume_members(struct worker *w)
-{
-    char name[TOPOLOGY_NAME_SIZE];
-
-    return consume(w, topology_name(name, &w->topology, "broadcasters"), TAG_MEMBER, false);
-}
-
 int member_join(struct worker *w)
 {
     char name[TOPOLOGY_NAME_SIZE];
-    int rc = consume_members(w);
+    int rc = consume(w, topology_name(name, &w->topology, "broadcasters"), TAG_MEMBER, false);
 
     return rc != MQ_OK
                ? rc
@@ -73,8 +66,9 @@ static int rejoin(struct worker *w)
     if (rc == MQ_REFUSED) {
         return MQ_OK;
     }
-    if (rc == MQ_OK) {
-        rc = consume_members(w);
+    if (rc == MQ_OK) { /* a new channel: what was said on the old one, of the old queue, is void */
+        rc = worker_reopen(w, CHANNEL_MEMBER);
+        rc = rc == MQ_OK ? member_join(w) : rc;
     }
     w->is_member_lost = rc != MQ_OK;
     return rc;

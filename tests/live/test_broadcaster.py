@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 
+import pika
 import pytest
 from kit import Broadcaster, Deployment, eventually
 from kit.services import build_folder
@@ -272,6 +273,28 @@ def test_a_queue_that_somebody_deletes_comes_back_with_its_partition(alone, brok
     gateway.attach_when_served(_LOBBY, {"room": "lobby"})
     gateway.publish(_LOBBY, record("lobby", "2"))
     assert gateway.wait_records("lobby", 1)[-1][1] == "2"
+    assert service.metric("warren_broadcaster_reconnects_total") == 0
+
+
+def test_a_member_whose_queue_is_gone_joins_again_and_keeps_its_partitions(alone, broker):
+    service, = alone.broadcasters
+    queue = f"{alone.prefix}.broadcasters"
+    notice = pika.BasicProperties(type="released", headers={"partition": 0, "owner": "other"})
+
+    def is_member():
+        try:
+            with broker.channel() as channel:
+                return channel.queue_declare(queue, passive=True).method.consumer_count == 1
+        except pika.exceptions.ChannelClosedByBroker:
+            return False
+    for rounds in range(1, 4):
+        with broker.channel() as channel:
+            for _ in range(200):  # it finds the queue gone before it reads that its consumer is
+                channel.basic_publish(f"{alone.prefix}.owner", "all", b"", notice)
+            channel.queue_delete(queue)
+        service.wait_metric("warren_broadcaster_notices_total", 200 * rounds)
+        eventually(is_member)
+    service.wait_metric(_OWNED, 4)
     assert service.metric("warren_broadcaster_reconnects_total") == 0
 
 
