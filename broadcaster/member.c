@@ -368,7 +368,7 @@ static int on_notice(struct worker *w, const struct mq_event *e, int64_t now_ms)
     }
     uint32_t p = m.partition; /* the event does not outlive the next request */
     stat_add(&w->metrics->notices, 1);
-    if (!is_claim_answered(w)) {
+    if (w->env.is_blocked || !is_claim_answered(w)) { /* the next period finds it */
         w->period_ms = now_ms;
         return MQ_OK;
     }

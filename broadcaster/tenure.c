@@ -261,9 +261,12 @@ static int on_log(struct tenure *t, const struct mq_event *e)
 }
 
 /* A channel that was opened just after a failover may get nothing but refusals, until it is opened
- * anew. */
+ * anew. While the broker takes no publishes it takes no requests either: then a tick does it. */
 static int reopen_append(struct tenure *t)
 {
+    if (t->nacks < NACKS_MAX || t->in_flight || t->env->is_blocked) {
+        return MQ_OK;
+    }
     log_warn("append refused again and again partition=%" PRIu32 ": opening the channel anew",
              t->partition);
     t->nacks = 0;
@@ -294,13 +297,8 @@ static int on_confirm(struct tenure *t, const struct mq_event *e)
         t->nacks++;
     }
     partition_on_confirm(t->machine, is_good, now_ms());
-    if (t->nacks >= NACKS_MAX) {
-        int rc = reopen_append(t);
-        if (rc != MQ_OK) {
-            return rc;
-        }
-    }
-    return go_on(t, NULL);
+    int rc = reopen_append(t);
+    return rc == MQ_OK ? go_on(t, NULL) : rc;
 }
 
 static int on_delivery(struct tenure *t, const struct mq_event *e)
@@ -386,6 +384,9 @@ int tenure_tick(struct tenure *t)
 
     if (t->wants_input && !t->has_input && !t->env->is_blocked) {
         rc = tenure_consume_input(t);
+    }
+    if (rc == MQ_OK) {
+        rc = reopen_append(t);
     }
     if (rc == MQ_OK) {
         rc = tenure_settle(t);

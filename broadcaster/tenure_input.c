@@ -194,7 +194,8 @@ static int on_end(struct tenure *t)
                  " unrouted=%" PRIu64,
                  t->partition, t->spilled, t->unrouted);
     }
-    return t->wants_input && !t->has_input ? tenure_consume_input(t) : MQ_OK;
+    bool may_ask = !t->env->is_blocked; /* else a tick does it */
+    return may_ask && t->wants_input && !t->has_input ? tenure_consume_input(t) : MQ_OK;
 }
 
 /* A batch that stands before the input. */

@@ -5,7 +5,6 @@ import json
 import signal
 import subprocess
 
-import pika
 import pytest
 from kit import Broadcaster, Deployment, eventually
 from kit.services import build_folder
@@ -276,28 +275,6 @@ def test_a_queue_that_somebody_deletes_comes_back_with_its_partition(alone, brok
     assert service.metric("warren_broadcaster_reconnects_total") == 0
 
 
-def test_a_member_whose_queue_is_gone_joins_again_and_keeps_its_partitions(alone, broker):
-    service, = alone.broadcasters
-    queue = f"{alone.prefix}.broadcasters"
-    notice = pika.BasicProperties(type="released", headers={"partition": 0, "owner": "other"})
-
-    def is_member():
-        try:
-            with broker.channel() as channel:
-                return channel.queue_declare(queue, passive=True).method.consumer_count == 1
-        except pika.exceptions.ChannelClosedByBroker:
-            return False
-    for rounds in range(1, 4):
-        with broker.channel() as channel:
-            for _ in range(200):  # it finds the queue gone before it reads that its consumer is
-                channel.basic_publish(f"{alone.prefix}.owner", "all", b"", notice)
-            channel.queue_delete(queue)
-        service.wait_metric("warren_broadcaster_notices_total", 200 * rounds)
-        eventually(is_member)
-    service.wait_metric(_OWNED, 4)
-    assert service.metric("warren_broadcaster_reconnects_total") == 0
-
-
 def test_everything_can_be_read_in_the_management_page(alone, broker, gateway):
     prefix, name = alone.prefix, alone.broadcasters[0].name
     gateway.publish(_LOBBY, record("lobby", "1"))
@@ -385,12 +362,20 @@ def test_an_alarm_of_the_broker_makes_everything_wait(own_broker):
         service, = deployment.broadcasters
         gateway.attach_when_served(_LOBBY, {"room": "lobby"})
         own_broker.ctl("set_vm_memory_high_watermark", "0.0001")
-        own_broker.api(f"exchanges/%2F/{deployment.prefix}.in/publish", "POST", {
-            "routing_key": str(_LOBBY), "payload": "{}", "payload_encoding": "string",
-            "properties": {"type": "bogus"}})  # its copy is what the broker does not take
+
+        def post(exchange, key, properties):
+            own_broker.api(f"exchanges/%2F/{deployment.prefix}.{exchange}/publish", "POST", {
+                "routing_key": key, "payload": "{}", "payload_encoding": "string",
+                "properties": properties})
+        post("in", str(_LOBBY), {"type": "bogus"})  # its copy is what the broker does not take
         eventually(lambda: service.get("/ready") == (503, "the broker takes no publishes\n"))
+        post("owner", "all", {"type": "released", "headers": {"partition": 0, "owner": "other"}})
+        post("in", str(_LOBBY), {"type": "bogus"})
+        service.wait_metric("warren_broadcaster_notices_total", 1)
+        service.wait_metric("warren_broadcaster_dead_total", 2)  # it asks the broker nothing now
         own_broker.ctl("set_vm_memory_high_watermark", "0.4")
         service.wait_ready()
+        gateway.attach_when_served(_LOBBY, {"room": "lobby"})  # it was silent for long, perhaps
         gateway.publish(_LOBBY, record("lobby", "1"))
         gateway.wait_records("lobby", 1)
         assert service.metric("warren_broadcaster_reconnects_total") == 0
