@@ -20,10 +20,11 @@ from pathlib import Path
 _HERE = Path(__file__).resolve().parent
 _CONTAINERS = _HERE.parent / ".run" / "containers"  # as compose.yaml has it
 _BROKER = "rabbitmq:5672"  # likewise
+_GATEWAYS = ("gateway-1", "gateway-2")  # likewise
 _SALT = 4  # bytes, as RabbitMQ has it
 
 ADMIN = "warren"  # the account for the page
-GATEWAY = "gateway"  # for any number of gateways
+GATEWAY = "gateway"  # its rights are any gateway's; those of one are made from it
 
 
 def private(path, text, mode=0o600):
@@ -57,7 +58,8 @@ class Accounts:
     definitions.json for RabbitMQ, which has their hashes.
 
     Each of `gateways` (their ids) has an account of its name, which is good for that gateway's
-    exchange and queue only. `fixed` takes the name of an account for its password: for tests.
+    exchange and queue only. Without any there is one that all of them share. `fixed` takes the
+    name of an account for its password: for tests.
     """
 
     def __init__(self, folder, gateways=(), fixed=False, mode=0o600):
@@ -95,6 +97,9 @@ class Accounts:
         users, rights = definitions["users"], definitions["permissions"]
         shared = next(user for user in users if user["name"] == GATEWAY)
         granted = next(right for right in rights if right["user"] == GATEWAY)
+        if self._gateways:  # one that is good for all would be good for forging, too
+            users.remove(shared)
+            rights.remove(granted)
         for name in self._gateways:
             users.append({**copy.deepcopy(shared), "name": name})
             rights.append({key: _only(name, value) if key in ("configure", "write", "read")
@@ -125,6 +130,8 @@ def main(argv=()):
     parser.add_argument("--gateway", action="append", default=[], metavar="ID",
                         help="a gateway that gets an account of its own; any number of times")
     arguments = parser.parse_args(argv)
+    if arguments.folder == _CONTAINERS:
+        arguments.gateway = list(dict.fromkeys([*_GATEWAYS, *arguments.gateway]))
     # In containers the files belong to other users: nobody but them gets through the folder.
     mode = 0o444 if arguments.folder == _CONTAINERS else 0o600
     Accounts(arguments.folder, arguments.gateway, mode=mode).write(arguments.broker)

@@ -167,7 +167,7 @@ def test_secrets_are_in_files_for_their_owner_alone_and_nowhere_else(up):
     files = [*folder.iterdir(), up.run_dir / "hmac_key"]
     for file in files:
         assert file.stat().st_mode & 0o777 == 0o600, file
-    names = {"warren", "gateway", "gateway-1", "gateway-2", "broadcaster", "backend", "listener"}
+    names = {"warren", "gateway-1", "gateway-2", "broadcaster", "backend", "listener"}
     assert {file.name for file in folder.iterdir()} == (
         names | {f"{name}.url" for name in names} | {"definitions.json"})
     secrets = {name: (folder / name).read_bytes().strip() for name in names}
@@ -217,7 +217,8 @@ def test_each_gateway_has_an_account_that_is_good_for_its_own_things_only(up):
             act(channel)
         assert refused.value.reply_code == 403
     connection.close()
-    for name in ("guest", "warren", "gateway-1", "broadcaster"):  # no password is easy to guess
+    # No password is easy to guess, and no account is good for all gateways.
+    for name in ("guest", "warren", "gateway", "gateway-1", "broadcaster"):
         with pytest.raises(pika.exceptions.AMQPConnectionError):
             pika.BlockingConnection(pika.URLParameters(
                 re.sub("//.*@", f"//{name}:{name}@", url)))
@@ -331,7 +332,7 @@ def _accounts_of_containers(tmp_path, monkeypatch):
     monkeypatch.setattr(accounts, "_CONTAINERS", tmp_path / "containers")
     assert accounts.main() == 0
     before = {file: file.read_bytes() for file in (tmp_path / "containers").iterdir()}
-    assert accounts.main() == 0  # what is there stays
+    assert accounts.main(["--gateway", "gateway-3"]) == 0  # what is there stays
     for file, text in before.items():
         assert file.stat().st_mode & 0o777 == 0o444
         assert file.name == "definitions.json" or file.read_bytes() == text
@@ -339,20 +340,30 @@ def _accounts_of_containers(tmp_path, monkeypatch):
     return tmp_path / "containers"
 
 
+GATEWAYS = {"gateway-1", "gateway-2"}  # in containers
+
+
+def _secrets(service):
+    """What a service finds in its folder of secrets: {name there: name in the compose file}."""
+    pairs = [(secret["target"], secret["source"]) if isinstance(secret, dict) else (secret, secret)
+             for secret in service.get("secrets", [])]
+    return dict(pairs)
+
+
 def test_the_compose_file_names_files_and_settings_that_exist(accounts_of_containers):
-    services = yaml.safe_load((COMPOSE / "compose.yaml").read_text(encoding="utf-8"))["services"]
-    assert set(services) == {"rabbitmq", "gateway", "broadcaster", "haproxy", "prometheus",
-                             "grafana"}
     whole = yaml.safe_load((COMPOSE / "compose.yaml").read_text(encoding="utf-8"))
+    services = whole["services"]
+    assert set(services) == GATEWAYS | {"rabbitmq", "broadcaster", "haproxy", "prometheus",
+                                        "grafana"}
     made = {file.name for file in accounts_of_containers.iterdir()}
     for name, secret in whole["secrets"].items():
         assert Path(secret["file"]).name in made, name
     for name, service in services.items():
-        assert set(service.get("secrets", [])) <= set(whole["secrets"])
+        assert set(_secrets(service).values()) <= set(whole["secrets"])
         for key, value in service.get("environment", {}).items():
             assert not key.endswith(("_KEY", "_URL", "PASSWORD")), key
             if key.endswith("_FILE"):
-                assert value.removeprefix("/run/secrets/") in service["secrets"]
+                assert value.removeprefix("/run/secrets/") in _secrets(service)
         assert ("image" in service) != ("build" in service), name
         for volume in service.get("volumes", []):
             source = re.sub(r"^\$\{\w+:-(.*?)\}", r"\1", volume).split(":")[0]
@@ -363,15 +374,37 @@ def test_the_compose_file_names_files_and_settings_that_exist(accounts_of_contai
             assert published.startswith(("127.0.0.1:", "${ADDRESS:-127.0.0.1}:")), published
         assert service["read_only"] and service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"]
-    for name in ("gateway", "broadcaster"):
+    assert services["broadcaster"]["deploy"]["replicas"] == 2
+    for name in GATEWAYS | {"broadcaster"}:
         service = services[name]
-        assert service["deploy"]["replicas"] == 2
-        assert "container_name" not in service and "ports" not in service, "it must scale"
+        assert "container_name" not in service and "ports" not in service
         assert (COMPOSE / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
         assert all(key.startswith("WARREN_") for key in service["environment"])
         assert service["command"] == ["--config", "/etc/warren/warren.ini"]
     for key in ("WARREN_GATEWAY_DEMO", "WARREN_AUTH_ANONYMOUS"):  # only if somebody wants it
-        assert services["gateway"]["environment"][key] is None
+        assert services["gateway-1"]["environment"][key] is None
+
+
+def test_each_gateway_in_containers_has_an_account_of_its_own(accounts_of_containers):
+    whole = yaml.safe_load((COMPOSE / "compose.yaml").read_text(encoding="utf-8"))
+    text = (accounts_of_containers / "definitions.json").read_text(encoding="ascii")
+    rights = {right["user"]: right for right in json.loads(text)["permissions"]}
+    assert {name for name in rights if name.startswith("gateway")} == GATEWAYS | {"gateway-3"}
+    [alias] = re.findall(r"server-template \S+ \d+ (\w+):8080",
+                         (COMPOSE / "gateways.cfg").read_text(encoding="utf-8"))
+    for name in GATEWAYS:
+        service = whole["services"][name]
+        assert "deploy" not in service, "an id is for one"
+        assert service["networks"]["default"]["aliases"] == [alias]
+        assert service["environment"]["WARREN_GATEWAY_ID"] == name
+        file = Path(whole["secrets"][_secrets(service)["gateway_url"]]["file"])
+        assert file.name == f"{name}.url"
+        assert (accounts_of_containers / file.name).read_text(
+            encoding="ascii").startswith(f"amqp://{name}:")
+        for right in ("configure", "write", "read"):
+            for other in rights:
+                fits = re.search(rights[name][right], f"warren.gateway.{other}") is not None
+                assert fits == (other == name), (right, other)
 
 
 @pytest.mark.parametrize("service", ["gateway", "broadcaster"])
