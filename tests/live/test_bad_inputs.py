@@ -36,8 +36,8 @@ _107 = "error 107 bad request"
 _BROKEN = "close 1002 protocol error"
 _NOT_UTF8 = "close 1007 not UTF-8"
 _TOO_BIG = "close 1009 message too big"
-_QUICK, _LOOK = 0.03, 0.03  # seconds: of a row that is done again, for so long
-_KEPT = 4096  # bytes: whoever talks meanwhile has more or less of it
+_QUICK, _LOOK = 0.03, 0.06  # seconds: of a row that is done again, for so long
+_LITTLE = 256  # bytes: whoever talks meanwhile has more or less of it
 _RESET = '{"subscribe":{"recoverable":true,"positioned":true,"epoch":"E","offset":3,' \
     '"was_recovering":true}}'
 
@@ -423,6 +423,6 @@ def test_row(tried, row):
     took = time.monotonic() - begin
     assert found == _of_each(found, answer)
     if took < _QUICK and row[1] != LATE:
-        times = min(200, max(3, int(_LOOK / took)))
-        kept = tried.witnesses[row[1]].keeps(lambda: do(tried), times)
-        assert kept < max(_KEPT / times, 64), f"{kept:.0f} bytes of each of {times} times"
+        times = min(200, max(8, int(_LOOK / took)))
+        kept = tried.witnesses[row[1]].keeps(lambda: do(tried), times, _LITTLE)
+        assert kept <= _LITTLE, f"{kept:.0f} bytes are kept of {times} times"
