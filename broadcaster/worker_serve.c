@@ -141,7 +141,13 @@ static int publish_dead(struct worker *w, int64_t now_ms)
     return rc;
 }
 
-/* Whatever time has come for. While the broker is blocked it answers no requests either. */
+/* Whether it looks at who shares the partitions; a broker that is blocked answers no requests. */
+static bool is_looking(const struct worker *w)
+{
+    return !w->env.is_blocked && w->stop_ms == 0;
+}
+
+/* Whatever time has come for. */
 static int on_time(struct worker *w, int64_t now_ms)
 {
     int rc = heed_stop(w, now_ms);
@@ -157,7 +163,7 @@ static int on_time(struct worker *w, int64_t now_ms)
     if (rc == MQ_OK && !w->env.is_blocked && w->is_give_due) {
         rc = member_give(w);
     }
-    if (rc == MQ_OK && !w->env.is_blocked && w->stop_ms == 0 && now_ms >= w->period_ms) {
+    if (rc == MQ_OK && is_looking(w) && now_ms >= w->period_ms) {
         rc = member_period(w, now_ms);
     }
     return rc;
@@ -199,7 +205,7 @@ int worker_serve(struct worker *w)
             rc = on_time(w, clock_mono_ms());
         }
         if (rc == MQ_OK && is_idle) {
-            int64_t next_ms = w->stop_ms == 0 ? MIN(w->tick_ms, w->period_ms) : w->tick_ms;
+            int64_t next_ms = is_looking(w) ? MIN(w->tick_ms, w->period_ms) : w->tick_ms;
             bool is_heeded = w->stop_ms != 0; /* its eventfd stays readable */
             mq_idle_wait(w->mq, is_heeded ? -1 : w->wake_fd,
                          (int)MAX(next_ms - clock_mono_ms(), 0));
