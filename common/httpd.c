@@ -340,7 +340,9 @@ static void on_late(struct deadline_queue *q, struct deadline *d)
     (void)q;
     struct client *c = container_of(d, struct client, deadline);
 
-    stat_note(c->httpd->limits.late);
+    if (c->state != LEAVING) { /* that was answered and only closes late */
+        stat_note(c->httpd->limits.late);
+    }
     if (c->state == HEAD || c->state == BODY) {
         client_refuse(c, &(struct httpd_refusal){408, "the request did not come in time", ""});
     } else {

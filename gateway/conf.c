@@ -79,7 +79,7 @@ static const struct conf_key keys[] = {
      "frames of one message; 1008 above it"},
     {"gateway", "max_empty_fragments", CONF_NUMBER, AT(max_empty_fragments), "100", 0, 1000000,
      "of them without payload; 1008 above it"},
-    {"gateway", "max_control_rate", CONF_NUMBER, AT(max_control_rate), "50", 1, 100000,
+    {"gateway", "max_control_rate", CONF_NUMBER, AT(max_control_rate), "50", 1, 65535,
      "pings and pongs of a client in a second; 1008 above it"},
     {"gateway", "compression", CONF_BOOL, AT(compression), "yes", 0, 0,
      "speak permessage-deflate with those who offer it"},

@@ -176,14 +176,17 @@ void plain_let_publish(struct session *s, struct slice text, const struct hook_a
     buf_deinit(&payload);
 }
 
-/* The text may be published; the backend may have to be asked first. */
+/* If it may be published; the backend may have to be asked first. */
 static void publish_or_ask(struct session *s, struct slice text, struct slice key)
 {
     struct buf payload = BUF_EMPTY;
 
     plain_with_username(&payload, text, slice_of(s->identity->name));
-    if (!dialect_data_fits(s, buf_slice(&payload))) { /* any more, with the name in it */
-        session_send_error(s, 0, REPLY_LIMIT_EXCEEDED);
+    /* Whether it fits with the name in it, before its key is remembered. */
+    int why = dialect_data_fits(s, buf_slice(&payload)) ? permits_publish(s, room_of(s), text, key)
+                                                        : REPLY_LIMIT_EXCEEDED;
+    if (why != PERMITTED) {
+        session_send_error(s, 0, (enum reply_error)why);
     } else if (s->subscriptions->room->rule->hook_publish) {
         asking_ask(s, HOOK_PUBLISH, text, 0,
                    &(struct hook_question){.channel = room_of(s), .data = buf_slice(&payload)});
@@ -214,13 +217,7 @@ void plain_on_text(struct session *s, struct slice text)
     } else if (s->subscriptions == NULL) {
         session_send_error(s, 0, REPLY_INTERNAL); /* it could not enter its room in time */
     } else {
-        int why = permits_publish(s, room_of(s), text, key);
-
-        if (why != PERMITTED) {
-            session_send_error(s, 0, (enum reply_error)why);
-        } else {
-            publish_or_ask(s, text, key);
-        }
+        publish_or_ask(s, text, key);
     }
 }
 

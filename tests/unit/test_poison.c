@@ -285,6 +285,13 @@ static void what_plain_people_say_is_measured_with_their_name_in_it(void **state
             assert_int_equal(stat_get(&k.gateway.metrics.limits.met[LIMIT_MAX_PAYLOAD]), 1);
         }
     }
+    /* What was refused has not used up its id. */
+    snprintf(text, sizeof(text), "{\"id\":\"k\",\"m\":\"%0*d\"}",
+             (int)k.conf.max_payload - (int)strlen("{\"id\":\"k\",\"m\":\"\"}"), 0);
+    peer_send(&joe, text);
+    peer_expect(&joe, "{\"error\":{\"code\":106,\"message\":\"limit exceeded\"}}");
+    peer_send(&joe, "{\"id\":\"k\",\"m\":\"0\"}");
+    kit_result(&k, kit_take(&k, MESSAGE_PUBLISH), BUS_CONFIRMED);
     peer_end(&joe);
     kit_end(&k);
 }
