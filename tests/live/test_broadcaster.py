@@ -331,7 +331,7 @@ def test_the_log_can_be_read_by_a_person(alone, gateway):
 def test_another_setting_of_queues_is_refused_in_one_line_that_names_it(alone):
     others = {key: alone.add_broadcaster(start=False, **{f"topology__{key}": value})
               for key, value in (("partitions", 8), ("queue_type", "quorum"),
-                                 ("in_max_length", 200), ("log_max_bytes", "2m"),
+                                 ("in_max_length", 200), ("log_max_bytes", "300m"),
                                  ("log_max_age", "1D"))}
     for other in others.values():
         other.start(wait=False)
