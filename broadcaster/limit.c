@@ -12,7 +12,6 @@
 #include "broadcaster/partition.h"
 #include "broadcaster/waiting.h"
 #include "common/admin.h"
-#include "common/limit.h"
 #include "common/mq.h"
 
 static const struct limit_row rows[OWNER_LIMITS] = {
@@ -23,21 +22,5 @@ static const struct limit_row rows[OWNER_LIMITS] = {
 #include "broadcaster/limit.def"
 };
 
-static const struct limit_table table = {rows, OWNER_LIMITS, "warren_broadcaster_limits_met_total",
-                                         broadcaster_conf_default};
-
-const char *owner_limit_label(enum owner_limit limit)
-{
-    assert(limit < OWNER_LIMITS);
-    return rows[limit].label;
-}
-
-void owner_limits_print(void)
-{
-    limit_table_print(&table);
-}
-
-void owner_limits_print_met(const struct owner_limits *l, struct buf *out)
-{
-    limit_table_print_met(&table, l->met, out);
-}
+const struct limit_table broadcaster_limits = {
+    rows, OWNER_LIMITS, "warren_broadcaster_limits_met_total", broadcaster_conf_default};

@@ -5,6 +5,7 @@
 #define WARREN_BROADCASTER_LIMIT_H
 
 #include "common/base.h"
+#include "common/limit.h"
 #include "common/stats.h"
 
 enum owner_limit {
@@ -25,13 +26,7 @@ static inline void owner_limit_met(struct owner_limits *l, enum owner_limit limi
     stat_add(&l->met[limit], 1);
 }
 
-/* "section.key" of a setting, a name without a dot of what is none. */
-const char *owner_limit_label(enum owner_limit limit);
-
-/* For --limits: name, default, of what, and what whoever meets it gets. */
-void owner_limits_print(void);
-
-/* Appends the counters in Prometheus' text form. */
-void owner_limits_print_met(const struct owner_limits *l, struct buf *out);
+/* The table, in the order of the enum: for --limits, and to print what was met. */
+extern const struct limit_table broadcaster_limits;
 
 #endif

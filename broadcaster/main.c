@@ -212,7 +212,7 @@ static int parse(int argc, char **argv, const char **config, bool *is_check)
             print_help();
             return EXIT_OK;
         case 'l':
-            owner_limits_print();
+            limit_table_print(&broadcaster_limits);
             return EXIT_OK;
         case 'v':
             printf("warren-broadcaster " WARREN_VERSION "\n");

@@ -110,7 +110,7 @@ void metrics_print(const struct metrics *m, struct buf *out)
     stats_line(out, PREFIX "build_info", "version=\"" WARREN_VERSION "\"", 1);
     print_plain(out, m, shell_rows, ARRAY_LEN(shell_rows));
     print_plain(out, &m->partition, partition_rows, ARRAY_LEN(partition_rows));
-    owner_limits_print_met(&m->partition.limits, out);
+    limit_table_print_met(&broadcaster_limits, m->partition.limits.met, out);
     print_each(m, out);
     print_narrowed(m, out);
     print_dead(m, out);

@@ -4,7 +4,6 @@
 #include "gateway/limit.h"
 
 #include "common/admin.h"
-#include "common/limit.h"
 #include "common/mq.h"
 #include "gateway/api/api.h"
 #include "gateway/bus/questions.h"
@@ -29,21 +28,5 @@ static const struct limit_row rows[LIMIT_COUNT] = {
 #include "gateway/limit.def"
 };
 
-static const struct limit_table table = {rows, LIMIT_COUNT, "warren_gateway_limits_met_total",
-                                         gateway_conf_default};
-
-const char *limit_label(enum limit limit)
-{
-    assert(limit < LIMIT_COUNT);
-    return rows[limit].label;
-}
-
-void limits_print(void)
-{
-    limit_table_print(&table);
-}
-
-void limits_print_met(const struct limits *l, struct buf *out)
-{
-    limit_table_print_met(&table, l->met, out);
-}
+const struct limit_table gateway_limits = {rows, LIMIT_COUNT, "warren_gateway_limits_met_total",
+                                           gateway_conf_default};

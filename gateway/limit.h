@@ -5,6 +5,7 @@
 #define WARREN_GATEWAY_LIMIT_H
 
 #include "common/base.h"
+#include "common/limit.h"
 #include "common/stats.h"
 
 enum limit {
@@ -25,13 +26,7 @@ static inline void limit_met(struct limits *l, enum limit limit)
     stat_add(&l->met[limit], 1);
 }
 
-/* "section.key" of a setting, a name without a dot of what is none. */
-const char *limit_label(enum limit limit);
-
-/* For --limits: name, default, of what, and what whoever meets it gets. */
-void limits_print(void);
-
-/* Appends the counters in Prometheus' text form. */
-void limits_print_met(const struct limits *l, struct buf *out);
+/* The table, in the order of the enum: for --limits, and to print what was met. */
+extern const struct limit_table gateway_limits;
 
 #endif

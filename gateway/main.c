@@ -126,7 +126,7 @@ int main(int argc, char **argv)
             help();
             return EXIT_OK;
         case 'l':
-            limits_print();
+            limit_table_print(&gateway_limits);
             return EXIT_OK;
         case 'v':
             puts("warren-gateway " WARREN_VERSION);

@@ -102,7 +102,7 @@ void metrics_print(const struct metrics *m, struct buf *out)
     stats_head(out, "warren_gateway_" name, type, help);                                           \
     stats_line(out, "warren_gateway_" name, "", stat_get(&m->field));
 #include "gateway/metrics.def"
-    limits_print_met(&m->limits, out);
+    limit_table_print_met(&gateway_limits, m->limits.met, out);
     print_by_reason(m, out);
     print_hooks(m, out);
     stats_histogram(out, "warren_gateway_publish_seconds",

@@ -20,7 +20,7 @@ static inline void expect_met(const struct kit *k, enum limit limit, uint64_t ti
         uint64_t want = i == limit ? times : 0;
 
         if (met(k, (enum limit)i) != want) {
-            fail_msg("%s: %" PRIu64 ", not %" PRIu64, limit_label((enum limit)i),
+            fail_msg("%s: %" PRIu64 ", not %" PRIu64, gateway_limits.rows[i].label,
                      met(k, (enum limit)i), want);
         }
     }
