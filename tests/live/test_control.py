@@ -9,6 +9,7 @@ import pika
 import pytest
 from kit import CentrifugeClient, Deployment, PlainClient
 from kit.client import Closed
+from kit.waiting import eventually_async
 
 _REQUESTS = itertools.count(1)
 
@@ -90,12 +91,13 @@ async def test_the_banned_are_out_on_all_gateways_and_cannot_come_back(warren):
     assert closed.value.code == 3507
     order(warren, "unban", user="villain")
     for gateway in warren.gateways:
-        while True:
+        async def is_let_in(gateway=gateway):
             try:
                 await (await CentrifugeClient.connect(gateway, warren.token("villain"))).close()
-                break
+                return True
             except Closed:
-                await asyncio.sleep(0.05)
+                return False
+        await eventually_async(is_let_in)
 
 
 async def test_a_ban_ends_by_itself(warren):

@@ -223,8 +223,7 @@ async def test_a_probe_finds_out_that_the_backend_is_back(running, backend):
     while len(backend.asked) < 4:  # again and again it is found dead
         assert not await attempt()
     backend.answers.clear()
-    while not await attempt():
-        pass
+    await eventually_async(attempt)
     assert gateway.metric("warren_gateway_hook_breaker_open", hook="connect") == 0
     assert "hook answers again hook=connect" in gateway.log_text()
 

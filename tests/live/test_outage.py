@@ -141,7 +141,6 @@ async def test_sessions_may_come_while_the_broker_is_away(own_broker):
                         assert again.temporary
                         return False
 
-                while not await subscribed():
-                    pass
+                await eventually_async(subscribed)
                 await _publish_until_it_works(ann, "known", "hello")
                 await bob.expect_pub("known", "hello")

@@ -196,9 +196,8 @@ async def test_a_token_is_refreshed_in_protobuf(warren):
         await ann.expect("getToken")
         await ann.do("token", token=warren.token("ann", ttl=3600))
 
-        async def ends():
-            return (await ann.do("rpc", method="session", data={}))["result"]["data"]["expires_at"]
-
-        while await ends() < time.time() + 1800:  # the refresh is on its way
-            pass
+        async def ends_late():
+            reply = await ann.do("rpc", method="session", data={})
+            return reply["result"]["data"]["expires_at"] > time.time() + 1800
+        await eventually_async(ends_late, what="the refresh")
         assert not [e for e in ann.events if e["event"] == "disconnected"]

@@ -7,6 +7,7 @@ import pytest
 from kit import CentrifugeClient, Closed, CommandError, Deployment, PlainClient
 from kit.api import KEY, Api
 from kit.raw import knock, request, rest
+from kit.waiting import eventually_async
 
 _OLD = "o" * 40
 _NEW = "n" * 40
@@ -147,8 +148,10 @@ async def test_presence_appears_and_goes(warren):
         assert refused.value.code == 108
         warren.config.write_text(_config(_OLD), encoding="utf-8")
         _reload(gateway)
-        while await persons() != 1:
-            pass
+
+        async def is_back():
+            return await persons() == 1
+        await eventually_async(is_back)
 
 
 async def test_a_broadcaster_keeps_by_new_rules_without_a_take_over(warren):

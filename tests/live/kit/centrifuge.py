@@ -5,7 +5,7 @@ import json
 
 from kit import schemas
 from kit.client import Socket
-from kit.waiting import PATIENCE
+from kit.waiting import PATIENCE, eventually_async
 
 
 class CommandError(Exception):
@@ -133,16 +133,16 @@ class CentrifugeClient(Socket):
     async def expect_history(self, channel, wanted, timeout=PATIENCE):
         """Waits until a room's history is these (offset, data): a new owner reads it from the log.
         Returns the reply."""
-        async with asyncio.timeout(timeout):
-            while True:
-                try:
-                    past = await self.call("history", channel=channel, limit=-1)
-                    if wanted == [(p["offset"], p["data"]) for p in past.get("publications", [])]:
-                        return past
-                except CommandError as error:
-                    if error.code != 100 or not error.temporary:
-                        raise
-                await asyncio.sleep(0.05)
+        async def past():
+            try:
+                found = await self.call("history", channel=channel, limit=-1)
+            except CommandError as error:
+                if error.code != 100 or not error.temporary:
+                    raise
+                return None
+            is_it = wanted == [(p["offset"], p["data"]) for p in found.get("publications", [])]
+            return found if is_it else None
+        return await eventually_async(past, timeout, f"history of {channel}")
 
 
 def _push(message):
